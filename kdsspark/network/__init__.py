@@ -1,0 +1,1 @@
+"""Architectures, weights, crops and the pooled activations of a network: torch only."""

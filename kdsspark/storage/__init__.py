@@ -1,0 +1,1 @@
+"""Files, image listings, image decoding and Parquet parts: pyarrow, fsspec and Pillow only."""

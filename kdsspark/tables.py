@@ -1,0 +1,276 @@
+"""Every table, declared once: columns, Hive partition columns, key, and what each column means.
+
+The Parquet writers, the Spark views, the check on reading and ``docs/tables.md`` all come from
+these declarations. Partition columns are folder names (``network=vgg16/dataset=birds``) and are
+therefore absent from the files themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+DISTRIBUTION_BINS: Final = 200
+"""Bins of ``distribution`` over [-1, 1] (paper figure 6)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, Arrow type and meaning. Nullable only where the contract says null."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table under ``<output>/<name>/``.
+
+    ``key`` names the columns that identify a row, partition columns included. A table whose
+    columns depend on the network (``embeddings``) has ``open_ended`` set: more columns follow.
+    """
+
+    name: str
+    partitioned_by: tuple[str, ...]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    meaning: str
+    open_ended: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of one file of this table (without the partition columns)."""
+        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
+
+    def partition(self, *values: str) -> str:
+        """``("vgg16", "birds")`` -> ``ks/network=vgg16/dataset=birds``, relative to the output.
+
+        A prefix of the partition columns may be given; raises ValueError for too many.
+        """
+        if len(values) > len(self.partitioned_by):
+            raise ValueError(
+                f"{self.name} is partitioned by {self.partitioned_by}, got {len(values)} values"
+            )
+        folders = [f"{k}={v}" for k, v in zip(self.partitioned_by, values, strict=False)]
+        return "/".join([self.name, *folders])
+
+
+def _columns(*columns: tuple[str, pa.DataType, str] | Column) -> tuple[Column, ...]:
+    return tuple(c if isinstance(c, Column) else Column(*c) for c in columns)
+
+
+_IMAGE_ID = Column(
+    "image_id", pa.string(), "128-bit hash (hex) of the dataset's name and the path below its root"
+)
+_URI = Column("uri", pa.string(), "where the image is, as given to fsspec")
+_CLASS_ID = Column("class_id", pa.int32(), "position of the class among the names, sorted")
+_CLASS_NAME = Column("class_name", pa.string(), "name of the class, unchanged")
+_VERSION = Column(
+    "version", pa.string(), "what the store says of the file's state: size and mtime, or its etag"
+)
+_LAYER = Column("layer", pa.string(), "layer of the network")
+_UNIT = Column("unit", pa.int32(), "position within the layer, from 0")
+_SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
+_SIGN = Column("sign", pa.string(), "'+': ks above x; '-': -ks above x")
+
+IMAGES = Table(
+    "images",
+    ("dataset",),
+    (_IMAGE_ID, _URI, _CLASS_ID, _CLASS_NAME, _VERSION),
+    ("dataset", "image_id"),
+    "every image indexed, with its class",
+)
+FAILURES = Table(
+    "failures",
+    ("network", "dataset"),
+    _columns(
+        _IMAGE_ID,
+        _URI,
+        _CLASS_ID,
+        _CLASS_NAME,
+        _VERSION,
+        ("stage", pa.string(), "where it failed: read, decode or compute"),
+        ("error", pa.string(), "kind of error, e.g. FileNotFoundError"),
+        ("message", pa.string(), "what was wrong, in words"),
+    ),
+    ("network", "dataset", "image_id"),
+    "images that could not be embedded, and why",
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    ("network", "dataset"),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION),
+    ("network", "dataset", "image_id"),
+    "one row an image; after these columns one array<float> column per layer",
+    open_ended=True,
+)
+FEATURES = Table(
+    "features",
+    ("network",),
+    _columns(
+        _LAYER,
+        _UNIT,
+        ("feature", pa.int32(), "position within the whole embedding, from 0"),
+        ("kind", pa.string(), "conv (pooled over space), fc, or other"),
+        ("depth", pa.int32(), "position of the layer within the embedding, from 0"),
+    ),
+    ("network", "layer", "unit"),
+    "the features of an embedding (paper table 1)",
+)
+RANGES = Table(
+    "ranges",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        Column("lo", pa.float64(), "smallest finite value; null if there is none", nullable=True),
+        Column("hi", pa.float64(), "largest finite value; null if there is none", nullable=True),
+        ("n", pa.int64(), "finite values"),
+        ("n_nonfinite", pa.int64(), "NaN and infinite values, which belong to no bin"),
+    ),
+    ("network", "dataset", "layer", "unit"),
+    "the domain of every feature over a dataset (paper section 4)",
+)
+HISTOGRAMS = Table(
+    "histograms",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        _CLASS_ID,
+        ("n", pa.int64(), "finite values of the feature over the images of the class"),
+        ("counts", pa.list_(pa.field("element", pa.int32(), nullable=False)), "one per bin"),
+    ),
+    ("network", "dataset", "layer", "unit", "class_id"),
+    "inner-class histogram of every (feature, class), true labels (paper section 4)",
+)
+KS = Table(
+    "ks",
+    ("network", "dataset", "labels"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        _CLASS_ID,
+        _SHUFFLE,
+        ("n_inner", pa.int64(), "finite values over the images of the class"),
+        ("n_outer", pa.int64(), "finite values over all other images of the dataset"),
+        Column(
+            "ks",
+            pa.float64(),
+            "signed distance over the bins, positive where the class is higher; null if inner "
+            "or outer is empty",
+            nullable=True,
+        ),
+        ("bin", pa.int32(), "bin of the largest gap, the first of equals; -1 if ks is 0 or null"),
+        Column("ks_exact", pa.float64(), "the same over the raw values; null if not asked", True),
+    ),
+    ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
+    "signed Kolmogorov-Smirnov distance of every (feature, class) (paper equation 3)",
+)
+THRESHOLDS = Table(
+    "thresholds",
+    ("network",),
+    _columns(
+        ("dataset", pa.string(), "name of the dataset"),
+        ("n_images", pa.int64(), "images embedded"),
+        ("n_classes", pa.int32(), "classes"),
+        ("images_per_class", pa.float64(), "mean number of embedded images of a class"),
+        Column("t_plus", pa.float64(), "the x in [0, 1] where davg of ks is largest", True),
+        Column("davg_plus", pa.float64(), "davg there, in features", True),
+        Column("t_minus", pa.float64(), "minus the x where davg of -ks is largest", True),
+        Column("davg_minus", pa.float64(), "davg there, in features", True),
+    ),
+    ("network", "dataset"),
+    "thresholds of relevance (paper equation 4, table 3)",
+)
+DAVG = Table(
+    "davg",
+    ("network", "dataset"),
+    _columns(
+        ("x", pa.float64(), "distance, on the grid 0, 0.001, .. 1"),
+        _SIGN,
+        ("n_true", pa.float64(), "features beyond x, averaged over the classes"),
+        ("n_shuffled", pa.float64(), "the same averaged over all shuffled classes"),
+        ("davg", pa.float64(), "n_true - n_shuffled, rounded once"),
+    ),
+    ("network", "dataset", "x", "sign"),
+    "average distance between the true and the shuffled curves (paper equation 4)",
+)
+LAYERS = Table(
+    "layers",
+    ("network", "dataset", "labels"),
+    _columns(
+        _LAYER,
+        _SIGN,
+        ("n", pa.int64(), "pairs of that sign: ks > 0, or ks < 0"),
+        Column("mode", pa.float64(), "mode of the log-normal fitted to |ks|", True),
+        Column("low", pa.float64(), "lower end of its central 68 %", True),
+        Column("high", pa.float64(), "upper end of its central 68 %", True),
+        Column("q16", pa.float64(), "empirical 16 % quantile of |ks|", True),
+        Column("q50", pa.float64(), "empirical median of |ks|", True),
+        Column("q84", pa.float64(), "empirical 84 % quantile of |ks|", True),
+        Column("kept", pa.float64(), "share of all pairs of the layer beyond this sign's t", True),
+    ),
+    ("network", "dataset", "labels", "layer", "sign"),
+    "distribution of the distances per layer (paper figures 5 and 10)",
+)
+DISTRIBUTION = Table(
+    "distribution",
+    ("network", "dataset", "labels"),
+    _columns(
+        ("kind", pa.string(), "conv, fc or other"),
+        _LAYER,
+        ("bin", pa.int32(), f"0 .. {DISTRIBUTION_BINS - 1}"),
+        ("lo", pa.float64(), "lower edge of the bin, closed"),
+        ("hi", pa.float64(), "upper edge of the bin, open but for the last"),
+        ("n", pa.int64(), "pairs with ks in the bin"),
+    ),
+    ("network", "dataset", "labels", "layer", "bin"),
+    "distribution of ks over all pairs (paper figures 6 and 8)",
+)
+SURVIVAL = Table(
+    "survival",
+    ("network", "dataset", "labels"),
+    _columns(
+        _CLASS_ID,
+        _SHUFFLE,
+        _SIGN,
+        ("x", pa.float64(), "distance, on the grid 0, 0.01, .. 1"),
+        ("n_features", pa.int64(), "features of the class strictly beyond x"),
+    ),
+    ("network", "dataset", "labels", "class_id", "shuffle", "sign", "x"),
+    "one curve per class: how many features lie beyond x (paper figure 9)",
+)
+
+TABLES: Final[dict[str, Table]] = {
+    t.name: t
+    for t in (
+        IMAGES,
+        FAILURES,
+        EMBEDDINGS,
+        FEATURES,
+        RANGES,
+        HISTOGRAMS,
+        KS,
+        THRESHOLDS,
+        DAVG,
+        LAYERS,
+        DISTRIBUTION,
+        SURVIVAL,
+    )
+}
+
+
+def embeddings_schema(layers: Sequence[str], value: pa.DataType | None = None) -> pa.Schema:
+    """The schema of one ``embeddings`` file: the fixed columns, then a list column per layer.
+
+    ``value`` is the type of the elements: float32, or float64 for ready-made float64 columns.
+    """
+    element = pa.field("element", value or pa.float32(), nullable=False)
+    fields = [pa.field(name, pa.list_(element), nullable=False) for name in layers]
+    return pa.schema([*EMBEDDINGS.schema, *fields])

@@ -1,0 +1,53 @@
+"""Packaging of kdsspark; lint, type and test settings are in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "([^"]+)"', (here / "kdsspark/__init__.py").read_text())
+assert version is not None
+
+setup(
+    name="kdsspark",
+    version=version[1],
+    description="Signed Kolmogorov-Smirnov distances of convolutional features, on Spark",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["kdsspark", "kdsspark.*"]),
+    package_data={"kdsspark.report": ["*.html", "*.css"], "kdsspark": ["py.typed"]},
+    install_requires=[
+        "pyspark>=4.0,<5",
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "numpy>=1.26",
+        "pyarrow>=15",
+        "fsspec>=2024.2",
+        "pandas>=2.2,<3",  # pyspark 4 warns about 3
+        "scipy>=1.12",
+        "numba>=0.60",
+        "pydantic>=2.6,<3",
+        "PyYAML>=6",
+        "Jinja2>=3.1",
+        "matplotlib>=3.8",
+        "safetensors>=0.4",
+        "Pillow>=10.3",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "s3": ["s3fs>=2024.2"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "import-linter>=2.1",
+            "types-PyYAML",
+            "pandas-stubs>=2.2",
+        ],
+    },
+    entry_points={"console_scripts": ["kdsspark=kdsspark.cli:main"]},
+)
