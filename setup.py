@@ -16,15 +16,16 @@ setup(
     long_description=(here / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["kdsspark", "kdsspark.*"]),
-    package_data={"kdsspark.report": ["*.html", "*.css"], "kdsspark": ["py.typed"]},
+    package_data={"kdsspark": ["py.typed"], "kdsspark.report": ["**/*.html", "**/*.css"]},
     install_requires=[
         "pyspark>=4.0,<5",
         "torch>=2.4",
         "torchvision>=0.19",
         "numpy>=1.26",
-        "pyarrow>=15",
+        "pyarrow>=18",
         "fsspec>=2024.2",
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
@@ -47,6 +48,7 @@ setup(
             "import-linter>=2.1",
             "types-PyYAML",
             "pandas-stubs>=2.2",
+            "setuptools>=70.1",  # builds the wheel that the tests look into
         ],
     },
     entry_points={"console_scripts": ["kdsspark=kdsspark.cli:main"]},

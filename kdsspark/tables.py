@@ -94,7 +94,7 @@ FAILURES = Table(
         _CLASS_ID,
         _CLASS_NAME,
         _VERSION,
-        ("stage", pa.string(), "where it failed: read, decode or compute"),
+        ("stage", pa.string(), "where it failed: read or decode"),
         ("error", pa.string(), "kind of error, e.g. FileNotFoundError"),
         ("message", pa.string(), "what was wrong, in words"),
     ),

@@ -1,0 +1,53 @@
+# Everything happens in .venv; nothing is installed globally but Java, and that only where no
+# password is needed. The Python that makes .venv can be chosen: make test PYTHON=python3.12
+PYTHON ?=
+BIN := .venv/bin
+READY := .venv/.installed
+
+.PHONY: help setup java demo test lint types check bench constraints clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the virtual environment and install the package with its dependencies
+
+# Made anew only when these files change, and the environment itself only when its Python is gone.
+$(READY): setup.py pyproject.toml constraints.txt
+	@$(BIN)/python -c '' 2>/dev/null || \
+	  { python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && "$$python" -m venv --clear .venv; }
+	$(BIN)/python -m pip install --disable-pip-version-check \
+	  --editable '.[test,s3]' --constraint constraints.txt
+	@touch $@
+
+java:
+	@scripts/java-check
+
+demo: java $(READY) ## run the main job on generated images (WEIGHTS=IMAGENET1K_V1: real weights)
+	$(BIN)/python -m kdsspark.demo out/demo-corpus
+	$(BIN)/kdsspark run --config conf/demo.yaml $(if $(WEIGHTS),--set networks.0.weights='$(WEIGHTS)' \
+	  --set output='out/demo-$(notdir $(WEIGHTS))')
+
+test: java $(READY) ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## check style, formatting and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: $(READY) ## check types
+	$(BIN)/mypy
+
+check: lint types test ## lint, types and test
+
+bench: $(READY) ## list the benchmarks
+	@ls benchmarks
+
+constraints: ## resolve all dependencies afresh and write constraints.txt
+	python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && scripts/constraints "$$python"
+
+clean: ## remove caches, builds and the demo's output; .venv stays
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+	  .hypothesis spark-warehouse metastore_db derby.log out/demo*
+	find kdsspark tests jobs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

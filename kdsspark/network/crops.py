@@ -1,0 +1,77 @@
+"""The views of an image that a network sees, cut from its pixels on the device that computes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+from torchvision.transforms.functional import resize
+
+from kdsspark.config import Preprocessing
+
+VIEWS: Final = {"center": 1, "ten": 10, "twelve": 12}
+"""Views per image, by the configuration's ``crops``."""
+
+
+def views(image: Tensor, crops: str, size: int) -> Tensor:
+    """Cut uint8 [height, width, channels] into uint8 [views, channels, size, size].
+
+    ``ten`` (paper section 3): the four corners (top left, top right, bottom left, bottom right)
+    and the centre, then the same five of the mirrored image: torchvision's ``ten_crop``.
+    ``center``: the centre. ``twelve`` (Azizpour et al.): the four corners, the centre and the
+    whole image squashed to size x size (bilinear, antialiased), then the six mirrored.
+
+    The result is a channels-last tensor. Raises ValueError for an image that is not uint8 with
+    three channels, or with a side shorter than ``size`` pixels.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
+        raise ValueError(
+            f"image must be uint8 [height, width, 3], got {image.dtype} {list(image.shape)}"
+        )
+    height, width, _ = image.shape
+    if min(height, width) < size:
+        raise ValueError(f"image must be at least {size} pixels a side, got {height} x {width}")
+    if crops == "center":
+        cut = [_center(image, size)]
+    elif crops == "ten":
+        cut = [*_five(image, size), *_five(image.flip(1), size)]
+    else:
+        cut = [*_five(image, size), _squashed(image, size)]
+        cut += [view.flip(1) for view in cut]
+    return torch.stack(cut).permute(0, 3, 1, 2)
+
+
+def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """uint8 RGB [views, channels, height, width] -> float32, as the network was trained to see it.
+
+    Channels are put into the network's order first; ``mean`` and ``std`` are in that order, and
+    in units of ``scale``.
+    """
+    if preprocessing.channels == "bgr":
+        pixels = pixels.flip(1)
+    steps = 255 / preprocessing.scale  # of a pixel value per unit of mean and std
+    mean, std = (
+        torch.tensor(values, device=pixels.device).mul_(steps).view(1, 3, 1, 1)
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    return pixels.to(torch.float32).sub_(mean).div_(std)
+
+
+def _five(image: Tensor, size: int) -> list[Tensor]:
+    height, width, _ = image.shape
+    bottom, right = height - size, width - size
+    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    cut = [image[top : top + size, left : left + size] for top, left in corners]
+    return [*cut, _center(image, size)]
+
+
+def _center(image: Tensor, size: int) -> Tensor:
+    # Halves are rounded to even, as torchvision does.
+    top, left = (round((side - size) / 2) for side in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
+def _squashed(image: Tensor, size: int) -> Tensor:
+    squashed: Tensor = resize(image.permute(2, 0, 1), [size, size], antialias=True)
+    return squashed.permute(1, 2, 0)

@@ -1,0 +1,83 @@
+"""What is computed, in plain data: written by the driver, read by every executor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from kdsspark.config import Preprocessing, fingerprint
+
+Kind = Literal["conv", "fc", "other"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of an embedding and how its activations become one number per unit.
+
+    ``axis`` is the axis of the activation [views, ...] that numbers the units; the mean or
+    maximum is taken over all others but the views.
+    """
+
+    name: str  # column of the embeddings
+    module: str  # path of the module named in the configuration
+    units: int
+    kind: Kind  # conv: pooled over space; fc: of a linear layer; other
+    axis: int
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """One source network, fully resolved: no key is left to a default or a download."""
+
+    name: str
+    architecture: str
+    layers: tuple[Layer, ...]
+    activation: Literal["post_relu", "pre_relu"]
+    pooling: Literal["mean", "max"]
+    crops: Literal["ten", "center", "twelve"]
+    preprocessing: Preprocessing
+    precision: Literal["float32", "bfloat16"]
+    weights: str  # as the user named them
+    weights_digest: str  # BLAKE2b-128 (hex) of the tensors that the layers need
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of all that changes the embedding: everything but the two spellings.
+
+        ``name`` and ``weights`` only say what things are called; the tensors are in
+        ``weights_digest``.
+        """
+        values = self.to_dict()
+        del values["name"], values["weights"]
+        return fingerprint(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        values["layers"] = [asdict(layer) for layer in self.layers]
+        values["preprocessing"] = self.preprocessing.model_dump(mode="json")
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> NetworkSpec:
+        """The inverse of :meth:`to_dict`, also after a way through JSON."""
+        layers = tuple(Layer(**layer) for layer in values["layers"])
+        preprocessing = Preprocessing.model_validate(values["preprocessing"], strict=False)
+        return cls(**{**values, "layers": layers, "preprocessing": preprocessing})
+
+
+def describe(spec: NetworkSpec) -> list[tuple[str, int, int, Kind, int]]:
+    """The rows (layer, unit, feature, kind, depth) of the ``features`` table, in its order.
+
+    ``unit`` counts within the layer, ``feature`` over the whole embedding, ``depth`` the layers;
+    all from 0 (paper table 1).
+    """
+    units = (
+        (layer, unit, depth)
+        for depth, layer in enumerate(spec.layers)
+        for unit in range(layer.units)
+    )
+    return [
+        (layer.name, unit, feature, layer.kind, depth)
+        for feature, (layer, unit, depth) in enumerate(units)
+    ]

@@ -1,0 +1,119 @@
+"""Reading a state dict from wherever the user says it is, without running anything in it."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+import torch
+from fsspec.implementations.local import LocalFileSystem
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torchvision import models
+
+from kdsspark.errors import ConfigError, WeightsError
+from kdsspark.network.architectures import initialised, published_weights
+
+_SUFFIXES: Final = (".pth", ".pt", ".safetensors")
+_WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts keep the tensors
+
+
+def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Tensor]:
+    """The tensors that ``weights`` names, on the CPU, in the precision they were saved in.
+
+    ``weights`` is ``random``, one of torchvision's names for this architecture, or a path or URL
+    of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these, and
+    WeightsError if it cannot be fetched, is damaged, or holds anything but tensors.
+    """
+    published = published_weights(architecture)
+    if weights == "random":
+        return dict(initialised(architecture, crop, seed).state_dict())
+    if weights in published:
+        return _download(architecture, published[weights])
+    suffix = _suffix(weights)
+    if suffix not in _SUFFIXES:
+        raise ConfigError(
+            f"weights: must be random, a published name ({', '.join(published)}), or a path or "
+            f"URL ending in {', '.join(_SUFFIXES)}, got {weights!r}"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = _fetch(weights, Path(folder) / f"weights{suffix}")
+        content = _load_safetensors(path) if suffix == ".safetensors" else _load_pickle(path)
+    return _plain(content)
+
+
+def _suffix(weights: str) -> str:
+    name = weights.partition("?")[0] if "://" in weights else weights
+    return Path(name).suffix.lower()
+
+
+def _download(architecture: str, published: Any) -> dict[str, Tensor]:
+    """Through torchvision's own builder, which knows the old spellings of some files' keys."""
+    try:
+        model = models.get_model(architecture, weights=published)
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"weights: cannot download {published.url}: {error}") from error
+    # Where a published file has no values for a layer, it is filled with NaN.
+    return {key: t for key, t in model.state_dict().items() if not _absent(t)}
+
+
+def _absent(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isnan().all())
+
+
+def _fetch(weights: str, copy: Path) -> Path:
+    """A local path of the file: the file itself, or ``copy``."""
+    try:
+        if weights.startswith(("http://", "https://")):
+            torch.hub.download_url_to_file(weights, str(copy))
+            return copy
+        filesystem, path = fsspec.url_to_fs(weights)
+        if not filesystem.isfile(path):
+            raise FileNotFoundError("no such file")
+        if isinstance(filesystem, LocalFileSystem):
+            return Path(path)
+        filesystem.get_file(path, str(copy))
+    except (OSError, ValueError, ImportError) as error:
+        raise WeightsError(f"weights: cannot read {weights}: {error}") from error
+    return copy
+
+
+def _load_safetensors(path: Path) -> Any:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weights: not a readable safetensors file: {error}") from error
+
+
+def _load_pickle(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        raise WeightsError(
+            "weights: must hold nothing but tensors; refused, nothing in it was executed: "
+            f"{found[1] if found else str(error).splitlines()[0]}"
+        ) from None
+    except Exception as error:  # a damaged file can raise nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"weights: not a readable state dict: {reason}") from error
+
+
+def _plain(content: Any) -> dict[str, Tensor]:
+    """The tensors by their names in the model: without wrapper, without DataParallel's prefix."""
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"weights: must be a state dict, got {type(content).__name__}")
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise WeightsError(
+                f"weights: must map names to tensors, got {type(value).__name__} at {key!r}"
+            )
+    return {re.sub(r"(^|\.)module\.", r"\1", key): value for key, value in content.items()}

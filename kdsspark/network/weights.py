@@ -1,0 +1,142 @@
+"""From a configured network to a file of tensors and its description. Runs on the driver."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from torch import Tensor, nn
+
+from kdsspark.config import Network
+from kdsspark.errors import KdssparkError, WeightsError
+from kdsspark.network import activations, state_dicts
+from kdsspark.network.architectures import (
+    crop_error,
+    layer_table,
+    resolve_preprocessing,
+    skeleton,
+)
+from kdsspark.network.spec import Layer, NetworkSpec
+
+_log = logging.getLogger(__name__)
+
+
+def prepare(network: Network, target: Path) -> NetworkSpec:
+    """Resolve ``network``, write the tensors it needs to ``target`` (.safetensors), describe it.
+
+    Floating-point tensors are written as float32, whatever their precision was. With ``layers:
+    null`` the layers that the weights cover are kept, in the order of the built-in table.
+
+    Raises ConfigError where the configuration is wrong and WeightsError where the state dict is
+    missing, unsafe or does not fit; both name the network and the key.
+    """
+    try:
+        return _prepare(network, target)
+    except KdssparkError as error:
+        raise type(error)(f"networks.{network.name}.{error}") from error.__cause__
+
+
+def _prepare(network: Network, target: Path) -> NetworkSpec:
+    architecture = network.architecture
+    table = layer_table(architecture, network.layers)
+    preprocessing = resolve_preprocessing(architecture, network.weights, network.preprocessing)
+    crop = preprocessing.crop
+    model = skeleton(architecture, crop)
+    needs = activations.needs(model, table, network.activation)
+    layers = _layers(network, model, table, crop)
+    state = state_dicts.read(network.weights, architecture, crop, network.seed)
+    covered = _covered(network, needs, state, model.state_dict().keys())
+    arrays = _arrays(state, model, set().union(*(needs[layer] for layer in covered)))
+    save_file(arrays, target)
+    return NetworkSpec(
+        name=network.name,
+        architecture=architecture,
+        layers=tuple(layer for layer in layers if layer.name in covered),
+        activation=network.activation,
+        pooling=network.pooling,
+        crops=network.crops,
+        preprocessing=preprocessing,
+        precision=network.precision,
+        weights=network.weights,
+        weights_digest=_digest(arrays),
+    )
+
+
+def _covered(
+    network: Network,
+    needs: Mapping[str, Collection[str]],
+    present: Collection[str],
+    known: Collection[str],
+) -> list[str]:
+    """The layers to compute; WeightsError where tensors are unknown, or missing for a layer."""
+    absent = {layer: sorted(set(keys) - set(present)) for layer, keys in needs.items()}
+    missing = sorted(set().union(*absent.values()))
+    unexpected = sorted(set(present) - set(known))
+    if unexpected:
+        raise WeightsError(
+            f"weights: must fit {network.architecture}, got {_list(unexpected)} unexpected and "
+            f"{_list(missing)} missing"
+        )
+    covered = [layer for layer, keys in absent.items() if not keys]
+    if network.layers is not None or not covered:
+        for layer, keys in absent.items():
+            if keys:
+                raise WeightsError(f"weights: must cover layer {layer}, {_list(keys)} missing")
+    if missing:
+        _log.warning("networks.%s: the weights cover only %s", network.name, ", ".join(covered))
+    return covered
+
+
+def _arrays(
+    state: dict[str, Tensor], model: nn.Module, needed: Collection[str]
+) -> dict[str, np.ndarray]:
+    """The needed tensors in the model's own dtypes; empties ``state`` as it goes."""
+    wrong = []
+    arrays = {}
+    for key, expected in model.state_dict().items():
+        if key not in needed:
+            continue
+        tensor = state.pop(key)
+        if tensor.shape != expected.shape or (
+            tensor.is_floating_point() != expected.is_floating_point()
+        ):
+            wrong.append(f"{key} {_like(expected)}, got {_like(tensor)}")
+            continue
+        arrays[key] = np.ascontiguousarray(tensor.detach().to(expected.dtype).numpy())
+    if wrong:
+        raise WeightsError(f"weights: tensors must be {_list(wrong)}")
+    return arrays
+
+
+def _layers(
+    network: Network, model: nn.Module, table: Mapping[str, str], crop: int
+) -> tuple[Layer, ...]:
+    try:
+        return activations.inspect(model, table, network.activation, crop)
+    except (RuntimeError, AssertionError) as error:
+        raise crop_error(network.architecture, crop, error) from error
+
+
+def _like(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def _list(names: list[str]) -> str:
+    """``a, b, c, .. (12)``: the first few of many, and how many there are."""
+    if not names:
+        return "none"
+    more = ", .." if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more} ({len(names)})"
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """BLAKE2b-128 (hex) over names, shapes and bytes, in the order of the names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).data)
+    return digest.hexdigest()

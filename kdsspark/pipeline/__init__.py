@@ -1,0 +1,1 @@
+"""What the commands do: the stages in order, on a configuration (driver)."""

@@ -1,0 +1,109 @@
+"""The report and the closing table, gathered from the tables (driver)."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from kdsspark.config import Config
+from kdsspark.network.spec import NetworkSpec
+from kdsspark.pipeline.networks import saved_networks
+from kdsspark.progress import Progress
+from kdsspark.report.page import NetworkInfo, ReportData, Run, render
+from kdsspark.report.queries import QUERIES
+from kdsspark.spark import views
+from kdsspark.storage import parquet, receipts
+from kdsspark.storage.files import Store
+from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
+
+_VERSIONS = ("kdsspark", "pyspark", "torch", "torchvision", "numpy", "pyarrow")
+
+
+def write_report(session: Any, store: Store, config: Config) -> None:
+    """Run the report's queries and replace ``report/`` file by file, the page last."""
+    with Progress("report", len(QUERIES) + 1, "steps") as progress:
+        views.register(session, store)
+        frames = {}
+        for done, (name, sql) in enumerate(QUERIES.items(), start=1):
+            frames[name] = _of_config(views.query(session, sql), config)
+            progress.show(done)
+        files = render(ReportData(_run(store, config), _networks(store, config), frames))
+        for name in sorted(files, key=lambda name: name == "index.html"):
+            with store.create(f"report/{name}") as file:
+                file.write(files[name])
+        progress.show(len(QUERIES) + 1)
+
+
+def closing_table(store: Store, config: Config) -> str:
+    """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal."""
+    thresholds = parquet.read(store, THRESHOLDS).to_pylist()
+    found = {(row["network"], row["dataset"]): row for row in thresholds}
+    failed = parquet.read(store, FAILURES, columns=["network", "dataset"]).to_pandas()
+    counts = failed.value_counts().to_dict()
+    rows = [("network", "dataset", "images", "failed", "t+", "t-")]
+    for network, dataset in config.pairs():
+        row = found[network, dataset.name]
+        n_failed = counts.get((network, dataset.name), 0)
+        limits = (_three_digits(row["t_plus"]), _three_digits(row["t_minus"]))
+        images = row["n_images"] + n_failed
+        rows.append((network, dataset.name, f"{images:,}", f"{n_failed:,}", *limits))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            text.ljust(width) if column < 2 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([*lines, "", f"report: {store.path('report/index.html')}"])
+
+
+def _three_digits(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The rows of what is configured: an output may hold datasets of other configurations."""
+    pairs = {(network, dataset.name) for network, dataset in config.pairs()}
+    keys = zip(frame["network"], frame["dataset"], strict=True)
+    return frame[[key in pairs for key in keys]].reset_index(drop=True)
+
+
+def _run(store: Store, config: Config) -> Run:
+    stages = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)
+    found = [receipt for stage in stages for receipt in receipts.read(store, stage).values()]
+    return {
+        "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "duration_s": sum(sum(receipt.seconds.values()) for receipt in found),
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in _VERSIONS},
+        "configuration": yaml.safe_dump(
+            config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        ),
+    }
+
+
+def _networks(store: Store, config: Config) -> list[NetworkInfo]:
+    specs = saved_networks(store, config)
+    names = dict.fromkeys(network for network, _ in config.pairs())
+    return [_network(store, name, specs.get(name)) for name in names]
+
+
+def _network(store: Store, name: str, spec: NetworkSpec | None) -> NetworkInfo:
+    features = parquet.read(store, FEATURES, name, columns=["layer"])["layer"]
+    return {
+        "name": name,
+        "architecture": spec.architecture if spec else None,
+        "weights": spec.weights if spec else None,
+        "random": spec is not None and spec.weights == "random",
+        "layers": len(features.unique()),
+        "features": len(features),
+        "crops": spec.crops if spec else None,
+        "precision": spec.precision if spec else None,
+        "activation": spec.activation if spec else None,
+        "pooling": spec.pooling if spec else None,
+    }

@@ -1,0 +1,58 @@
+"""Inner-class histograms: how the values of each class fall into the bins (paper section 4).
+
+Counts add up over images; the outer histogram of a class is the sum over all classes minus its
+own, and so is never counted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdsspark.stats.bins import Codes
+from kdsspark.stats.compiled import compiled
+
+
+def class_histograms(
+    codes: Codes, labels: NDArray[np.int32], n_classes: int, bins: int
+) -> NDArray[np.int32]:
+    """Images per bin of every (unit, class): int32 [units, classes, bins].
+
+    ``codes`` is [units, images] from :func:`kdsspark.stats.bins.bin_codes`; a code of ``bins``
+    (no bin) is not counted. ``labels`` is [images], each from 0 to ``n_classes - 1``. Raises
+    ValueError for a label outside and for shapes that do not fit.
+    """
+    if codes.ndim != 2:
+        raise ValueError(f"codes must be [units, images], got shape {codes.shape}")
+    if labels.shape != codes.shape[1:]:
+        raise ValueError(f"labels must be {codes.shape[1:]}, got {labels.shape}")
+    check_labels(labels, n_classes)
+    counts = np.zeros((codes.shape[0], n_classes, bins), np.int32)
+    first_cell = labels.astype(np.int64) * bins
+    rows: Any = np.ascontiguousarray(codes)
+    _count(rows, first_cell, bins, counts.reshape(codes.shape[0], -1))
+    return counts
+
+
+def check_labels(labels: NDArray[Any], n_classes: int) -> None:
+    """Raise ValueError unless every label is from 0 to ``n_classes - 1``.
+
+    The compiled loops index by label unchecked, so this stands before each of them.
+    """
+    if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
+        raise ValueError(
+            f"labels must be from 0 to {n_classes - 1}, got {labels.min()} to {labels.max()}"
+        )
+
+
+@compiled
+def _count(
+    codes: Codes, first_cell: NDArray[np.int64], bins: int, counts: NDArray[np.int32]
+) -> None:
+    for u in range(codes.shape[0]):
+        row, cells = codes[u], counts[u]
+        for i in range(row.shape[0]):
+            if row[i] < bins:
+                cells[np.uint64(first_cell[i]) + np.uint64(row[i])] += 1

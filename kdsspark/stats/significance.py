@@ -1,0 +1,84 @@
+"""Which distances chance alone would give: p-values and false discovery rates.
+
+Not in the paper, which compares with shuffled labels instead. The null hypothesis is that of the
+two-sample Kolmogorov-Smirnov test. Ties, and so bins, only make its p-values too large.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+EXACT_PRODUCT = 10_000
+"""The largest ``n_inner * n_outer`` whose p-values are exact: about 1 ms for each new one."""
+
+
+def p_values(
+    ks: NDArray[np.float64], n_inner: NDArray[np.int64], n_outer: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Two-sided p-values of distances; arrays of one shape, or that broadcast to one.
+
+    ``ks`` is signed or not, NaN where undefined, which gives NaN. Exact (as by
+    ``scipy.stats.ks_2samp``) up to ``EXACT_PRODUCT``. Above, Kolmogorov's limit distribution at
+    ``|ks| * (sqrt(m) + 0.12 + 0.11 / sqrt(m))``, m = n_inner * n_outer / (n_inner + n_outer),
+    the correction for finite samples of Stephens (1970), *J. R. Stat. Soc. B* 32, 115-122.
+    Against exact values, where m >= 20 and p >= 0.001: within 5 % if the outer sample is ten
+    times the inner one or more, within 20 % if they are alike. Classes of a few images, and p
+    below about 1e-6, come out too large, those far below by orders of magnitude.
+
+    Raises ValueError where exact p-values are due and ``ks`` is not a distance of samples of
+    these sizes.
+    """
+    arrays = np.broadcast_arrays(np.abs(ks), n_inner, n_outer)
+    distance, inner, outer = (a.ravel() for a in arrays)
+    p = np.full(distance.shape, np.nan)
+    defined = ~np.isnan(distance)
+    product = inner.astype(np.float64) * outer
+    small = defined & (product <= EXACT_PRODUCT)
+    large = defined & ~small
+    root = np.sqrt(product[large] / (inner[large] + outer[large]))
+    p[large] = special.kolmogorov(distance[large] * (root + 0.12 + 0.11 / root))
+    gaps = np.rint(distance[small] * product[small]).astype(np.int64)
+    cases, which = np.unique(
+        np.stack([gaps, inner[small], outer[small]], axis=1), axis=0, return_inverse=True
+    )
+    exact = np.array([_exact(*case) for case in cases.tolist()])
+    p[small] = exact[which.ravel()] if exact.size else exact
+    return p.reshape(arrays[0].shape)
+
+
+@functools.lru_cache(maxsize=1_000_000)
+def _exact(gap: int, n_inner: int, n_outer: int) -> float:
+    """The probability of a distance of at least ``gap / (n_inner * n_outer)``.
+
+    scipy takes samples, not a distance; two samples of zeros and ones that have it will do: p
+    zeros in the inner and q in the outer one, with ``q * n_inner - p * n_outer = gap``.
+    """
+    p = np.arange(n_inner + 1)
+    q, rest = np.divmod(gap + p * n_outer, n_inner)
+    found = np.flatnonzero((rest == 0) & (q <= n_outer))
+    if not found.size:
+        raise ValueError(
+            f"ks must be a distance of samples of {n_inner} and {n_outer}, "
+            f"got {gap / (n_inner * n_outer)}"
+        )
+    inner = np.arange(n_inner) >= p[found[0]]
+    outer = np.arange(n_outer) >= q[found[0]]
+    result: Any = stats.ks_2samp(inner.astype(float), outer.astype(float), method="exact")
+    return float(result.pvalue)
+
+
+def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """False discovery rates (Benjamini and Hochberg 1995) of p-values of any shape.
+
+    NaN stays NaN and does not count as a test.
+    """
+    q = np.full(p.shape, np.nan)
+    defined = ~np.isnan(p)
+    if defined.any():
+        q[defined] = stats.false_discovery_control(p[defined])
+    return q

@@ -1,0 +1,88 @@
+"""The ``images`` table of one dataset: every image with its class, in one file (driver)."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from kdsspark.config import Dataset
+from kdsspark.errors import DatasetError
+from kdsspark.storage import listing, parquet, readymade
+from kdsspark.storage.files import Store
+from kdsspark.tables import IMAGES
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What an index run found in one dataset."""
+
+    dataset: str
+    n_images: int
+    n_classes: int
+
+
+def write_index(store: Store, dataset: Dataset) -> Indexed:
+    """List a dataset and replace its part of ``images`` in one step.
+
+    The listing passes through a temporary file, because ``class_id`` is known only when every
+    class name is. Raises :class:`DatasetError` for an empty dataset and for an image listed twice.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "listed.parquet"
+        classes = _collect(dataset, listed)
+        if not classes:
+            raise DatasetError(
+                f"dataset {dataset.name}: no image found at {dataset.path or dataset.embeddings}"
+            )
+        _refuse_duplicates(dataset, listed)
+        path = f"{IMAGES.partition(dataset.name)}/part-0.parquet"
+        rows = parquet.write(store, path, _with_class_ids(listed, sorted(classes)), IMAGES.schema)
+    return Indexed(dataset.name, rows, len(classes))
+
+
+def image_id(dataset: str, path: str) -> str:
+    """128 bits of BLAKE2b over the dataset's name and the image's path below its root, in hex."""
+    return hashlib.blake2b(f"{dataset}\0{path}".encode(), digest_size=16).hexdigest()
+
+
+def _collect(dataset: Dataset, target: Path) -> set[str]:
+    if dataset.ready_made:
+        tables = readymade.listing(readymade.source(dataset))
+    else:
+        tables = listing.images(dataset)
+    classes: set[str] = set()
+    schema = listing.LISTING.append(pa.field("image_id", pa.string(), nullable=False))
+    with pq.ParquetWriter(target, schema) as writer:
+        for table in tables:
+            ids = [image_id(dataset.name, path) for path in table["path"].to_pylist()]
+            writer.write_table(table.append_column(schema.field("image_id"), [ids]))
+            classes.update(pc.unique(table["class_name"]).to_pylist())
+    return classes
+
+
+def _refuse_duplicates(dataset: Dataset, listed: Path) -> None:
+    ids = pq.read_table(listed, columns=["image_id"])["image_id"]
+    if pc.count_distinct(ids).as_py() == len(ids):
+        return
+    counts = pc.value_counts(pq.read_table(listed, columns=["path"])["path"])
+    repeated = [c["values"].as_py() for c in counts if c["counts"].as_py() > 1]
+    raise DatasetError(
+        f"dataset {dataset.name}: {dataset.path or dataset.embeddings} must name every image "
+        f"once, got {len(repeated)} repeated, first {repeated[0]}"
+    )
+
+
+def _with_class_ids(listed: Path, classes: list[str]) -> Iterator[pa.Table]:
+    names = pa.array(classes, pa.string())
+    with pq.ParquetFile(listed) as file:
+        for batch in file.iter_batches(batch_size=listing.BATCH):
+            table = pa.Table.from_batches([batch])
+            ids = pc.index_in(table["class_name"], value_set=names)
+            yield table.append_column("class_id", ids).select(IMAGES.schema.names)

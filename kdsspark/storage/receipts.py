@@ -1,0 +1,54 @@
+"""Receipts: one small JSON file per finished work unit, written after the unit's own files.
+
+A receipt is the commit of its unit: files without one are unfinished work. Under
+``<output>/_receipts/<stage>/<unit>.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from kdsspark.storage.files import Store
+
+EMBED: Final = "embed"
+MEASURE: Final = "measure"
+SUMMARIZE: Final = "summarize"
+CHECK: Final = "check"
+"""Stages, as receipts are filed."""
+
+_READERS: Final = 16
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a unit did: counts (items, rows, bytes) and seconds (read, decode, compute, write)."""
+
+    unit: str  # stable name, unique within its stage; may contain '/'
+    digest: str  # of everything that determines what the unit wrote
+    counts: Mapping[str, int] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def write(store: Store, stage: str, receipt: Receipt) -> None:
+    """Commit a unit (executor)."""
+    store.write_json(_path(stage, receipt.unit), asdict(receipt))
+
+
+def read(store: Store, stage: str, below: str = "") -> dict[str, Receipt]:
+    """Unit name -> receipt, for every finished unit of a stage whose name begins with a folder."""
+    names = store.files(f"_receipts/{stage}/{below}".rstrip("/"))
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = [Receipt(**value) for value in pool.map(store.read_json, names)]
+    return {receipt.unit: receipt for receipt in found}
+
+
+def remove(store: Store, stage: str, unit: str) -> None:
+    """Take a unit's commit back; its files count as unfinished from now on."""
+    store.remove(_path(stage, unit))
+
+
+def _path(stage: str, unit: str) -> str:
+    return f"_receipts/{stage}/{unit}.json"

@@ -1,0 +1,31 @@
+"""What several test modules share: one Spark session, and where real data may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from kdsspark.config import Spark
+from kdsspark.spark import session
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """Local Spark with two cores, and four tries for a task as a cluster has."""
+    conf = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 4}
+    started = session.start(Spark(master="local[2,4]", conf=conf))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real weights and photographs; the test is skipped where they are not."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("needs real weights and photographs in ../shared/data")
+    return REAL_DATA

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from kdsspark.errors import ConfigError
+from kdsspark.network.activations import inspect, needs, pool, read
+from kdsspark.network.architectures import initialised, skeleton
+
+
+class Tiny(nn.Module):
+    """A network with every case of the reading rule, at 8 x 8 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            OrderedDict(
+                conv=nn.Conv2d(3, 4, 3, padding=1),
+                norm=nn.BatchNorm2d(4),
+                relu=nn.ReLU(inplace=True),
+                plain=nn.Conv2d(4, 5, 3, padding=1),
+                plain_relu=nn.ReLU(inplace=True),
+                last=nn.Conv2d(5, 6, 3, padding=1),
+                pool=nn.AdaptiveMaxPool2d(2),
+            )
+        )
+        self.alone = nn.Conv2d(6, 6, 1)
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                fc=nn.Linear(24, 7),
+                fc_relu=nn.ReLU(inplace=True),
+                drop=nn.Dropout(),
+                out=nn.Linear(7, 2),
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu_(self.alone(self.features(x)))
+        out: Tensor = self.classifier(torch.flatten(x, 1))
+        return out
+
+
+def tiny() -> Tiny:
+    torch.manual_seed(1)
+    model = Tiny()
+    nn.init.normal_(model.features.norm.running_mean)
+    nn.init.uniform_(model.features.norm.running_var, 0.5, 2)
+    return model.eval()
+
+
+def by_hand(x: Tensor) -> dict[str, Tensor]:
+    """Every activation of Tiny, by functions that overwrite nothing."""
+    model = tiny()
+    f, c = model.features, model.classifier
+    conv = F.conv2d(x, f.conv.weight, f.conv.bias, padding=1)
+    mean, var = f.norm.running_mean, f.norm.running_var
+    norm = (conv - mean.view(-1, 1, 1)) / (var.view(-1, 1, 1) + 1e-5).sqrt()
+    plain = F.conv2d(norm.clamp(min=0), f.plain.weight, f.plain.bias, padding=1)
+    last = F.conv2d(plain.clamp(min=0), f.last.weight, f.last.bias, padding=1)
+    alone = F.conv2d(F.max_pool2d(last, 4), model.alone.weight, model.alone.bias)
+    fc = F.linear(alone.clamp(min=0).flatten(1), c.fc.weight, c.fc.bias)
+    values = dict(conv=conv, norm=norm, plain=plain, last=last, alone=alone, fc=fc)
+    return values | {f"{name}+relu": value.clamp(min=0) for name, value in values.items()}
+
+
+PIXELS = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+RULE = [
+    ("post_relu", "features.conv", "norm+relu"),
+    ("post_relu", "features.norm", "norm+relu"),
+    ("post_relu", "features.relu", "norm+relu"),
+    ("post_relu", "features.plain", "plain+relu"),
+    ("post_relu", "features.last", "last"),  # a pooling follows
+    ("post_relu", "alone", "alone"),  # a ReLU follows, but not in a Sequential
+    ("post_relu", "classifier.fc", "fc+relu"),
+    ("pre_relu", "features.conv", "norm"),
+    ("pre_relu", "features.norm", "norm"),
+    ("pre_relu", "features.relu", "norm"),
+    ("pre_relu", "features.plain", "plain"),
+    ("pre_relu", "features.plain_relu", "plain"),
+    ("pre_relu", "features.last", "last"),
+    ("pre_relu", "alone", "alone"),
+    ("pre_relu", "classifier.fc", "fc"),
+    ("pre_relu", "classifier.fc_relu", "fc"),
+]
+
+
+def features(
+    model: nn.Module, table: dict[str, str], activation: str, pooling: str
+) -> list[Tensor]:
+    layers = inspect(tiny().to("meta"), table, activation, 8)
+    with torch.inference_mode():
+        outputs: list[Tensor] = read(model, layers, activation, pooling)(PIXELS)
+    return outputs
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+@pytest.mark.parametrize(("activation", "path", "expected"), RULE)
+def test_where_a_module_is_read(activation: str, path: str, expected: str, pooling: str) -> None:
+    # All layers of this activation at once, so that later in-place layers run as well.
+    table = {p: p for a, p, _ in RULE if a == activation}
+    outputs = dict(zip(table, features(tiny(), table, activation, pooling), strict=True))
+    value = by_hand(PIXELS)[expected]
+    if value.ndim == 4:
+        value = value.mean((2, 3)) if pooling == "mean" else value.amax((2, 3))
+    torch.testing.assert_close(outputs[path], value)
+
+
+def test_what_no_layer_needs_is_dropped() -> None:
+    layers = inspect(tiny().to("meta"), {"a": "features.plain"}, "post_relu", 8)
+    reader = read(tiny(), layers, "post_relu", "mean")
+    kinds = {type(module).__name__ for module in reader.modules()}
+    assert kinds & {"Linear", "Dropout", "MaxPool2d"} == set()
+    names = ("features.conv", "features.norm", "features.plain")
+    assert {key.rpartition(".")[0] for key in reader.state_dict()} == set(names)
+    assert needs(tiny(), {"a": "features.plain"}, "post_relu")["a"] == set(reader.state_dict())
+
+
+def test_needs_grow_with_depth_and_leave_out_what_only_training_uses() -> None:
+    table = {"conv": "features.conv", "norm": "features.norm", "fc": "classifier.fc"}
+    found = needs(tiny(), table, "pre_relu")
+    norm = {f"features.norm.{x}" for x in ("weight", "bias", "running_mean", "running_var")}
+    assert found["conv"] == {"features.conv.weight", "features.conv.bias"} | norm
+    everything = {k for k in tiny().state_dict() if "out" not in k and "num_batches" not in k}
+    assert found["fc"] == everything
+
+
+def test_inspect_tells_units_kind_and_axis() -> None:
+    table = {"a": "features.conv", "b": "features.plain", "c": "classifier.fc", "d": "classifier"}
+    layers = inspect(tiny().to("meta"), table | {"e": "classifier.drop"}, "post_relu", 8)
+    found = [(layer.name, layer.module, layer.units, layer.kind) for layer in layers]
+    assert found == [
+        ("a", "features.conv", 4, "conv"),
+        ("b", "features.plain", 5, "conv"),
+        ("c", "classifier.fc", 7, "fc"),
+        ("d", "classifier", 2, "fc"),
+        ("e", "classifier.drop", 7, "other"),
+    ]
+
+
+def plain_outputs(model: nn.Module, paths: list[str], pixels: Tensor) -> dict[str, Tensor]:
+    """The oracle for whole networks: copies taken by hooks in an ordinary forward pass."""
+    copies: dict[str, Tensor] = {}
+    for path in paths:
+        model.get_submodule(path).register_forward_hook(
+            lambda _, __, output, path=path: copies.update({path: output.clone()})
+        )
+    with torch.inference_mode():
+        model(pixels)
+    return copies
+
+
+@pytest.mark.parametrize(
+    ("architecture", "crop", "paths", "axes"),
+    [
+        ("resnet18", 64, ["relu", "layer1.0", "layer2.1.bn2", "layer4", "avgpool", "fc"], 1),
+        ("densenet121", 64, ["features.norm5", "features.denseblock1", "features"], 1),
+        ("swin_t", 64, ["features.1", "features.3.0.norm1", "features.7"], 3),
+        ("vit_b_32", 64, ["encoder.layers.encoder_layer_1", "encoder"], 2),
+        ("mobilenet_v3_small", 64, ["features.1", "features.4.block.2", "features.12"], 1),
+    ],
+)
+def test_whole_networks_against_hooks(
+    architecture: str, crop: int, paths: list[str], axes: int
+) -> None:
+    model = initialised(architecture, crop, 0)
+    layers = inspect(skeleton(architecture, crop), {p: p for p in paths}, "post_relu", crop)
+    pixels = torch.randn(2, 3, crop, crop, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        outputs = read(model, layers, "post_relu", "mean")(pixels)
+    expected = plain_outputs(model, paths, pixels)
+    for layer, output in zip(layers, outputs, strict=True):
+        whole = expected[layer.module]
+        assert layer.axis == (axes if whole.ndim > 2 else 1)
+        over = [axis for axis in range(1, whole.ndim) if axis != layer.axis]
+        torch.testing.assert_close(output, whole.mean(over) if over else whole)
+
+
+def test_one_graph_without_breaks_for_torch_compile() -> None:
+    layers = inspect(tiny().to("meta"), {"a": "features.conv", "b": "classifier.fc"}, "pre_relu", 8)
+    reader = read(tiny(), layers, "pre_relu", "mean")
+    compiled = torch.compile(reader, backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        for output, expected in zip(compiled(PIXELS), reader(PIXELS), strict=True):
+            torch.testing.assert_close(output, expected)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_pool(pooling: str) -> None:
+    tokens = torch.randn(2, 5, 3)
+    expected = tokens.mean(1) if pooling == "mean" else tokens.amax(1)
+    torch.testing.assert_close(pool(tokens, 2, pooling), expected)
+    vector = torch.randn(2, 3)
+    copy = pool(vector, 1, pooling)
+    assert torch.equal(copy, vector)
+    assert copy.data_ptr() != vector.data_ptr()
+
+
+def test_means_of_bfloat16_are_accumulated_in_float32() -> None:
+    ones = torch.ones(1, 1, 64, 64, dtype=torch.bfloat16)
+    ones[..., ::2] = 1 + 2**-7  # the next bfloat16; their mean is none
+    mean = pool(ones, 1, "mean")
+    assert mean.dtype == torch.float32
+    assert mean.item() == 1 + 2**-8
+
+
+class Odd(nn.Module):
+    """Outputs that no embedding can be made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Conv2d(3, 3, 1)
+        self.attention = nn.MultiheadAttention(3, 1)
+        self.flat = nn.Flatten(0)
+        self.uneven = nn.AvgPool2d((1, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).transpose(1, 2)
+        out: Tensor = self.flat(self.uneven(x)).sum() + self.attention(tokens, tokens, tokens)[0]
+        return out
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("unsued", r"layers.x: must be a module path of Odd, got 'unsued' \(unused\)"),
+        ("", "must be a module path of Odd, got ''"),
+        ("unused", "must be a module that returns one tensor on the way .* got 'unused'"),
+        ("attention.out_proj", "must be a module that returns one tensor on the way"),
+        ("attention", r"must return \[views, units\], .* got 'attention' with \[\]"),
+        ("flat", r"got 'flat' with \[192\]"),
+        ("uneven", r"got 'uneven' with \[2, 3, 8, 4\]"),
+    ],
+)
+def test_refuses(path: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        inspect(Odd().eval().to("meta"), {"x": path}, "post_relu", 8)

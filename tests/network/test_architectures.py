@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from kdsspark.config import Preprocessing
+from kdsspark.errors import ConfigError
+from kdsspark.network.architectures import (
+    BUILT_IN,
+    initialised,
+    layer_table,
+    resolve_preprocessing,
+    skeleton,
+)
+from kdsspark.network.crops import normalise
+
+VGG16 = [
+    *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
+    *("conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3", "fc6", "fc7"),
+]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "convolutions"),
+    [
+        ("alexnet", 5),
+        *(("vgg11", 8), ("vgg13", 10), ("vgg16", 13), ("vgg19", 16)),
+        *(("vgg11_bn", 8), ("vgg13_bn", 10), ("vgg16_bn", 13), ("vgg19_bn", 16)),
+    ],
+)
+def test_built_in_tables_are_all_convolutions_then_the_first_two_linear_layers(
+    architecture: str, convolutions: int
+) -> None:
+    table = layer_table(architecture, None)
+    modules = dict(skeleton(architecture, 224).named_modules())
+    convs = [path for path, module in modules.items() if isinstance(module, nn.Conv2d)]
+    linears = [path for path, module in modules.items() if isinstance(module, nn.Linear)]
+    assert list(table.values()) == convs + linears[:2]
+    assert list(table)[-2:] == ["fc6", "fc7"]
+    assert len(table) == convolutions + 2
+
+
+def test_the_names_are_those_of_the_papers() -> None:
+    assert list(BUILT_IN["vgg16"]) == VGG16
+    assert list(BUILT_IN["vgg16_bn"]) == VGG16
+    assert set(BUILT_IN["vgg19"]) - set(VGG16) == {"conv3_4", "conv4_4", "conv5_4"}
+    assert " ".join(BUILT_IN["alexnet"]) == "conv1 conv2 conv3 conv4 conv5 fc6 fc7"
+    assert len(BUILT_IN) == 9
+
+
+def test_explicit_layers_win_over_the_built_in_table() -> None:
+    assert layer_table("vgg16", {"mine": "features.3"}) == {"mine": "features.3"}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layers", "message"),
+    [
+        ("vgg61", None, "architecture: must be .* got 'vgg61' .did you mean .*vgg16"),
+        ("zzz", None, "got 'zzz'$"),
+        ("resnet18", None, "layers: must be .* for resnet18, got None .null is for alexnet, vgg11"),
+        ("vgg16", {}, "layers: must be .* got {}"),
+    ],
+)
+def test_refuses(architecture: str, layers: dict[str, str] | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        layer_table(architecture, layers)
+
+
+def test_initialised_is_torchvisions_own_from_the_seed() -> None:
+    torch.manual_seed(7)
+    expected = models.squeezenet1_1().state_dict()
+    before = torch.get_rng_state()
+    state = initialised("squeezenet1_1", 224, 7).state_dict()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
+    other = initialised("squeezenet1_1", 224, 8).state_dict()
+    assert not torch.equal(other["features.0.weight"], expected["features.0.weight"])
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "regnet_x_400mf", "googlenet", "swin_t"])
+def test_skeleton_has_the_shapes_and_no_values(architecture: str) -> None:
+    model = skeleton(architecture, 224)
+    assert not any(module.training for module in model.modules())
+    state = model.state_dict()
+    assert all(tensor.is_meta for tensor in state.values())
+    shapes = {k: t.shape for k, t in initialised(architecture, 224, 0).state_dict().items()}
+    assert {key: tensor.shape for key, tensor in state.items()} == shapes
+
+
+def test_vision_transformers_take_the_crop() -> None:
+    tokens = skeleton("vit_b_32", 96).get_parameter("encoder.pos_embedding").shape[1]
+    assert tokens == 3 * 3 + 1
+    with pytest.raises(ConfigError, match=r"preprocessing.crop: must fit vit_b_32, got 97"):
+        skeleton("vit_b_32", 97)
+
+
+def test_preprocessing_of_published_weights() -> None:
+    named = resolve_preprocessing("resnet50", "IMAGENET1K_V2", None)
+    assert (named.resize, named.crop) == (232, 224)
+    ssd = resolve_preprocessing("vgg16", "IMAGENET1K_FEATURES", None)
+    assert ssd.mean == (0.48235, 0.45882, 0.40784)
+    assert ssd.std == (1 / 255, 1 / 255, 1 / 255)
+    assert resolve_preprocessing("resnet50", "random", None) == Preprocessing()
+
+
+def test_preprocessing_keys_that_are_given_win_over_the_weights_own() -> None:
+    given = Preprocessing(crop=96)
+    resolved = resolve_preprocessing("vgg16", "IMAGENET1K_FEATURES", given)
+    assert resolved.crop == 96
+    assert resolved.mean == (0.48235, 0.45882, 0.40784)
+    with pytest.raises(ConfigError, match=r"preprocessing: crop must be at most resize \(232\)"):
+        resolve_preprocessing("resnet50", "IMAGENET1K_V2", Preprocessing(crop=240))
+
+
+@pytest.mark.parametrize("architecture", ["googlenet", "inception_v3"])
+def test_weights_ported_from_tensorflow_see_what_torchvision_shows_them(architecture: str) -> None:
+    pixels = torch.arange(256, dtype=torch.uint8).repeat(3, 1).view(1, 3, 16, 16)
+    preset = models.get_model_weights(architecture).DEFAULT.transforms()
+    model = skeleton(architecture, 224)
+    model.transform_input = True
+    mean, std = torch.tensor(preset.mean), torch.tensor(preset.std)
+    normalised = (pixels / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    expected = model._transform_input(normalised)
+    resolved = resolve_preprocessing(architecture, "IMAGENET1K_V1", None)
+    torch.testing.assert_close(normalise(pixels, resolved), expected, rtol=0, atol=1e-5)

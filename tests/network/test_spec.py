@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from kdsspark.config import Preprocessing
+from kdsspark.network.spec import Layer, NetworkSpec, describe
+
+SPEC = NetworkSpec(
+    name="mine",
+    architecture="vgg16",
+    layers=(Layer("a", "features.0", 3, "conv", 1), Layer("b", "classifier.0", 2, "fc", 1)),
+    activation="post_relu",
+    pooling="mean",
+    crops="ten",
+    preprocessing=Preprocessing(mean=(0.1, 0.2, 0.3)),
+    precision="float32",
+    weights="random",
+    weights_digest="00",
+)
+
+
+def test_round_trips() -> None:
+    restored = NetworkSpec.from_dict(json.loads(json.dumps(SPEC.to_dict())))
+    assert restored == SPEC
+    assert restored.fingerprint == SPEC.fingerprint
+    assert pickle.loads(pickle.dumps(SPEC)) == SPEC
+
+
+CHANGES: list[dict[str, Any]] = [
+    {"architecture": "vgg19"},
+    {"layers": SPEC.layers[::-1]},
+    {"layers": SPEC.layers[:1]},
+    {"layers": (dataclasses.replace(SPEC.layers[0], module="features.2"), SPEC.layers[1])},
+    {"layers": (dataclasses.replace(SPEC.layers[0], name="c"), SPEC.layers[1])},
+    {"activation": "pre_relu"},
+    {"pooling": "max"},
+    {"crops": "center"},
+    {"preprocessing": Preprocessing()},
+    {"preprocessing": Preprocessing(mean=(0.1, 0.2, 0.3), channels="bgr")},
+    {"precision": "bfloat16"},
+    {"weights_digest": "01"},
+]
+
+
+def test_fingerprint_changes_with_all_that_changes_the_embedding() -> None:
+    found = {dataclasses.replace(SPEC, **change).fingerprint for change in CHANGES}
+    assert len(found | {SPEC.fingerprint}) == len(CHANGES) + 1
+    covered = {key for change in CHANGES for key in change}
+    assert covered | {"name", "weights"} == {field.name for field in dataclasses.fields(SPEC)}
+
+
+@pytest.mark.parametrize("change", [{"name": "yours"}, {"weights": "/elsewhere.pth"}])
+def test_fingerprint_does_not_change_with_spelling(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(SPEC, **change).fingerprint == SPEC.fingerprint
+
+
+def test_describe() -> None:
+    assert describe(SPEC) == [
+        ("a", 0, 0, "conv", 0),
+        ("a", 1, 1, "conv", 0),
+        ("a", 2, 2, "conv", 0),
+        ("b", 0, 3, "fc", 1),
+        ("b", 1, 4, "fc", 1),
+    ]

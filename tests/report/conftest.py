@@ -1,0 +1,27 @@
+"""Synthetic reports, made once."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdsspark.report.page import ReportData
+from tests.report.synthetic import BIRDS, VGG_LAYERS, Study, Tables, make_report, make_tables
+
+
+@pytest.fixture(scope="session")
+def studies() -> tuple[Study, Study]:
+    """VGG16 over three datasets, one of a single class; and random weights without fc."""
+    classes = {"birds": BIRDS, "wood": [f"knot {i}" for i in range(7)], "mono": ["only"]}
+    layers = [(f"stage{i}", "conv") for i in range(3)]
+    second = Study("no-fc", layers, {"birds": BIRDS}, dead=0.4, random=True)
+    return Study("vgg16", VGG_LAYERS, classes), second
+
+
+@pytest.fixture(scope="session")
+def tables(studies: tuple[Study, Study]) -> Tables:
+    return make_tables(studies)
+
+
+@pytest.fixture(scope="session")
+def report(studies: tuple[Study, Study]) -> ReportData:
+    return make_report(*studies)

@@ -1,0 +1,68 @@
+"""Small studies for the tests: generated images, a small network, ready-made embeddings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from kdsspark import config
+from kdsspark.config import Config
+from kdsspark.pipeline.study import Study
+
+NETWORK = {
+    "name": "tiny",
+    "architecture": "squeezenet1_1",
+    "weights": "random",
+    "crops": "center",
+    "layers": {"conv1": "features.0", "fire4": "features.6"},
+    "preprocessing": {"resize": 40, "crop": 32},
+}
+
+
+def write_images(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
+    """``{class: number}`` -> folder of class folders with small noisy pictures, kept if there."""
+    for class_id, (name, number) in enumerate(sorted(classes.items())):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for i in range(number):
+            path = folder / name / f"{i:03d}.png"
+            rng = np.random.default_rng([seed, class_id, i])
+            shade = 40 + 150 * (class_id % 3) // 2
+            pixels = rng.integers(0, 60, (48, 40 + i % 9, 3)) + shade
+            if not path.exists():
+                Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def image_config(output: Path, datasets: dict[str, Path], **sections: Any) -> Config:
+    """A configuration of the small network and folders of images."""
+    folders = [{"name": name, "path": str(path)} for name, path in datasets.items()]
+    raw = {"output": str(output), "networks": [NETWORK], "datasets": folders}
+    return config.parse(raw | {"embed": {"max_failures": 1.0}} | sections)
+
+
+def write_embeddings(
+    path: Path, layers: dict[str, NDArray[Any]], labels: list[str], ids: list[str] | None = None
+) -> None:
+    """Ready-made embeddings: ``layers`` are [images, units] of any float type."""
+    columns: dict[str, Any] = {"class_name": labels}
+    if ids:
+        columns["image_id"] = ids
+    for name, values in layers.items():
+        flat = pa.array(values.ravel())
+        columns[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def run(study_config: Config, stages: str = "index embed measure summarize") -> Study:
+    """Run some stages as the command does, without the lock."""
+    study = Study(study_config)
+    study.settle(fresh=False)
+    for stage in stages.split():
+        getattr(study, stage)()
+    return study

@@ -1,0 +1,81 @@
+"""Imports point one way: the contracts of pyproject.toml hold, and each can be broken."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# For every contract, one import it forbids: (file to append to, line).
+VIOLATIONS = {
+    "imports point one way": ("kdsspark/errors.py", "import kdsspark.cli"),
+    "only kdsspark.spark imports pyspark": ("kdsspark/storage/__init__.py", "import pyspark.sql"),
+    "only kdsspark.network imports torch": ("kdsspark/spark/__init__.py", "import torch.nn"),
+    "stats is arithmetic: no files, no tables, no plots": (
+        "kdsspark/stats/__init__.py",
+        "import pyarrow",
+    ),
+}
+
+
+def lint(folder: Path) -> tuple[int, str]:
+    # By its entry point: the console script may not be on PATH.
+    code = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache", "--no-logo"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def broken(output: str) -> set[str]:
+    return set(re.findall(r"^(.+) BROKEN", output, re.MULTILINE))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(
+        ROOT / "kdsspark", tmp_path / "kdsspark", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_package_keeps_every_contract(copy: Path) -> None:
+    code, output = lint(copy)
+    assert (code, broken(output)) == (0, set()), output
+    for name in VIOLATIONS:
+        assert f"{name} KEPT" in output
+
+
+def test_one_forbidden_import_breaks_each_contract(copy: Path) -> None:
+    for path, line in VIOLATIONS.values():
+        with (copy / path).open("a") as file:
+            file.write(f"\n{line}\n")
+    code, output = lint(copy)
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert broken(output) == {contract["name"] for contract in settings["contracts"]}, output
+    assert code == 1
+
+
+def test_siblings_do_not_import_each_other(copy: Path) -> None:
+    with (copy / "kdsspark/stats/__init__.py").open("a") as file:
+        file.write("\nimport kdsspark.network\n")
+    code, output = lint(copy)
+    assert broken(output) == {"imports point one way"}, output
+    assert code == 1
+
+
+def test_a_module_without_a_layer_is_refused(copy: Path) -> None:
+    (copy / "kdsspark/stray.py").write_text('"""In no layer."""\n')
+    code, output = lint(copy)
+    assert code == 1, output
+    assert "stray" in output
