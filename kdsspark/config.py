@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Hashable, Sequence
+from typing import Annotated, Any, Final, Literal
 
 import fsspec
 import yaml
@@ -20,14 +20,22 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from kdsspark.errors import ConfigError
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
+_LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
+
+RESERVED_LAYERS: Final = frozenset(
+    {"network", "dataset", "image_id", "class_id", "class_name", "version"}
+)
+"""Columns of ``embeddings`` that are there for every network: no layer may be named so."""
 
 
 def _name(value: str) -> str:
@@ -36,13 +44,29 @@ def _name(value: str) -> str:
     return value
 
 
-def _no_separators(layers: dict[str, str] | None) -> dict[str, str] | None:
+def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
     for name in layers or ():
-        _name(name)
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
+        if name in RESERVED_LAYERS:
+            raise ValueError(f"names must not be those of columns, got {name!r}")
     return layers
 
 
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float):
+        raise ValueError("must be text, a number, true or false")
+    return value
+
+
+def _memory(value: str) -> str:
+    if parse_size(value) < 1 << 24:
+        raise ValueError("must be at least 16MiB")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
+Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 
 
 def parse_size(text: str) -> int:
@@ -59,16 +83,17 @@ def parse_size(text: str) -> int:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Preprocessing(_Section):
-    """What is done to the pixels before the first layer; null keys take the weights' own."""
+    """What is done to the pixels before the first layer; keys not given are as below."""
 
     resize: int = Field(256, ge=1, le=4096)  # pixels of the short side after resizing
     crop: int = Field(224, ge=1, le=4096)  # pixels of a side of a crop
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # per channel, in units of `scale`
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)  # per channel, in units of `scale`
+    # Per channel, in units of `scale`; not strict, for YAML has lists and no tuples.
+    mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), strict=False)
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), strict=False)
     channels: Literal["rgb", "bgr"] = "rgb"  # order the network was trained with
     scale: Literal[1, 255] = 1  # pixel values run from 0 to this before mean and std
 
@@ -86,9 +111,9 @@ class Network(_Section):
 
     name: Name
     architecture: str = "vgg16"  # a torchvision classification model
-    weights: str = "random"  # torchvision weights name | path or URL of a state dict | random
+    weights: str = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
     seed: int = Field(0, ge=0)  # for weights: random
-    layers: Annotated[dict[str, str] | None, AfterValidator(_no_separators)] = None
+    layers: Annotated[dict[str, str] | None, AfterValidator(_layer_names)] = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
     crops: Literal["ten", "center", "twelve"] = "ten"
@@ -109,7 +134,8 @@ class Dataset(_Section):
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
         if (self.path is None) == (self.embeddings is None):
-            raise ValueError("must have either path or embeddings")
+            got = "neither" if self.path is None else "both"
+            raise ValueError(f"must have either path or embeddings, got {got}")
         return self
 
     @property
@@ -122,7 +148,7 @@ class Spark(_Section):
     """Defaults for the Spark session; what spark-submit sets wins."""
 
     master: str = "local[*]"
-    conf: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    conf: dict[str, Scalar] = Field(default_factory=dict)
 
 
 class Embed(_Section):
@@ -137,18 +163,13 @@ class Embed(_Section):
 class Measure(_Section):
     """The histograms, distances and the shuffled-label baseline."""
 
-    bins: int = Field(100, ge=2, le=65536)  # per feature, over [min, max] of the dataset
+    bins: int = Field(100, ge=2, le=65535)  # per feature, over [min, max] of the dataset
     shuffles: int = Field(1, ge=1)  # permutations of the labels
     seed: int = Field(0, ge=0)  # of the permutations
     exact: bool = True  # also the distance over the raw values
     histograms: bool = True  # write the histograms table
-    memory: str = "1GiB"  # peak memory of one measuring task, for its arrays
-
-    @model_validator(mode="after")
-    def _memory_is_a_size(self) -> Measure:
-        if self.memory_bytes < 1 << 24:
-            raise ValueError(f"memory must be at least 16MiB, got {self.memory}")
-        return self
+    # Peak memory of one measuring task, for its arrays.
+    memory: Annotated[str, AfterValidator(_memory)] = "1GiB"
 
     @property
     def memory_bytes(self) -> int:
@@ -160,8 +181,8 @@ class Config(_Section):
     """A whole study: networks x datasets, and where everything goes."""
 
     output: str = Field(min_length=1)  # local path or any fsspec URL
-    networks: tuple[Network, ...] = ()
-    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    networks: tuple[Network, ...] = Field((), strict=False)
+    datasets: tuple[Dataset, ...] = Field(min_length=1, strict=False)
     spark: Spark = Spark()
     embed: Embed = Embed()
     measure: Measure = Measure()
@@ -174,7 +195,7 @@ class Config(_Section):
                 if names.count(name) > 1:
                     raise ValueError(f"{what} must have different names, got {name!r} twice")
         if not self.networks and not all(d.ready_made for d in self.datasets):
-            raise ValueError("networks must not be empty where a dataset has images")
+            raise ValueError("networks must not be empty where a dataset has images, got none")
         given = {d.network for d in self.datasets if d.ready_made}
         for network in self.networks:
             if network.name in given:
@@ -190,11 +211,33 @@ class Config(_Section):
         return images + [(d.network, d) for d in self.datasets if d.ready_made]
 
 
+_SECTIONS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
+    (): Config,
+    ("networks",): Network,
+    ("networks", "preprocessing"): Preprocessing,
+    ("datasets",): Dataset,
+    ("spark",): Spark,
+    ("embed",): Embed,
+    ("measure",): Measure,
+}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error: the first would silently mean nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for (key, _), value in zip(node.value, keys, strict=False):
+            if keys.count(value) > 1:
+                raise yaml.MarkedYAMLError(f"key {value!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """Read the YAML file at ``path`` (any fsspec URL) and apply ``KEY=VALUE`` overrides."""
     try:
-        with fsspec.open(path, "rt", encoding="utf-8") as file:
-            raw = yaml.safe_load(file)
+        with fsspec.open(path, "rt", encoding="utf-8-sig") as file:
+            raw = yaml.load(file, _Loader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except (OSError, ValueError, ImportError) as error:
@@ -209,38 +252,47 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
 def parse(raw: dict[str, Any]) -> Config:
     """Validate a mapping as a configuration; raises :class:`ConfigError` with one line."""
     try:
-        # Through JSON, because strict mode takes a YAML list for a tuple only there.
-        return Config.model_validate_json(json.dumps(raw))
+        return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_one_line(error)) from None
-    except TypeError as error:
-        raise ConfigError(f"configuration must hold plain values: {error}") from None
+        raise ConfigError(_one_line(error.errors(include_url=False)[0])) from None
 
 
-def _one_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
-    if first["type"] == "missing":
-        return f"{key}: missing"
-    message = first["msg"].removeprefix("Value error, ")
-    message = message.replace("Input should be", "must be").replace("Input", "it")
+def _one_line(error: ErrorDetails) -> str:
+    """``measure.bins: must be greater than or equal to 2, got 0``."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
+        return f"{key}: unknown key, must be one of {', '.join(_SECTIONS[section].model_fields)}"
+    if error["type"] == "missing":
+        return f"{key}: must be given, got nothing"
+    message = _in_words(error)
     where = f"{key}: " if key else ""
-    got = "" if "got " in message else f", got {json.dumps(first['input'], default=str)[:200]}"
-    return f"{where}{message}{got}"
+    return f"{where}{message}" if "got " in message else f"{where}{message}, {_got(error['input'])}"
+
+
+def _in_words(error: ErrorDetails) -> str:
+    if error["type"] == "model_type":
+        return "must be a mapping of keys"
+    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    message = re.sub(r"^(Input|String|Tuple) should", "must", message)
+    return message.replace("valid tuple", "list").replace("valid dictionary", "mapping of keys")
+
+
+def _got(value: object) -> str:
+    text = repr(value)
+    return f"got {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '...'}"
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
     """``measure.shuffles=10`` or ``networks.0.weights=random``, the value read as YAML."""
     dotted, separator, text = override.partition("=")
-    if not separator or not dotted:
+    *parents, last = dotted.split(".")
+    if not (separator and last and all(parents)):
         raise ConfigError(f"--set must be KEY=VALUE, got {override!r}")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError:
         raise ConfigError(f"--set {dotted}: value must be YAML, got {text!r}") from None
-    *parents, last = dotted.split(".")
     node: Any = raw
     for depth, part in enumerate(parents):
         key = _key(node, part, ".".join(parents[: depth + 1]))
@@ -253,13 +305,12 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 def _key(node: Any, part: str, dotted: str) -> str | int:
     if isinstance(node, dict):
         return part
-    if isinstance(node, list):
-        if part.isdigit() and int(part) < len(node):
-            return int(part)
-        raise ConfigError(
-            f"--set {dotted}: must be a position from 0 to {len(node) - 1}, got {part!r}"
-        )
-    raise ConfigError(f"--set {dotted}: unknown key")
+    if not isinstance(node, list):
+        raise ConfigError(f"--set {dotted}: unknown key, {node!r} has none")
+    if part in map(str, range(len(node))):
+        return int(part)
+    positions = f"a position from 0 to {len(node) - 1}" if node else "in a list that is not empty"
+    raise ConfigError(f"--set {dotted}: must be {positions}, got {part!r}")
 
 
 def fingerprint(value: Any) -> str:

@@ -25,6 +25,7 @@ class Progress:
         self._bar: tqdm[None] | None = None
         self._started = self._spoke = time.monotonic()
         self._last = (0, 0)
+        self._said: tuple[int, int] | None = None
 
     def __enter__(self) -> Progress:
         if self._total and self._stream.isatty():
@@ -46,7 +47,7 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.close()
-        elif self._total and kind is None:
+        elif self._total and kind is None and self._said != self._last:
             self._say()
 
     def show(self, done: int, failed: int = 0) -> None:
@@ -60,7 +61,7 @@ class Progress:
             self._say()
 
     def _say(self) -> None:
-        done, failed = self._last
+        done, failed = self._said = self._last
         self._spoke = time.monotonic()
         seconds = self._spoke - self._started
         rate = done / seconds if seconds else 0.0

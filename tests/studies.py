@@ -38,11 +38,12 @@ def write_images(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
                 Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
-def image_config(output: Path, datasets: dict[str, Path], **sections: Any) -> Config:
+def image_config(output: Path, folders: dict[str, Path], **sections: Any) -> Config:
     """A configuration of the small network and folders of images."""
-    folders = [{"name": name, "path": str(path)} for name, path in datasets.items()]
-    raw = {"output": str(output), "networks": [NETWORK], "datasets": folders}
-    return config.parse(raw | {"embed": {"max_failures": 1.0}} | sections)
+    datasets = [{"name": name, "path": str(path)} for name, path in folders.items()]
+    raw = {"output": str(output), "networks": [NETWORK], "datasets": datasets}
+    # One image a forward pass: rounding then cannot depend on which images share a batch.
+    return config.parse(raw | {"embed": {"max_failures": 1.0, "batch_images": 1}} | sections)
 
 
 def write_embeddings(

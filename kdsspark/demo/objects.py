@@ -228,12 +228,12 @@ def _umbrella(rng: np.random.Generator, pen: Pen) -> None:
         pen.polygon([*down, *hem, *up], first if panel % 2 else second)
 
 
-def _background(rng: np.random.Generator, size: Size, hue: float) -> Image.Image:
+def _background(rng: np.random.Generator, size: Size, hue: float, brightness: float) -> Image.Image:
     """Out-of-focus clutter of colours around ``hue``, over an even or a mottled ground."""
     coarse = size[0] // 4, size[1] // 4  # out of focus, so that no detail is lost
-    hue += rng.normal(0, 0.05)
+    hue += rng.normal(0, 0.03)
     ground, other = (
-        hsv(hue + rng.normal(0, 0.06), rng.uniform(0.15, 0.55), rng.uniform(0.35, 0.9))
+        hsv(hue + rng.normal(0, 0.04), rng.uniform(0.25, 0.6), brightness + rng.normal(0, 0.08))
         for _ in range(2)
     )
     image = to_image(blend(ground, other, noise(rng, coarse, rng.uniform(30, 100), 3)))
@@ -241,7 +241,7 @@ def _background(rng: np.random.Generator, size: Size, hue: float) -> Image.Image
     for _ in range(int(rng.integers(8, 22))):
         x, y = rng.uniform(0, 1, 2) * coarse
         across, near = rng.uniform(4, 22), hue + rng.choice([0, 0, 0.08, 0.5])
-        colour = ink(vary(rng, hsv(near, 0.4, rng.uniform(0.3, 0.95)), 0.1))
+        colour = ink(vary(rng, hsv(near, 0.4, brightness + rng.normal(0, 0.2)), 0.1))
         outline = ellipse(x, y, across * rng.uniform(1, 1.8), across, rng.uniform(0, math.pi))
         draw.polygon(outline[:: rng.choice([1, 15])], colour)
     soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(1, 3.5)))
@@ -259,7 +259,9 @@ def _place(rng: np.random.Generator, tile: Image.Image, size: Size) -> Image.Ima
     return canvas
 
 
-def _paint(draw: _Draw, hue: float, rng: np.random.Generator, size: Size) -> Array:
+def _paint(
+    draw: _Draw, hue: float, brightness: float, rng: np.random.Generator, size: Size
+) -> Array:
     """The thing with shading and a soft shadow, in front of a background around ``hue``."""
     pen = Pen()
     draw(rng, pen)
@@ -274,25 +276,25 @@ def _paint(draw: _Draw, hue: float, rng: np.random.Generator, size: Size) -> Arr
     x, _ = plane(size, rng.uniform(0.6, 2.6))
     away = (x - x[(top + bottom) // 2, (left + right) // 2]) / (right - left)
     light = 1 - 0.35 * away + 0.12 * (noise(rng, size, 30, 3) - 0.5)
-    scene = blend(to_array(_background(rng, size, hue)), (0.03, 0.03, 0.05), dark)
+    scene = blend(to_array(_background(rng, size, hue, brightness)), (0.03, 0.03, 0.05), dark)
     return blend(scene, to_array(thing.convert("RGB")) * light[..., None], to_array(alpha))
 
 
-# Each thing and the hue of the places where it is usually seen.
+# Each thing, and hue and brightness of the places where it is usually seen.
 PAINTERS: Final[dict[str, Callable[[np.random.Generator, Size], Array]]] = {
-    name: partial(_paint, draw, hue)
-    for name, draw, hue in (
-        ("7 o'clock", _clock, 0.09),
-        ("apple", _apple, 0.3),
-        ("balloon", _balloon, 0.58),
-        ("butterfly", _butterfly, 0.2),
-        ("cup & saucer", _cup, 0.06),
-        ("fish", _fish, 0.5),
-        ("flower", _flower, 0.35),
-        ("house", _house, 0.25),
-        ("mushroom", _mushroom, 0.12),
-        ("sailing boat", _sailing_boat, 0.55),
-        ("snowman", _snowman, 0.6),
-        ("umbrella", _umbrella, 0.7),
+    name: partial(_paint, draw, hue, brightness)
+    for name, draw, hue, brightness in (
+        ("7 o'clock", _clock, 0.09, 0.75),
+        ("apple", _apple, 0.3, 0.55),
+        ("balloon", _balloon, 0.58, 0.85),
+        ("butterfly", _butterfly, 0.2, 0.75),
+        ("cup & saucer", _cup, 0.05, 0.5),
+        ("fish", _fish, 0.5, 0.5),
+        ("flower", _flower, 0.38, 0.8),
+        ("house", _house, 0.26, 0.85),
+        ("mushroom", _mushroom, 0.12, 0.35),
+        ("sailing boat", _sailing_boat, 0.54, 0.75),
+        ("snowman", _snowman, 0.62, 0.6),
+        ("umbrella", _umbrella, 0.7, 0.35),
     )
 }

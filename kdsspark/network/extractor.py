@@ -98,9 +98,7 @@ class Extractor:
         spec, size = self.spec, self.spec.preprocessing.crop
         cut = [crops.views(_upload(image, self.device), spec.crops, size) for image in images]
         pixels = crops.normalise(torch.cat(cut), spec.preprocessing)
-        return pixels.to(
-            getattr(torch, spec.precision), memory_format=torch.channels_last, copy=False
-        )
+        return pixels.to(getattr(torch, spec.precision), memory_format=torch.channels_last)
 
 
 def _upload(image: NDArray[np.uint8], device: str) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,12 +93,15 @@ def _load_safetensors(path: Path) -> Any:
 
 def _load_pickle(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols: it loads, or it is refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"WeightsUnpickler error: (.*)", str(error))
+        # torch's own text would advise the user to load it without this safety.
+        found = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
-            "weights: must hold nothing but tensors; refused, nothing in it was executed: "
-            f"{found[1] if found else str(error).splitlines()[0]}"
+            "weights: must be a pickled state dict of nothing but tensors, got "
+            f"{found[1] if found else 'something else'} (refused, nothing in it was executed)"
         ) from None
     except Exception as error:  # a damaged file can raise nearly anything
         reason = (str(error) or type(error).__name__).splitlines()[0]

@@ -26,7 +26,7 @@ class Run(TypedDict):
     """When and with what the tables were computed."""
 
     when: str  # for people, e.g. "2024-03-01 12:30 UTC"
-    duration_s: float  # seconds of the whole run
+    duration_s: float  # seconds that tasks spent, all together
     versions: Mapping[str, str]  # kdsspark, python, pyspark, torch, numpy -> version
     configuration: str  # YAML, printed as it is: leave secrets out
 
@@ -125,6 +125,7 @@ def _figure(
     stem = f"figures/{network}/{name}"
     figure = FIGURES[name](frame)
     svg = canvas.svg(figure)
+    figure.set_layout_engine("none")  # the panels stay where the SVG has them
     files[f"{stem}.svg"], files[f"{stem}.png"] = svg, canvas.png(figure)
     data = base64.b64encode(svg).decode()
     size = "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"

@@ -52,7 +52,8 @@ def remove(store: Store, column: str, name: str) -> None:
     """Remove everything filed under one ``network`` or ``dataset``; receipts first."""
     for path in store.files("_receipts"):
         _, _stage, network, *rest = path.split("/")
-        if name == (network if column == "network" else rest[0].removesuffix(".json")):
+        dataset = rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
+        if name == (network if column == "network" else dataset):
             store.remove(path)
     for table in TABLES.values():
         for path in store.files(table.name):
@@ -60,5 +61,8 @@ def remove(store: Store, column: str, name: str) -> None:
             by_file = table.name == "thresholds" and path.endswith(f"/{name}.parquet")
             if f"{column}={name}" in folders or (by_file and column == "dataset"):
                 store.remove(path)
-    if column == "network":
-        store.remove(f"_networks/{name}.json")
+    record = f"_networks/{name}.json"
+    if column == "network" and store.exists(record):
+        weights = store.read_json(record)["weights"]
+        store.remove(record)
+        store.remove(weights)

@@ -10,16 +10,32 @@ import json
 import posixpath
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from kdsspark.errors import ConfigError
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss"})
 _TEMPORARY = ".tmp-"
+
+
+def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The file system and path of a URL, or of a local path, which may hold any character.
+
+    Raises ValueError or ImportError where no file system for it is known or installed.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme in ("file", "local"):
+        fs = LocalFileSystem()  # `url_to_fs` would take `::` for a chain of file systems
+        return fs, fs._strip_protocol(url)
+    found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url)
+    return found
 
 
 @dataclass(frozen=True)
@@ -30,13 +46,22 @@ class Store:
 
     @classmethod
     def at(cls, url: str) -> Store:
-        """A store whose URL means the same from every working directory."""
-        fs, path = url_to_fs(url)
-        return cls(fs.unstrip_protocol(path))
+        """A store whose URL means the same from every working directory.
+
+        Raises :class:`ConfigError` where no file system for it is known or installed.
+        """
+        try:
+            fs, path = locate(url)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(
+                f"output: must be a local path or an fsspec URL, got {url}: {error}"
+            ) from error
+        # The URL of another store may tell more than its path does, such as the host.
+        return cls(fs.unstrip_protocol(path) if isinstance(fs, LocalFileSystem) else url)
 
     @cached_property
     def _located(self) -> tuple[fsspec.AbstractFileSystem, str]:
-        fs, root = url_to_fs(self.url)
+        fs, root = locate(self.url)
         return fs, root.rstrip("/")
 
     @property
@@ -99,20 +124,24 @@ class Store:
 
     @contextmanager
     def _upload(self, path: str) -> Iterator[IO[bytes]]:
-        file = self.fs.open(path, "wb", autocommit=False)
+        file = self.fs.open(path, "wb")
         try:
             yield file
-            file.close()
+            file.close()  # completes the upload
         except BaseException:
             file.discard()
+            file.closed = True  # lest its destructor close it, that is, complete the upload
             raise
-        file.commit()
 
     def remove(self, relative: str) -> None:
         """Remove a file, or a folder and all below it; nothing if it is not there."""
         path = self.path(relative)
-        if self.exists(relative):
-            self.fs.rm(path, recursive=self.fs.isdir(path))
+        self.fs.invalidate_cache()
+        if self.fs.isdir(path):
+            self.fs.rm(path, recursive=True)
+        else:
+            with suppress(FileNotFoundError):
+                self.fs.rm_file(path)
 
     def clean(self, relative: str) -> None:
         """Remove what killed writers left below a folder. Only under the output's lock."""

@@ -68,15 +68,16 @@ def _collect(dataset: Dataset, target: Path) -> set[str]:
 
 
 def _refuse_duplicates(dataset: Dataset, listed: Path) -> None:
-    ids = pq.read_table(listed, columns=["image_id"])["image_id"]
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return
-    counts = pc.value_counts(pq.read_table(listed, columns=["path"])["path"])
-    repeated = [c["values"].as_py() for c in counts if c["counts"].as_py() > 1]
-    raise DatasetError(
-        f"dataset {dataset.name}: {dataset.path or dataset.embeddings} must name every image "
-        f"once, got {len(repeated)} repeated, first {repeated[0]}"
-    )
+    for column in ("path", "uri"):  # one file may be given by several paths
+        names = pq.read_table(listed, columns=[column])[column]
+        if pc.count_distinct(names).as_py() == len(names):
+            continue
+        counts = pa.Table.from_struct_array(pc.value_counts(names))
+        repeated = counts.filter(pc.greater(counts["counts"], 1))["values"]
+        raise DatasetError(
+            f"dataset {dataset.name}: {dataset.path or dataset.embeddings} must name every image "
+            f"once, got {len(repeated)} repeated, first {repeated[0].as_py()}"
+        )
 
 
 def _with_class_ids(listed: Path, classes: list[str]) -> Iterator[pa.Table]:

@@ -6,6 +6,7 @@ images are Python objects at any time (on object stores: the listing of one fold
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 from collections.abc import Iterator
@@ -18,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.dataset
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from kdsspark.config import Dataset
 from kdsspark.errors import DatasetError
+from kdsspark.storage.files import locate
 from kdsspark.storage.images import IMAGE_SUFFIXES
 
 BATCH: Final = 65_536
@@ -41,13 +42,16 @@ _Row = tuple[str, str, str, str]
 def images(dataset: Dataset) -> Iterator[pa.Table]:
     """Every image of a dataset that comes as images; raises :class:`DatasetError`."""
     assert dataset.path is not None
-    fs, root = url_to_fs(dataset.path)
     try:
+        fs, path = locate(dataset.path)
+        fs.invalidate_cache()
         if dataset.layout == "folder":
-            yield from _tables(_folder(dataset.name, fs, root.rstrip("/")))
+            root = Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
+            yield from _tables(_folder(dataset.name, root))
         else:
-            yield from _manifest(dataset.name, fs, root)
-    except (OSError, pa.ArrowInvalid) as error:
+            root = Root(fs, posixpath.dirname(path), posixpath.dirname(dataset.path))
+            yield from _manifest(dataset.name, root, path)
+    except (OSError, ValueError, ImportError, pa.ArrowException) as error:
         raise DatasetError(
             f"dataset {dataset.name}: {dataset.layout} {dataset.path} cannot be read: "
             f"{' '.join(str(error).split())}"
@@ -70,6 +74,23 @@ def _table(rows: list[_Row]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=LISTING)
 
 
+@dataclass(frozen=True)
+class Root:
+    """A folder that images lie in: its path as ``fs`` knows it, and as the user gave it."""
+
+    fs: fsspec.AbstractFileSystem
+    path: str
+    url: str
+
+    def uri(self, path: str) -> str:
+        """Where a file is, so that other processes find it: the URL may tell the host, too."""
+        if _is_local(self.fs):
+            return path
+        if f"{path}/".startswith(f"{self.path}/"):
+            return f"{self.url}{path[len(self.path) :]}"
+        return str(self.fs.unstrip_protocol(path))
+
+
 # -- folders ------------------------------------------------------------------------------------
 
 
@@ -80,14 +101,18 @@ class _Entry:
     version: str
 
 
-def _folder(name: str, fs: fsspec.AbstractFileSystem, root: str) -> Iterator[_Row]:
+def _folder(name: str, root: Root) -> Iterator[_Row]:
     """Class = first folder below ``root``; images may lie at any depth below it."""
-    if not fs.isdir(root):
-        raise DatasetError(f"dataset {name}: path must be a folder of class folders, got {root}")
-    for folder in sorted(e.path for e in _entries(fs, root) if e.is_folder):
+    fs = root.fs
+    if not fs.isdir(root.path):
+        raise DatasetError(
+            f"dataset {name}: path must be a folder of class folders, got {root.url}"
+        )
+    for folder in sorted(e.path for e in _entries(fs, root.path) if e.is_folder):
         class_name = posixpath.basename(folder)
         for entry in _walk(fs, folder):
-            yield entry.path[len(root) + 1 :], _uri(fs, entry.path), class_name, entry.version
+            below = entry.path[len(root.path) + 1 :]
+            yield below, root.uri(entry.path), class_name, entry.version
 
 
 def _walk(fs: fsspec.AbstractFileSystem, folder: str) -> Iterator[_Entry]:
@@ -107,7 +132,7 @@ def _entries(fs: fsspec.AbstractFileSystem, folder: str) -> Iterator[_Entry]:
         with os.scandir(folder) as found:
             for item in found:
                 if not item.name.startswith("."):
-                    yield _Entry(f"{folder}/{_utf8(item.name)}", item.is_dir(), _stat(item.path))
+                    yield _local_entry(folder, item)
         return
     for info in fs.ls(folder, detail=True):
         path = info["name"].rstrip("/")
@@ -115,20 +140,21 @@ def _entries(fs: fsspec.AbstractFileSystem, folder: str) -> Iterator[_Entry]:
             yield _Entry(path, info["type"] == "directory", _version(info))
 
 
+def _local_entry(folder: str, item: os.DirEntry[str]) -> _Entry:
+    path = f"{folder}/{item.name}"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"file names must be valid UTF-8, got {path!r}") from None
+    if not item.is_dir():
+        return _Entry(path, False, _stat(path))
+    if item.is_symlink() and Path(folder).resolve().is_relative_to(Path(path).resolve()):
+        raise OSError(errno.ELOOP, "folder links to one above it", path)
+    return _Entry(path, True, "")
+
+
 def _is_local(fs: fsspec.AbstractFileSystem) -> bool:
     return isinstance(fs, LocalFileSystem)
-
-
-def _utf8(name: str) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DatasetError(f"file names must be valid UTF-8, got {name!r}") from None
-    return name
-
-
-def _uri(fs: fsspec.AbstractFileSystem, path: str) -> str:
-    return path if _is_local(fs) else str(fs.unstrip_protocol(path))
 
 
 def file_version(fs: fsspec.AbstractFileSystem, path: str) -> str:
@@ -149,21 +175,20 @@ def _version(info: dict[str, Any]) -> str:
     for key in ("ETag", "etag", "checksum", "md5Hash"):
         if info.get(key):
             return str(info[key]).strip('"')
-    time = info.get("LastModified") or info.get("mtime") or info.get("updated") or ""
-    return f"{info.get('size', '')}-{time}"
+    times = (info.get(key) for key in ("LastModified", "mtime", "updated", "created"))
+    return f"{info.get('size', '')}-{next(filter(None, times), '')}"
 
 
 # -- manifests ----------------------------------------------------------------------------------
 
 
-def _manifest(name: str, fs: fsspec.AbstractFileSystem, path: str) -> Iterator[pa.Table]:
+def _manifest(name: str, root: Root, path: str) -> Iterator[pa.Table]:
     """CSV or Parquet with the columns ``path`` and ``label``; paths may be relative to it."""
-    root = posixpath.dirname(path)
     first_row = 2 if path.lower().endswith((".csv", ".csv.gz")) else 1  # as an editor counts
-    for batch in _manifest_batches(name, fs, path):
+    for batch in _manifest_batches(name, root.fs, path):
         _refuse_empty(name, path, batch, first_row)
         rows = zip(batch["path"].to_pylist(), batch["label"].to_pylist(), strict=True)
-        yield from _tables(_manifest_row(fs, root, image, label) for image, label in rows)
+        yield from _tables(_manifest_row(root, image, label) for image, label in rows)
         first_row += len(batch)
 
 
@@ -172,10 +197,15 @@ def _manifest_batches(
 ) -> Iterator[pa.RecordBatch]:
     columns = {"path": pa.string(), "label": pa.string()}
     if path.lower().endswith((".csv", ".csv.gz")):
+        quoting = pa.csv.ParseOptions(newlines_in_values=True)
         with fs.open(path, "rb", compression="infer") as file:
-            options = pa.csv.ConvertOptions(column_types=columns)
-            reader = pa.csv.open_csv(file, convert_options=options)
-            _require(name, path, reader.schema.names)
+            _require(name, path, pa.csv.open_csv(file, parse_options=quoting).schema.names)
+        # Other columns are not even parsed: what they seem to hold may change on the way.
+        options = pa.csv.ConvertOptions(column_types=columns, include_columns=list(columns))
+        with (
+            fs.open(path, "rb", compression="infer") as file,
+            pa.csv.open_csv(file, parse_options=quoting, convert_options=options) as reader,
+        ):
             yield from reader
         return
     source = pa.dataset.dataset(path, filesystem=fs, format="parquet")
@@ -204,9 +234,13 @@ def _refuse_empty(name: str, path: str, batch: pa.RecordBatch, first_row: int) -
             )
 
 
-def _manifest_row(fs: fsspec.AbstractFileSystem, root: str, image: str, label: str) -> _Row:
+def _manifest_row(root: Root, image: str, label: str) -> _Row:
+    image = image.removeprefix("file://")
     if "://" in image:
         return image, image, label, ""
-    full = posixpath.normpath(posixpath.join(root, image))  # an absolute `image` stands alone
-    below = full[len(root) + 1 :] if full.startswith(f"{root}/") else full
-    return below, _uri(fs, full), label, _stat(full) if _is_local(fs) else ""
+    below = posixpath.normpath(image)
+    full = posixpath.normpath(posixpath.join(root.path, image))  # an absolute one stands alone
+    if full.startswith(f"{root.path}/"):
+        below = full[len(root.path) + 1 :]
+    # Asking another store for the state of every image of a manifest would take too long.
+    return below, root.uri(full), label, _stat(full) if _is_local(root.fs) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO
 
 import pyarrow as pa
@@ -35,10 +35,8 @@ class PartWriter:
 @contextmanager
 def writer(store: Store, path: str, schema: pa.Schema) -> Iterator[PartWriter]:
     """Write one Parquet file piece by piece; it appears when the block ends without error."""
-    with store.create(path) as file:
-        part = PartWriter(file, schema)
+    with store.create(path) as file, closing(PartWriter(file, schema)) as part:
         yield part
-        part.close()
 
 
 def write(store: Store, path: str, tables: pa.Table | Iterable[pa.Table], schema: pa.Schema) -> int:
@@ -67,11 +65,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The table with exactly the columns of ``schema``, in its order; ValueError if it cannot."""
     if set(table.column_names) != set(schema.names):
         raise ValueError(f"expected columns {schema.names}, got {table.column_names}")
-    table = table.select(schema.names).cast(schema)
-    for field in schema:
-        if not field.nullable and table[field.name].null_count:
-            raise ValueError(f"column {field.name} must have no nulls, got {table[field.name]}")
-    return table
+    return table.select(schema.names).cast(schema)  # which refuses nulls, too
 
 
 def read(

@@ -1,30 +1,30 @@
 """Embeddings made elsewhere: Parquet files with a label column and columns of lists.
 
 Each column of fixed-length lists of floating point numbers is a layer, its positions are the
-units. Rows are named by their file and position, or by an ``image_id`` column where there is one.
+units. Rows are named by their file and position, or by an ``image_id`` column where there is one;
+errors count them from 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.core import url_to_fs
 
-from kdsspark.config import Dataset
+from kdsspark.config import RESERVED_LAYERS, Dataset
 from kdsspark.errors import DatasetError
-from kdsspark.storage.listing import BATCH, LISTING, file_version
-
-Layers = dict[str, int]
+from kdsspark.storage.files import locate
+from kdsspark.storage.listing import BATCH, LISTING, Root, file_version
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one ready-made dataset, and its layers: name -> (width, element type)."""
+    """The files of one ready-made dataset, and its layers: name -> width, and element type."""
 
     dataset: Dataset
     files: tuple[str, ...]
@@ -32,9 +32,11 @@ class Source:
     value_types: dict[str, pa.DataType]
 
     @property
-    def fs(self) -> fsspec.AbstractFileSystem:
-        """The file system of the files."""
-        return url_to_fs(self.dataset.embeddings)[0]
+    def root(self) -> Root:
+        """The folder of the files, or the only file."""
+        url = cast(str, self.dataset.embeddings).rstrip("/")
+        fs, path = locate(url)
+        return Root(fs, path.rstrip("/"), url)
 
 
 def source(dataset: Dataset) -> Source:
@@ -42,40 +44,39 @@ def source(dataset: Dataset) -> Source:
 
     Widths are taken from the first row; every other row is held against them by :func:`batches`.
     """
-    fs, path = url_to_fs(dataset.embeddings)
-    found = [path] if fs.isfile(path) else fs.find(path) if fs.exists(path) else []
-    files = tuple(sorted(f for f in found if f.endswith((".parquet", ".pq"))))
-    if not files:
-        raise DatasetError(
-            f"dataset {dataset.name}: embeddings must be Parquet, found none at {path}"
-        )
-    first = Source(dataset, files, {}, {})
-    with _open(first, files[0]) as file:
-        types = _layer_types(first, files[0], file.schema_arrow)
-        head = next(file.iter_batches(batch_size=1, columns=list(types)), None)
-    if head is None or not len(head):
-        raise DatasetError(f"dataset {dataset.name}: {files[0]} has no rows")
-    widths = {name: pc.list_value_length(head[name])[0].as_py() or 0 for name in types}
-    return Source(dataset, files, widths, types)
+    found = Source(dataset, _files(dataset), {}, {})
+    for path in found.files:
+        with _open(found, path) as file:
+            types = _layer_types(found, path, file.schema_arrow)
+            head = next(file.iter_batches(batch_size=1, columns=list(types)), None)
+        if head is not None and len(head):
+            widths = {name: _width(found, path, name, head[name]) for name in types}
+            return Source(dataset, found.files, widths, types)
+    raise DatasetError(f"dataset {dataset.name}: {', '.join(found.files)} has no rows")
 
 
 def listing(source: Source) -> Iterator[pa.Table]:
     """The rows of every file with their labels, in order, as :mod:`listing` gives images."""
-    label = source.dataset.label
+    root = source.root
     for path in source.files:
-        version, row = file_version(source.fs, path), 0
+        version, uri, row = file_version(root.fs, path), root.uri(path), 0
         with _open(source, path) as file:
-            named = "image_id" in file.schema_arrow.names
-            columns = [label, "image_id"] if named else [label]
+            columns = [
+                c for c in (source.dataset.label, "image_id") if c in file.schema_arrow.names
+            ]
             for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-                rows = [f"{path}#{row + i}" for i in range(len(batch))]
-                names = batch["image_id"].cast(pa.string()) if named else _below(source, rows)
-                labels = _labels(source, path, batch[label])
-                versions = [version] * len(batch)
-                yield pa.Table.from_arrays(
-                    [names, pa.array(rows, pa.string()), labels, pa.array(versions, pa.string())],
-                    schema=LISTING,
+                rows = [f"#{row + i}" for i in range(len(batch))]
+                below = path.removeprefix(root.path).lstrip("/")
+                if "image_id" in columns:
+                    names = _texts(source, path, "image_id", batch["image_id"], row)
+                else:
+                    names = pa.array([below + r for r in rows], pa.string())
+                labels = _texts(
+                    source, path, source.dataset.label, batch[source.dataset.label], row
                 )
+                uris = pa.array([uri + r for r in rows], pa.string())
+                versions = pa.repeat(pa.scalar(version, pa.string()), len(batch))
+                yield pa.Table.from_arrays([names, uris, labels, versions], schema=LISTING)
                 row += len(batch)
 
 
@@ -88,20 +89,44 @@ def batches(source: Source, path: str, rows: int) -> Iterator[dict[str, pa.Array
     first = 0
     with _open(source, path) as file:
         types = _layer_types(source, path, file.schema_arrow)
-        if set(types) != set(source.widths):
+        if types != source.value_types:
             raise DatasetError(
                 f"dataset {source.dataset.name}: {path} must have the layers "
-                f"{', '.join(source.widths)}, got {', '.join(types)}"
+                f"{_in_words(source.value_types)}, got {_in_words(types)}"
             )
         for batch in file.iter_batches(batch_size=rows, columns=list(source.widths)):
             yield {name: _checked(source, path, name, batch[name], first) for name in source.widths}
             first += len(batch)
 
 
-def _open(source: Source, path: str) -> pq.ParquetFile:
+def _files(dataset: Dataset) -> tuple[str, ...]:
+    """The Parquet files of a folder, or one file whatever its name."""
+    where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
-        return pq.ParquetFile(source.fs.open(path, "rb"))
-    except (OSError, pa.ArrowInvalid) as error:
+        fs, root = locate(cast(str, dataset.embeddings))
+        fs.invalidate_cache()
+        if fs.isfile(root):
+            return (root,)
+        found = fs.find(root) if fs.exists(root) else []
+    except (OSError, ValueError, ImportError) as error:
+        raise DatasetError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
+    files = [f for f in found if f.lower().endswith((".parquet", ".pq")) and not _hidden(f, root)]
+    if not files:
+        raise DatasetError(f"{where} must be a Parquet file or a folder of some, found none")
+    return tuple(sorted(files))
+
+
+def _hidden(path: str, root: str) -> bool:
+    """Whether a name below ``root`` begins like the temporary files of other programs."""
+    return any(part.startswith((".", "_")) for part in path.removeprefix(root).split("/"))
+
+
+@contextmanager
+def _open(source: Source, path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with source.root.fs.open(path, "rb") as raw, pq.ParquetFile(raw) as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
         raise DatasetError(
             f"dataset {source.dataset.name}: {path} is not readable Parquet: "
             f"{' '.join(str(error).split())}"
@@ -126,7 +151,13 @@ def _layer_types(source: Source, path: str, schema: pa.Schema) -> dict[str, pa.D
             f"{where} must have a column of fixed-length lists of floats, "
             f"got {', '.join(f'{f.name} {f.type}' for f in schema)}"
         )
+    for name in RESERVED_LAYERS & set(layers):
+        raise DatasetError(f"{where} must not have a list column named {name}, rename it")
     return layers
+
+
+def _in_words(types: dict[str, pa.DataType]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in types.items())
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -135,18 +166,29 @@ def _is_list(kind: pa.DataType) -> bool:
     )
 
 
-def _below(source: Source, rows: list[str]) -> pa.Array:
-    root = url_to_fs(source.dataset.embeddings)[1].rstrip("/")
-    return pa.array([row.removeprefix(root).lstrip("/") for row in rows], pa.string())
-
-
-def _labels(source: Source, path: str, labels: pa.Array) -> pa.Array:
-    if labels.null_count:
-        row = pc.index(labels.is_null(), True).as_py()
+def _width(source: Source, path: str, name: str, first: pa.Array) -> int:
+    width: int | None = pc.list_value_length(first)[0].as_py()
+    if not width:
+        got = "null" if width is None else "an empty list"
         raise DatasetError(
-            f"dataset {source.dataset.name}: {path} row {row}: {source.dataset.label} is null"
+            f"dataset {source.dataset.name}: {path} column {name} row 0: must be a list of "
+            f"values, got {got}"
         )
-    return labels.cast(pa.string())
+    return width
+
+
+def _texts(source: Source, path: str, column: str, values: pa.Array, first: int) -> pa.Array:
+    """A column of names or whole numbers as strings; errors for nulls name the row."""
+    where = f"dataset {source.dataset.name}: {path}"
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (
+        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    ):
+        raise DatasetError(f"{where} column {column}: must be strings or integers, got {kind}")
+    if values.null_count:
+        row = first + pc.index(values.is_null(), True).as_py()
+        raise DatasetError(f"{where} column {column} row {row}: must not be null")
+    return values.cast(pa.string())
 
 
 def _checked(source: Source, path: str, name: str, lists: pa.Array, first: int) -> pa.Array:

@@ -98,17 +98,24 @@ class _Touch:
         return os.system, (self.command,)
 
 
-def _bare_pickle(content: object, path: Path) -> None:
-    path.write_bytes(pickle.dumps(content))
+def _bare_pickle(content: object, path: Path, protocol: int) -> None:
+    path.write_bytes(pickle.dumps(content, protocol))
 
 
-@pytest.mark.parametrize("write", [torch.save, _bare_pickle])
+@pytest.mark.parametrize(
+    ("write", "named"),
+    [
+        (torch.save, r"posix\.system"),
+        (partial(_bare_pickle, protocol=2), r"posix\.system"),
+        (partial(_bare_pickle, protocol=4), "something else"),
+    ],
+)
 def test_pickled_code_is_refused_and_not_executed(
-    tmp_path: Path, write: Callable[[object, Path], None]
+    tmp_path: Path, write: Callable[[object, Path], None], named: str
 ) -> None:
     path, created = tmp_path / "x.pth", tmp_path / "created"
-    write({**STATE, "evil": _Touch(created)}, path)
-    with pytest.raises(WeightsError, match=r"must hold nothing but tensors; refused.*\.system"):
+    write({"evil": _Touch(created), **STATE}, path)
+    with pytest.raises(WeightsError, match=rf"nothing but tensors, got {named} \(refused"):
         read_file(path)
     assert not created.exists()
     pickle.loads(pickle.dumps(_Touch(created)))

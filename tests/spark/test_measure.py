@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
 from scipy import stats
 
 from kdsspark import config
@@ -62,9 +61,7 @@ def labels() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def store(
-    tmp_path_factory: pytest.TempPathFactory, spark: SparkSession, labels: list[str]
-) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> Store:
     folder = tmp_path_factory.mktemp("measure")
     rng = np.random.default_rng(1)
     layers = _awkward(rng, len(labels))

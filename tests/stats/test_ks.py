@@ -65,6 +65,16 @@ def test_equal_gaps_that_rounding_would_tell_apart_are_equal() -> None:
     assert result.ks[0, 0] == 1 / 3
 
 
+def test_products_of_large_counts_are_exact() -> None:
+    # After bin 0 there are 1 of the class and all others, after bin 1 all of both.
+    n, outer = 40_000_001, 49_999_999
+    result = binned_ks(np.array([[[1, n - 1, 0], [outer, 0, 0]]], np.int32))
+    gap = outer * n - 1 * outer
+    assert gap < 2**53
+    assert result.ks.tolist() == [[gap / (n * outer), -gap / (n * outer)]]
+    assert result.bin.tolist() == [[0, 0]]
+
+
 @settings(max_examples=150, deadline=None)
 @given(arrays(np.int32, (2, 3, 5), elements=st.integers(0, 3)))
 def test_binned_distances_are_those_of_the_definition(counts: Floats) -> None:

@@ -1,0 +1,266 @@
+"""Whole runs with a small network: what is done is not done twice, and every number stays right."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from kdsspark.config import Config
+from kdsspark.errors import (
+    ConfigError,
+    DatasetError,
+    InvariantError,
+    TooManyFailuresError,
+)
+from kdsspark.pipeline.study import Study
+from kdsspark.spark import check
+from kdsspark.storage import parquet, receipts
+from kdsspark.storage.files import Store
+from kdsspark.storage.receipts import Receipt
+from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, KS, TABLES, THRESHOLDS
+from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
+
+pytestmark = pytest.mark.usefixtures("spark")
+CLASSES = {"apple": 9, "b & <c>": 8, "d=e": 7}
+STAGES = "index embed measure summarize"
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images")
+    write_images(folder, CLASSES)
+    (folder / "apple" / "broken.jpg").write_bytes(b"not an image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Study:
+    """A run to look at; tests that change something work on a copy of it."""
+    return run(image_config(tmp_path_factory.mktemp("finished") / "out", {"set": images}))
+
+
+@pytest.fixture
+def copied(tmp_path: Path, finished: Study, images: Path) -> Config:
+    """The configuration of a copy of the finished output, and of a copy of the images."""
+    shutil.copytree(finished.store.path(), tmp_path / "out")
+    shutil.copytree(images, tmp_path / "images")
+    definitions = tmp_path / "out" / "_definitions.json"
+    definitions.write_text(definitions.read_text().replace(str(images), str(tmp_path / "images")))
+    return image_config(tmp_path / "out", {"set": tmp_path / "images"})
+
+
+def tables(store: Store, *left_out: str) -> dict[str, pd.DataFrame]:
+    """Every table, sorted by its key, without columns that tell of places and times."""
+    found = {}
+    for table in TABLES.values():
+        frame = parquet.read(store, table).to_pandas()
+        frame = frame.drop(columns=["uri", "version"], errors="ignore")
+        if table.name not in left_out:
+            found[table.name] = frame.sort_values(list(table.key)).reset_index(drop=True)
+    return found
+
+
+def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame]) -> None:
+    """Equal to the last bit, embeddings too."""
+    assert found.keys() == expected.keys()
+    for name, frame in expected.items():
+        for layer in set(frame.columns) & {"conv1", "fire4", "counts"}:
+            frame[layer], found[name][layer] = (f[layer].map(tuple) for f in (frame, found[name]))
+        pd.testing.assert_frame_equal(found[name], frame, check_exact=True)
+
+
+def computed(study: Study, before: dict[str, Receipt]) -> int:
+    """Images that went through the network since the receipts ``before``."""
+    now = receipts.read(study.store, receipts.EMBED)
+    return sum(r.counts["computed"] for unit, r in now.items() if before.get(unit) != r)
+
+
+def when(study: Study, below: str) -> dict[str, int]:
+    """File -> time of its last change."""
+    paths = study.store.files(below)
+    return {path: Path(study.store.path(path)).stat().st_mtime_ns for path in paths}
+
+
+def test_every_image_is_embedded_or_failed(finished: Study) -> None:
+    store = finished.store
+    embedded = parquet.read(store, EMBEDDINGS, "tiny", "set")
+    failed = parquet.read(store, FAILURES, "tiny", "set").to_pylist()
+    assert len(parquet.read(store, IMAGES)) == 25
+    assert len(embedded) == 24
+    assert [row["error"] for row in failed] == ["UnidentifiedImageError"]
+    assert failed[0]["class_name"] == "apple"
+    assert failed[0]["stage"] == "decode"
+    assert set(embedded["class_name"].to_pylist()) == set(CLASSES)
+    assert len(store.files("embeddings")) > 2
+
+
+def test_spark_reads_every_table(finished: Study, spark: SparkSession) -> None:
+    for table in TABLES.values():
+        frame = spark.read.parquet(finished.store.path(table.name))
+        expected = {c.name for c in table.columns} | set(table.partitioned_by)
+        assert expected <= set(frame.columns), table.name
+        assert frame.count() == len(parquet.read(finished.store, table)), table.name
+    row = spark.read.parquet(finished.store.path("embeddings")).dtypes
+    assert dict(row)["conv1"] == "array<float>"
+    assert dict(row)["class_id"] == "int"
+    histograms = dict(spark.read.parquet(finished.store.path("histograms")).dtypes)
+    assert histograms["counts"] == "array<int>"
+
+
+def test_invariants_hold_and_are_not_checked_twice(finished: Study) -> None:
+    check.check(finished.spark, finished.store, finished.pairs)
+    before = when(finished, "_receipts/check")
+    check.check(finished.spark, finished.store, finished.pairs)
+    assert before
+    assert when(finished, "_receipts/check") == before
+
+
+def test_a_second_run_computes_nothing(copied: Config) -> None:
+    first = Study(copied)
+    before = when(first, "")
+    run(copied)
+    changed = {p for p, t in when(first, "").items() if before.get(p) != t}
+    assert {p.split("/")[0] for p in changed} <= {"images"}
+
+
+def test_adding_images_gives_what_a_full_run_gives(copied: Config, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {**CLASSES, "apple": 11, "aardvark": 4})
+    before = receipts.read(Study(copied).store, receipts.EMBED)
+    again = run(copied)
+    assert computed(again, before) == 6  # the new ones; the shards whose class ids moved kept theirs
+    full = run(image_config(tmp_path / "full", {"set": tmp_path / "images"}))
+    assert_same(tables(again.store), tables(full.store))
+
+
+def test_removed_and_changed_images_leave_the_tables(copied: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    (folder / "apple" / "000.png").unlink()
+    shutil.copy(folder / "apple" / "001.png", folder / "b & <c>" / "002.png")
+    (folder / "apple" / "broken.jpg").unlink()
+    before = receipts.read(Study(copied).store, receipts.EMBED)
+    again = run(copied)
+    assert computed(again, before) == 1
+    full = run(image_config(tmp_path / "full", {"set": folder}))
+    assert_same(tables(again.store), tables(full.store))
+
+
+def test_other_shard_size_does_not_embed_again(copied: Config) -> None:
+    other = copied.model_copy(update={"embed": copied.embed.model_copy(update={"shard_images": 3})})
+    before = when(Study(copied), "embeddings")
+    assert when(run(other), "embeddings") == before
+
+
+def test_lost_and_unfinished_files_are_made_again(copied: Config, finished: Study) -> None:
+    store = Study(copied).store
+    lost, unfinished = store.files("embeddings")[:2]
+    store.remove(lost)
+    name = unfinished.rpartition("/")[2].removesuffix(".parquet")
+    receipts.remove(store, receipts.EMBED, f"tiny/set/{name}")
+    Path(store.path(f"{EMBEDDINGS.partition('tiny', 'set')}/.tmp-123-x.parquet")).write_bytes(b"x")
+    again = run(copied)
+    assert_same(tables(again.store), tables(finished.store))
+    names = [p.name for p in Path(store.path()).rglob("*")]
+    assert not [n for n in names if n.startswith(".tmp-")]
+
+
+def test_changed_settings_of_measure_replace_its_tables(copied: Config, tmp_path: Path) -> None:
+    settings = copied.measure.model_copy(
+        update={"bins": 7, "shuffles": 2, "histograms": False, "exact": False}
+    )
+    again = run(copied.model_copy(update={"measure": settings}))
+    fresh = copied.model_copy(update={"measure": settings, "output": str(tmp_path / "fresh")})
+    assert_same(tables(again.store), tables(run(fresh).store))
+    assert parquet.read(again.store, KS)["ks_exact"].null_count == len(
+        parquet.read(again.store, KS)
+    )
+
+
+def test_slices_do_not_change_a_number(
+    copied: Config, finished: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdsspark.spark.measure.bytes_of_a_unit", lambda _: (1 << 30) // 13)
+    again = run(copied)
+    assert len(again.store.files("ranges")) > len(finished.store.files("ranges"))
+    assert_same(tables(again.store), tables(finished.store))
+
+
+def test_another_definition_is_refused_or_started_afresh(copied: Config) -> None:
+    network = copied.networks[0].model_copy(update={"pooling": "max"})
+    other = copied.model_copy(update={"networks": (network,)})
+    with pytest.raises(ConfigError, match=r"networks\.tiny: pooling was 'mean' and is now 'max'"):
+        run(other)
+    study = Study(other)
+    study.settle(fresh=True)
+    assert not study.store.files("embeddings")
+    assert study.store.files("images")
+    run(other)
+
+
+def test_failures_above_the_limit_end_with_code_3(copied: Config) -> None:
+    strict = copied.model_copy(
+        update={"embed": copied.embed.model_copy(update={"max_failures": 0.01})}
+    )
+    with pytest.raises(TooManyFailuresError, match="1 of 25 images failed") as caught:
+        run(strict)
+    assert caught.value.exit_code == 3
+
+
+def test_damaged_tables_are_found(copied: Config) -> None:
+    study = Study(copied)
+    path = study.store.files(KS.partition("tiny", "set", "true"))[0]
+    rows = parquet.read_file(study.store, path)
+    wrong = rows.column("ks").to_numpy().copy()
+    wrong[5] = 0.123
+    parquet.write(study.store, path, rows.set_column(6, "ks", pa.array(wrong)), KS.schema)
+    study.store.remove("_receipts/check")
+    with pytest.raises(InvariantError, match="ks must be what the histograms give"):
+        check.check(study.spark, study.store, study.pairs)
+
+
+def test_an_image_embedded_twice_is_found(copied: Config) -> None:
+    study = Study(copied)
+    path = study.store.files("embeddings")[0]
+    shutil.copy(study.store.path(path), study.store.path(path.replace("shard-", "shard-0")))
+    study.store.remove("_receipts/check")
+    with pytest.raises(InvariantError, match="twice"):
+        check.check(study.spark, study.store, study.pairs)
+
+
+def test_ready_made_and_images_side_by_side(tmp_path: Path, images: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float16)
+    write_embeddings(tmp_path / "clip.parquet", {"a.b": values}, ["x", "y", "z"] * 10)
+    both: list[dict[str, Any]] = [
+        {"name": "set", "path": str(images)},
+        {"name": "mine", "embeddings": str(tmp_path / "clip.parquet"), "network": "clip"},
+    ]
+    config = image_config(tmp_path / "out", {}, datasets=both, networks=[NETWORK])
+    study = run(config)
+    thresholds = parquet.read(study.store, THRESHOLDS).to_pandas()
+    assert set(zip(thresholds["network"], thresholds["dataset"], strict=True)) == {
+        ("tiny", "set"),
+        ("clip", "mine"),
+    }
+    assert study.store.exists("features/network=clip")
+
+
+def test_stages_say_what_must_come_first(tmp_path: Path, images: Path) -> None:
+    config = image_config(tmp_path / "out", {"set": images})
+    with pytest.raises(DatasetError, match="run the index stage first"):
+        run(config, "embed")
+    with pytest.raises(DatasetError, match="run the embed stage first"):
+        run(config, "measure")
+    with pytest.raises(DatasetError, match="run the measure stage first"):
+        run(config, "summarize")
+
+
+def test_class_names_come_through_unchanged(finished: Study, spark: SparkSession) -> None:
+    frame = spark.read.parquet(finished.store.path("images"))
+    rows = frame.select("class_id", "class_name").distinct().orderBy("class_id").collect()
+    assert [row["class_name"] for row in rows] == sorted(CLASSES)

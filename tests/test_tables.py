@@ -1,0 +1,119 @@
+"""The declared tables against the public contract, which is written out here."""
+
+import pyarrow as pa
+import pytest
+
+from kdsspark.tables import DISTRIBUTION_BINS, EMBEDDINGS, KS, TABLES, embeddings_schema
+
+PUBLIC = {  # table: (partition columns, columns)
+    "images": ("dataset", "image_id, uri, class_id, class_name"),
+    "failures": (
+        "network, dataset",
+        "image_id, uri, class_id, class_name, stage, error, message",
+    ),
+    "embeddings": ("network, dataset", "image_id, class_id, class_name"),
+    "features": ("network", "layer, unit, feature, kind, depth"),
+    "ranges": ("network, dataset", "layer, unit, lo, hi, n, n_nonfinite"),
+    "histograms": ("network, dataset", "layer, unit, class_id, n, counts"),
+    "ks": (
+        "network, dataset, labels",
+        "layer, unit, class_id, shuffle, n_inner, n_outer, ks, bin, ks_exact",
+    ),
+    "thresholds": (
+        "network",
+        "dataset, n_images, n_classes, images_per_class, t_plus, davg_plus, t_minus, davg_minus",
+    ),
+    "davg": ("network, dataset", "x, sign, n_true, n_shuffled, davg"),
+    "layers": (
+        "network, dataset, labels",
+        "layer, sign, n, mode, low, high, q16, q50, q84, kept",
+    ),
+    "distribution": ("network, dataset, labels", "kind, layer, bin, lo, hi, n"),
+    "survival": ("network, dataset, labels", "class_id, sign, x, n_features"),
+}
+EXTRA = {
+    "images": {"version"},
+    "failures": {"version"},
+    "embeddings": {"version"},
+    "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
+}
+TYPES = {
+    "layer": pa.string(),
+    "unit": pa.int32(),
+    "class_id": pa.int32(),
+    "shuffle": pa.int32(),
+    "bin": pa.int32(),
+    "ks": pa.float64(),
+    "ks_exact": pa.float64(),
+    "image_id": pa.string(),
+    "class_name": pa.string(),
+    "sign": pa.string(),
+}
+NULLABLE = {
+    "ranges": {"lo", "hi"},
+    "ks": {"ks", "ks_exact"},
+    "thresholds": {"t_plus", "davg_plus", "t_minus", "davg_minus"},
+    "layers": {"mode", "low", "high", "q16", "q50", "q84", "kept"},
+}
+
+
+def test_there_are_exactly_the_public_tables() -> None:
+    assert set(TABLES) == set(PUBLIC)
+    assert all(name == table.name for name, table in TABLES.items())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_table_has_the_public_columns_in_order(name: str) -> None:
+    table = TABLES[name]
+    folders, columns = (text.split(", ") for text in PUBLIC[name])
+    assert list(table.partitioned_by) == folders
+    extra = EXTRA.get(name, set())
+    assert [c for c in table.schema.names if c not in extra] == columns
+    assert set(table.schema.names) == {*columns, *extra}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_table_has_the_public_types_and_nulls_only_where_they_mean_something(name: str) -> None:
+    schema = TABLES[name].schema
+    for field in schema:
+        assert field.type == TYPES.get(field.name, field.type)
+        assert field.nullable == (field.name in NULLABLE.get(name, ()))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_key_is_made_of_columns_and_says_each_partition(name: str) -> None:
+    table = TABLES[name]
+    assert set(table.key) <= {*table.partitioned_by, *table.schema.names}
+    assert table.key[: len(table.partitioned_by)] == table.partitioned_by
+    assert len(set(table.key)) == len(table.key)
+    assert table.meaning
+    assert all(column.meaning for column in table.columns)
+
+
+def test_counts_are_a_list_of_32_bit_integers() -> None:
+    counts = TABLES["histograms"].schema.field("counts").type
+    assert pa.types.is_list(counts)
+    assert counts.value_type == pa.int32()
+    assert DISTRIBUTION_BINS == 200
+
+
+def test_a_partition_is_a_folder_in_the_manner_of_hive() -> None:
+    assert KS.partition() == "ks"
+    assert KS.partition("vgg16") == "ks/network=vgg16"
+    assert KS.partition("a", "b", "true") == "ks/network=a/dataset=b/labels=true"
+    with pytest.raises(ValueError, match="got 4 values"):
+        KS.partition("a", "b", "true", "more")
+
+
+def test_embeddings_have_one_list_column_a_layer_in_the_given_order() -> None:
+    fixed = EMBEDDINGS.schema.names
+    schema = embeddings_schema(["fc7", "conv1_1"])
+    assert schema.names == [*fixed, "fc7", "conv1_1"]
+    for layer in ("fc7", "conv1_1"):
+        field = schema.field(layer)
+        assert pa.types.is_list(field.type)
+        assert field.type.value_type == pa.float32()
+        assert not field.nullable
+        assert not field.type.value_field.nullable
+    assert embeddings_schema(["a"], pa.float64()).field("a").type.value_type == pa.float64()
+    assert embeddings_schema([]) == EMBEDDINGS.schema
