@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import fsspec
 import pyarrow as pa
@@ -94,8 +94,7 @@ class Root:
 # -- folders ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     path: str
     is_folder: bool
     version: str
@@ -238,9 +237,8 @@ def _manifest_row(root: Root, image: str, label: str) -> _Row:
     image = image.removeprefix("file://")
     if "://" in image:
         return image, image, label, ""
-    below = posixpath.normpath(image)
     full = posixpath.normpath(posixpath.join(root.path, image))  # an absolute one stands alone
-    if full.startswith(f"{root.path}/"):
-        below = full[len(root.path) + 1 :]
+    inside = full.startswith(f"{root.path}/")
+    below = full[len(root.path) + 1 :] if inside else posixpath.normpath(image)
     # Asking another store for the state of every image of a manifest would take too long.
     return below, root.uri(full), label, _stat(full) if _is_local(root.fs) else ""

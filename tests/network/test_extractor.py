@@ -42,7 +42,7 @@ def image(height: int, width: int, seed: int = 0) -> Image:
 
 
 def load(folder: Path, **keys: Any) -> Extractor:
-    defaults = {"name": "n", "preprocessing": SMALL}
+    defaults = {"name": "n", "weights": "random", "preprocessing": SMALL}
     spec = prepare(Network(**{**defaults, **keys}), folder / "n.safetensors")
     return Extractor.load(spec, folder / "n.safetensors")
 

@@ -22,7 +22,7 @@ FIRE = {"fire9": "features.12"}
 
 
 def prepared(target: Path, **keys: Any) -> NetworkSpec:
-    defaults = {"name": "n", "architecture": "squeezenet1_1", "layers": FIRE}
+    defaults = {"name": "n", "architecture": "squeezenet1_1", "weights": "random", "layers": FIRE}
     return prepare(Network(**{**defaults, **keys}), target / "n.safetensors")
 
 

@@ -134,7 +134,9 @@ def test_adding_images_gives_what_a_full_run_gives(copied: Config, tmp_path: Pat
     write_images(tmp_path / "images", {**CLASSES, "apple": 11, "aardvark": 4})
     before = receipts.read(Study(copied).store, receipts.EMBED)
     again = run(copied)
-    assert computed(again, before) == 6  # the new ones; the shards whose class ids moved kept theirs
+    assert (
+        computed(again, before) == 6
+    )  # the new ones; the shards whose class ids moved kept theirs
     full = run(image_config(tmp_path / "full", {"set": tmp_path / "images"}))
     assert_same(tables(again.store), tables(full.store))
 

@@ -1,0 +1,331 @@
+"""Which shard an image belongs to: decided alike after crashes, in any order, for its life."""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdsspark.storage import parquet, shards
+from kdsspark.storage.files import Store
+from kdsspark.storage.receipts import Receipt
+from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, embeddings_schema
+
+Images = dict[str, tuple[str, str]]  # image id -> version and class name
+Held = dict[str, tuple[str, str]]  # image id -> version and shard
+light = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+ids = st.sampled_from([f"{number:02x}" for number in range(40)])
+versions = st.sampled_from(["v1", "v2"])
+images = st.dictionaries(ids, st.tuples(versions, st.sampled_from(["a", "b", "c"])), min_size=1)
+sizes = st.integers(1, 12)
+
+
+def wanted(images: Images) -> pa.Table:
+    classes = sorted({name for _, name in images.values()})
+    rows = [(i, f"/{i}", classes.index(name), name, v) for i, (v, name) in images.items()]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return pa.table(dict(zip(IMAGES.schema.names, columns, strict=True)), schema=IMAGES.schema)
+
+
+def table_of(held: Held) -> pa.Table:
+    rows = [(i, version, shard) for i, (version, shard) in held.items()]
+    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    arrays = [pa.array(list(column), pa.string()) for column in columns]
+    return pa.Table.from_arrays(arrays, ["image_id", "version", "shard"])
+
+
+def assign(images: Images, held: Held, size: int) -> dict[str, str]:
+    """Image id -> shard; every image is in exactly one."""
+    assigned = shards.assign(wanted(images), table_of(held), size)
+    assert set(assigned.column_names) == {*IMAGES.schema.names, "shard"}
+    pairs = list(zip(assigned["image_id"].to_pylist(), assigned["shard"].to_pylist(), strict=True))
+    assert Counter(i for i, _ in pairs) == Counter(list(images))
+    assert [(s, i) for i, s in pairs] == sorted((s, i) for i, s in pairs)
+    return dict(pairs)
+
+
+def split(images: Images, held: Held, size: int) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    """Shard -> its digest and rows."""
+    found = list(shards.split(shards.assign(wanted(images), table_of(held), size)))
+    assert all(shard.n_images == len(rows) > 0 for shard, rows in found)
+    assert all(rows.column_names == IMAGES.schema.names for _, rows in found)
+    assert len({shard.name for shard, _ in found}) == len(found)
+    return {shard.name: (shard.digest, rows.to_pylist()) for shard, rows in found}
+
+
+def held_after(images: Images, shard_of: dict[str, str]) -> Held:
+    return {i: (images[i][0], shard) for i, shard in shard_of.items()}
+
+
+# -- assign -------------------------------------------------------------------------------------
+
+
+@light
+@given(images, images, sizes, sizes)
+def test_held_images_stay_and_new_ones_are_cut_in_the_order_of_their_ids(
+    before: Images, now: Images, size_before: int, size: int
+) -> None:
+    held = held_after(before, assign(before, {}, size_before))
+    found = assign(now, held, size)
+    stay = {i for i in now if i in before and before[i][0] == now[i][0]}
+    assert all(found[i] == held[i][1] for i in stay)
+    fresh = sorted(set(now) - stay)
+    assert not {found[i] for i in fresh} & {shard for _, shard in held.values()}
+    expected = [fresh[start : start + size] for start in range(0, len(fresh), size)]
+    assert [[i for i in fresh if found[i] == found[first]] for first, *_ in expected] == expected
+
+
+@light
+@given(images, sizes, st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(images: Images, size: int, random: Any) -> None:
+    held = {i: (version, "shard-old") for i, (version, name) in images.items() if name == "a"}
+    expected = split(images, held, size)
+    shuffled, held_items = list(images.items()), list(held.items())
+    random.shuffle(shuffled)
+    random.shuffle(held_items)
+    assert split(dict(shuffled), dict(held_items), size) == expected
+
+
+@light
+@given(images, images, sizes, st.data())
+def test_a_crash_leaves_the_rest_of_the_plan(
+    before: Images, now: Images, size: int, data: st.DataObject
+) -> None:
+    held = held_after(before, assign(before, {}, 5))
+    plan = assign(now, held, size)
+    done = data.draw(st.sets(st.sampled_from(sorted(set(plan.values())))))
+    unchanged = {i: (v, s) for i, (v, s) in held.items() if s not in done}
+    finished = {i: (now[i][0], shard) for i, shard in plan.items() if shard in done}
+    assert assign(now, unchanged | finished, size) == plan
+
+
+def test_nothing_held_and_everything_held() -> None:
+    images = {f"{number:02d}": ("v", "c") for number in range(10)}
+    plan = assign(images, {}, 4)
+    assert sorted(Counter(plan.values()).values()) == [2, 4, 4]
+    assert assign(images, held_after(images, plan), 3) == plan
+
+
+def test_the_name_of_a_shard_tells_what_it_was_made_of() -> None:
+    first = {"1": ("v1", "a"), "2": ("v1", "a")}
+    names = [
+        set(assign(images, {}, 9).values())
+        for images in (
+            first,
+            {"1": ("v1", "b"), "2": ("v1", "a")},  # another class is no other shard
+            {"1": ("v2", "a"), "2": ("v1", "a")},
+            {"1": ("v1", "a")},
+        )
+    ]
+    assert names[0] == names[1]
+    assert len({*names[0], *names[2], *names[3]}) == 3
+    assert all(name.startswith("shard-") for some in names for name in some)
+
+
+def test_rows_in_many_chunks_are_assigned_alike() -> None:
+    images = {f"{number:02d}": ("v", "c") for number in range(30)}
+    held = {f"{number:02d}": ("v", "shard-old") for number in range(0, 30, 3)}
+    whole, known = wanted(images), table_of(held)
+    pieces = pa.concat_tables([whole.slice(row, 1) for row in reversed(range(30))])
+    known_pieces = pa.concat_tables([known.slice(row, 1) for row in reversed(range(10))])
+    found, expected = shards.assign(pieces, known_pieces, 4), shards.assign(whole, known, 4)
+    assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
+    assert [s for s, _ in shards.split(found)] == [s for s, _ in shards.split(expected)]
+
+
+def test_many_images_are_assigned_soon() -> None:
+    n = 100_000
+    names = [
+        hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest() for number in range(n)
+    ]
+    images = {name: ("v", "c") for name in names}
+    held = {name: ("v", f"shard-{number // 500}") for number, name in enumerate(names[: n // 2])}
+    found = assign(images, held, 512)
+    counts = Counter(found.values())
+    assert sorted(counts.values())[-1] == 512
+    assert len(counts) == n // 2 // 500 + -(-n // 2 // 512)
+
+
+# -- split and its digests ----------------------------------------------------------------------
+
+
+@light
+@given(images, images, sizes)
+def test_digests_change_exactly_where_the_rows_do(before: Images, now: Images, size: int) -> None:
+    first = split(before, {}, size)
+    held = held_after(before, assign(before, {}, size))
+    second = split(now, held, size)
+    keys = ("image_id", "version", "class_id", "class_name")
+    for name in set(first) & set(second):
+        contents = [[[row[k] for k in keys] for row in plan[name][1]] for plan in (first, second)]
+        assert (first[name][0] == second[name][0]) == (contents[0] == contents[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({}, set()),
+        ({"00": None}, {0}),  # removed
+        ({"05": ("v2", "b")}, {1}),  # taken from its shard into a new one
+        ({"05": ("v1", "d")}, {1}),  # moved to a class at the end
+        ({"x": ("v1", "d")}, set()),  # a class at the end moves no other
+        ({"x": ("v1", "a")}, set()),
+        ({"x": ("v1", "aa")}, {1, 2}),  # a class in between moves those after it: b, c
+        ({"00": None, "01": None, "02": None, "03": None}, {1, 2}),  # the first class is gone
+    ],
+)
+def test_what_a_change_touches(change: dict[str, Any], changed: set[int]) -> None:
+    """Twelve images, four each of the classes a, b, c; one shard for each class."""
+    before: Images = {f"{n:02d}": ("v1", "abc"[n // 4]) for n in range(12)}
+    first = split(before, {}, 4)
+    order = sorted(first, key=lambda name: str(first[name][1][0]["image_id"]))
+    held = held_after(before, assign(before, {}, 4))
+    now = {i: row for i, row in {**before, **change}.items() if row is not None}
+    second = split(now, held, 4)
+    touched = {
+        position
+        for position, name in enumerate(order)
+        if name in second and second[name][0] != first[name][0]
+    }
+    assert touched == changed
+    fresh = {i for i in now if i not in before or now[i][0] != "v1"}
+    assert {row["image_id"] for n in set(second) - set(first) for row in second[n][1]} == fresh
+
+
+def test_nothing_is_split_into_nothing() -> None:
+    empty = IMAGES.schema.append(pa.field("shard", pa.string())).empty_table()
+    assert list(shards.split(empty)) == []
+
+
+# -- sizes, files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n_images", "shard_images", "size"),
+    [
+        (1, 512, 8),
+        (512, 512, 8),
+        (513, 512, 9),
+        (6400, 512, 100),
+        (32_768, 512, 512),
+        (10**6, 512, 512),
+        (10**6, 3, 3),
+        (10, 1, 1),
+    ],
+)
+def test_a_small_dataset_is_cut_finer(n_images: int, shard_images: int, size: int) -> None:
+    assert shards.shard_size(n_images, shard_images) == size
+
+
+def test_ready_made_files_are_shards_with_their_rows_in_order() -> None:
+    uris = ["/b#1/x y.parquet#0", "/b#1/x y.parquet#1", "/b#1/x y.parquet#10", "s3://a/é.pq#0"]
+    rows = [(f"{9 - n}", uri, 0, "c", "v") for n, uri in enumerate(uris)]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    table = pa.table(dict(zip(IMAGES.schema.names, columns, strict=True)), schema=IMAGES.schema)
+    found = list(shards.split(shards.assign_files(table)))
+    assert [rows["uri"].to_pylist() for _, rows in found] == [uris[:3], uris[3:]]
+    for (shard, _), path in zip(found, ["/b#1/x y.parquet", "s3://a/é.pq"], strict=True):
+        assert shard.name == f"file-{hashlib.blake2b(path.encode(), digest_size=8).hexdigest()}"
+
+
+# -- what is on disk ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(str(tmp_path))
+
+
+def put(store: Store, dataset: str, shard: str, embedded: list[str], failed: list[str]) -> None:
+    fixed = [("class_id", 0), ("class_name", "c"), ("version", "v")]
+    rows = [{"image_id": i, **dict(fixed), "fc": [0.5]} for i in embedded]
+    for table, schema, content in (
+        (EMBEDDINGS, embeddings_schema(["fc"]), rows),
+        (
+            FAILURES,
+            FAILURES.schema,
+            [
+                {
+                    "image_id": i,
+                    "uri": i,
+                    **dict(fixed),
+                    "stage": "read",
+                    "error": "E",
+                    "message": "m",
+                }
+                for i in failed
+            ],
+        ),
+    ):
+        if content:
+            path = f"{table.partition('net', dataset)}/{shard}.parquet"
+            parquet.write(store, path, pa.Table.from_pylist(content, schema), schema)
+
+
+def test_what_is_held_is_what_was_embedded_and_what_failed(store: Store) -> None:
+    put(store, "d", "shard-1", ["1", "2"], ["3"])
+    put(store, "d", "shard-2", [], ["4"])
+    put(store, "d.e", "shard-3", ["5"], [])
+    held = shards.held_rows(store, "net", "d").to_pydict()
+    found = sorted(zip(held["shard"], held["image_id"], held["version"], strict=True))
+    assert found == [
+        ("shard-1", "1", "v"),
+        ("shard-1", "2", "v"),
+        ("shard-1", "3", "v"),
+        ("shard-2", "4", "v"),
+    ]
+    nothing = shards.held_rows(store, "net", "other")
+    assert (nothing.column_names, len(nothing)) == (["image_id", "version", "shard"], 0)
+
+
+def test_a_shard_is_complete_if_all_its_rows_are_there(store: Store) -> None:
+    put(store, "d", "shard-1", ["1", "2"], ["3"])
+    put(store, "d", "shard-2", ["4"], [])  # its failures are lost
+    put(store, "d", "shard-3", ["5"], [])  # has no receipt
+    counts = {"shard-1": 3, "shard-2": 2, "shard-4": 1}  # the last has no file
+    committed = {name: Receipt(name, "x", {"images": n}) for name, n in counts.items()}
+    held = shards.held_rows(store, "net", "d")
+    assert shards.complete(held, committed) == {"shard-1": committed["shard-1"]}
+    assert shards.complete(table_of({}), committed) == {}
+
+
+def test_the_name_of_a_shard_is_that_of_its_file() -> None:
+    assert shards.shard_name("embeddings/network=a/dataset=b/shard-12ab.parquet") == "shard-12ab"
+
+
+# -- plans --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_images", [0, 5, 6, 20])
+def test_planned_rows_are_found_in_whatever_file_they_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch, n_images: int
+) -> None:
+    monkeypatch.setattr(shards, "_SHARDS_PER_PLAN_FILE", 3)
+    images = {f"{number:02d}": ("v", f"c{number % 3}") for number in range(20)}
+    plan = list(shards.split(shards.assign(wanted(images), table_of({}), 2)))[: n_images // 2]
+    finished = {shard.name for shard, _ in plan[::2]}
+    located = list(shards.write_plan(store, "_plans/net/d", iter(plan), finished))
+    assert len(store.files("_plans/net/d")) == -(-len(plan) // 3)
+    assert [(s.name, s.digest, s.n_images) for s in located] == [
+        (s.name, s.digest, s.n_images) for s, _ in plan
+    ]
+    assert {shard.name for shard in located if shard.held} == finished
+    for shard, (_, rows) in zip(located, plan, strict=True):
+        found = shards.planned_rows(store, shard)
+        assert found.schema == IMAGES.schema
+        assert found.to_pylist() == rows.to_pylist()
+
+
+def test_a_plan_replaces_the_former_and_spares_others(store: Store) -> None:
+    plan = list(shards.split(shards.assign(wanted({"1": ("v", "c")}), table_of({}), 2)))
+    for folder in ("_plans/net/d", "_plans/net/d.e", "_plans/net/d"):
+        assert [s.plan for s in shards.write_plan(store, folder, iter(plan), set())] == [
+            f"{folder}/000000.parquet"
+        ]
+    assert list(shards.write_plan(store, "_plans/net/d", iter([]), set())) == []
+    assert store.files("_plans") == ["_plans/net/d.e/000000.parquet"]

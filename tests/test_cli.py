@@ -1,0 +1,139 @@
+"""The commands, as a user meets them: exit codes, one-line mistakes, what is printed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kdsspark.cli import main
+from tests.studies import NETWORK, write_images
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A configuration file of a small study, with one broken image among its thirteen."""
+    write_images(tmp_path / "images", {"a": 7, "<b>": 5})
+    (tmp_path / "images" / "a" / "broken.png").write_bytes(b"")
+    raw: dict[str, Any] = {
+        "output": str(tmp_path / "out"),
+        "networks": [NETWORK],
+        "datasets": [{"name": "set", "path": str(tmp_path / "images")}],
+        "embed": {"max_failures": 0.5},
+    }
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+@pytest.mark.usefixtures("spark")
+def test_run_prints_a_table_and_writes_a_report(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--config", str(study)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["network", "dataset", "images", "failed", "t+", "t-"]
+    assert printed[1].split()[:4] == ["tiny", "set", "13", "1"]
+    page = study.parent / "out" / "report" / "index.html"
+    assert printed[-1] == f"report: {page}"
+    html = page.read_text()
+    assert "&lt;b&gt;" in html
+    assert "<b>" not in html
+    assert {p.suffix for p in page.parent.rglob("figure*.*")} == {".svg", ".png"}
+    assert not (study.parent / "out" / "_lock.json").exists()
+
+
+@pytest.mark.usefixtures("spark")
+def test_stages_one_by_one_do_what_run_does(study: Path) -> None:
+    for stage in ("index", "embed", "measure", "summarize", "report"):
+        assert main([stage, "--config", str(study)]) == 0
+    assert (study.parent / "out" / "report" / "index.html").exists()
+
+
+@pytest.mark.usefixtures("spark")
+def test_too_many_failures_finish_with_code_3(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--config", str(study), "--set", "embed.max_failures=0.01"]) == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        "kdsspark: dataset set: 1 of 13 images failed by network tiny, embed.max_failures "
+        "allows 1.0%; the table failures says why"
+    )
+    assert (study.parent / "out" / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "measure.bins=1"], "measure.bins: must be greater than or equal to 2, got 1"),
+        (["--set", "measures=1"], "measures: unknown key"),
+        (["--set", "networks.0.pooling=sum"], "networks.0.pooling: must be 'mean' or 'max'"),
+        (["--set", "networks.3.pooling=max"], "must be a position from 0 to 0, got '3'"),
+        (["--set", "output"], "--set must be KEY=VALUE, got 'output'"),
+        (["--config", "absent.yaml"], "--config must name a readable file, got absent.yaml"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(
+    study: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--config", str(study), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("networks.0.architecture", "vgg61", "vgg61"),
+        ("networks.0.layers", "{x: features.99}", "features.99"),
+        ("networks.0.weights", "/nowhere/w.safetensors", "/nowhere/w.safetensors"),
+        ("datasets.0.path", "/nowhere", "/nowhere"),
+    ],
+)
+@pytest.mark.usefixtures("spark")
+def test_what_cannot_be_found_is_named(
+    study: Path, key: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--config", str(study), "--set", f"{key}={value}"]) in (1, 2)
+    error = [line for line in capsys.readouterr().err.splitlines() if "kdsspark:" in line]
+    assert len(error) == 1
+    assert message in error[0]
+    assert "Traceback" not in error[0]
+
+
+@pytest.mark.usefixtures("spark")
+def test_other_definition_is_code_2_and_fresh_starts_anew(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["embed", "--config", str(study)]
+    main(["index", "--config", str(study)])
+    assert main(command) == 0
+    assert main([*command, "--set", "networks.0.pooling=max"]) == 2
+    assert "pooling was 'mean' and is now 'max'" in capsys.readouterr().err
+    assert main([*command, "--set", "networks.0.pooling=max", "--fresh"]) == 0
+
+
+def test_spark_submit_from_another_directory(study: Path, tmp_path: Path) -> None:
+    """What spark-submit sets wins, and the workers run the interpreter of the driver."""
+    submit = Path(sys.executable).with_name("spark-submit")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK", "PYSPARK"))}
+    environment["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    done = subprocess.run(
+        [submit, "--master", "local[2]", ROOT / "jobs" / "run.py", "--config", study],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "report:" in done.stdout
