@@ -26,26 +26,26 @@ setup(
         "torchvision>=0.19",
         "numpy>=1.26",
         "pyarrow>=18",
-        "fsspec>=2024.2",
+        "fsspec>=2024.6",
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
-        "numba>=0.60",
+        "numba>=0.62",
         "pydantic>=2.6,<3",
         "PyYAML>=6",
         "Jinja2>=3.1",
         "matplotlib>=3.8",
         "safetensors>=0.4",
-        "Pillow>=10.3",
+        "Pillow>=11.3",  # the first with AVIF
         "tqdm>=4.66",
     ],
     extras_require={
-        "s3": ["s3fs>=2024.2"],
+        "s3": ["s3fs>=2024.6"],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",
             "ruff>=0.6",
             "mypy>=1.11",
-            "import-linter>=2.1",
+            "import-linter>=2.14",
             "types-PyYAML",
             "pandas-stubs>=2.2",
             "setuptools>=70.1",  # builds the wheel that the tests look into

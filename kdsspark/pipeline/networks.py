@@ -72,7 +72,7 @@ def _prepared(store: Store, network: Network) -> Prepared:
     else:
         fresh = _resolve(store, network)
     values = {"spec": fresh.spec.to_dict(), "weights": fresh.weights, "source": source}
-    _write_features(store, network.name, describe(fresh.spec))
+    write_features(store, network.name, describe(fresh.spec))
     store.write_json(record, values)
     return fresh
 
@@ -117,12 +117,13 @@ def write_ready_made_features(store: Store, sources: list[readymade.Source]) -> 
         for depth, (layer, width) in enumerate(source.widths.items()):
             rows += [(layer, unit, feature + unit, "other", depth) for unit in range(width)]
             feature += width
-        _write_features(store, network, rows)
+        write_features(store, network, rows)
 
 
-def _write_features(
+def write_features(
     store: Store, network: str, rows: Sequence[tuple[str, int, int, str, int]]
 ) -> None:
+    """Write the ``features`` of one network: rows (layer, unit, feature, kind, depth)."""
     columns = [
         pa.array(column, field.type)
         for column, field in zip(zip(*rows, strict=True), FEATURES.schema, strict=True)

@@ -39,11 +39,7 @@ def rows(dataset: Dataset) -> list[tuple[str, str, str]]:
     tables = list(images(dataset))
     assert all(table.schema == LISTING for table in tables)
     columns = ("path", "uri", "class_name")
-    return sorted(
-        tuple(row[c] for c in columns)  # type: ignore[misc]
-        for table in tables
-        for row in table.to_pylist()
-    )
+    return sorted(tuple(row[c] for c in columns) for table in tables for row in table.to_pylist())
 
 
 def pairs(dataset: Dataset) -> list[tuple[str, str]]:
@@ -315,8 +311,15 @@ def test_labels_may_hold_any_text(tmp_path: Path) -> None:
 def test_other_columns_may_hold_anything(tmp_path: Path) -> None:
     # Far enough apart (3 MB) that a reader of blocks has made up its mind about the column.
     lines = "".join(f"{number}.jpg,a,{number},{'-' * 1000}\n" for number in range(3000))
-    dataset = manifest(tmp_path / "list.csv", f"path,label,note,pad\n{lines}x.jpg,b,n/a,\n")
+    dataset = manifest(tmp_path / "list.csv", f"path,label,note,pad\n{lines}x.jpg,b,late,\n")
     assert sum(len(table) for table in images(dataset)) == 3001
+
+
+def test_lines_may_break_within_values_anywhere(tmp_path: Path) -> None:
+    pad = '"' + "more, and\n" * 1000 + '"'
+    lines = "".join(f"{number}.jpg,a,{pad}\n" for number in range(300))  # 3 MB: several blocks
+    dataset = manifest(tmp_path / "list.csv", f"path,label,pad\n{lines}")
+    assert [path for path, _ in pairs(dataset)] == sorted(f"{n}.jpg" for n in range(300))
 
 
 def test_paths_may_be_relative_absolute_or_urls(tmp_path: Path) -> None:

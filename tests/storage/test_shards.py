@@ -139,7 +139,7 @@ def test_rows_in_many_chunks_are_assigned_alike() -> None:
 
 
 def test_many_images_are_assigned_soon() -> None:
-    n = 100_000
+    n = 40_000
     names = [
         hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest() for number in range(n)
     ]
