@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -47,7 +48,8 @@ def test_run_prints_a_table_and_writes_a_report(
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
     assert {p.suffix for p in page.parent.rglob("figure*.*")} == {".svg", ".png"}
-    assert not (study.parent / "out" / "_lock.json").exists()
+    (lock,) = (study.parent / "out" / "_lock").glob("*.json")
+    assert json.loads(lock.read_text())["released"] is True
 
 
 @pytest.mark.usefixtures("spark")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,7 @@ class Unit:
     digest: str  # of everything that determines its files
     work: Any
     items: int = 1  # for progress, in the stage's unit of counting
+    stale: Receipt | None = None  # of an earlier run with another digest
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ def run(
     not mend a user's mistake; any other error is retried as Spark is told to.
     """
     done = _receipts_of(store, stage, units)
-    todo = [u for u in units if u.name not in done or done[u.name].digest != u.digest]
+    todo = [
+        replace(unit, stale=done.get(unit.name))
+        for unit in units
+        if unit.name not in done or done[unit.name].digest != unit.digest
+    ]
     with Progress(stage, sum(u.items for u in todo), counted) as progress:
         fresh = _run_all(session.sparkContext, store, stage, todo, task, progress) if todo else []
     done |= {receipt.unit: receipt for receipt in fresh}
@@ -81,7 +86,8 @@ def _run_all(
     progress: Progress,
 ) -> list[Receipt]:
     items, failed = context.accumulator(0), context.accumulator(0)
-    tasks = context.parallelize(units, len(units)).map(_Runner(store, stage, task, items, failed))
+    runner = _Runner(store, stage, task, items, failed)
+    tasks = context.parallelize(units, len(units)).map(runner)
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(tasks.collect)
         _watch(context, job, lambda: progress.show(items.value, failed.value))
@@ -114,6 +120,9 @@ class _Runner:
 
     def __call__(self, unit: Unit) -> Receipt | KdssparkError:
         pa.set_cpu_count(task_cpus())
+        if unit.stale:
+            # Killed halfway, its files would be of two kinds under a receipt that speaks of one.
+            receipts.write(self.store, self.stage, replace(unit.stale, digest=""))
         try:
             outcome = self.task(unit.work)
         except KdssparkError as error:

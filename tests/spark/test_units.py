@@ -115,3 +115,23 @@ def test_other_errors_are_retried_then_end_the_stage(spark: SparkSession, store:
 
 def test_no_units_need_no_spark_job(spark: SparkSession, store: Store) -> None:
     assert units.run(spark, store, "stage", [], partial(_work, store), "items") == []
+
+
+def _never_ends(store: Store, number: int) -> Outcome:
+    outcome = _work(store, number)
+    if _attempts(store, number) > 1:
+        raise OSError("killed halfway")
+    return outcome
+
+
+def test_a_unit_killed_while_its_files_are_replaced_is_not_done(
+    spark: SparkSession, store: Store
+) -> None:
+    task = partial(_never_ends, store)
+    units.run(spark, store, "stage", _units(1, "first"), task, "items")
+    with pytest.raises(Exception, match="killed halfway"):
+        units.run(spark, store, "stage", _units(1, "second"), task, "items")
+    assert receipts.read(store, "stage")["net/set/0"].digest == ""
+    units.run(spark, store, "stage", _units(1, "first"), partial(_work, store), "items")
+    assert receipts.read(store, "stage")["net/set/0"].digest == "first"
+    assert _attempts(store, 0) == 6
