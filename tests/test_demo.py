@@ -17,9 +17,9 @@ from kdsspark.errors import ImageError, KdssparkError
 from kdsspark.storage.images import IMAGE_SUFFIXES, decode, read
 
 BROKEN = {
-    "objects/umbrella/04-empty.jpg": "file is empty",
-    "scenes/night city/07-text.jpg": "must begin like",
-    "textures/bricks/12-truncated.jpg": "truncated",
+    "objects/flower/03-empty.jpg": "file is empty",
+    "scenes/night city/04-text.jpg": "must begin like",
+    "textures/bricks/05-truncated.jpg": "truncated",
 }
 
 
@@ -71,8 +71,8 @@ def test_counts_are_those_of_the_table(corpus: Path) -> None:
     assert all(name.endswith(IMAGE_SUFFIXES) for name in names(corpus))
 
 
-def test_about_two_in_a_hundred_fail(corpus: Path) -> None:
-    assert 0.015 < len(BROKEN) / len(names(corpus)) < 0.03
+def test_a_few_in_a_hundred_fail(corpus: Path) -> None:
+    assert 0.015 < len(BROKEN) / len(names(corpus)) < 0.06
 
 
 def test_datasets_differ_in_classes_and_images_per_class() -> None:
@@ -103,9 +103,9 @@ def test_odd_files_are_what_they_claim(corpus: Path) -> None:
 
     assert opened("objects/apple/01-palette.png").mode == "P"
     assert opened("objects/fish/02-16-bit.png").mode.startswith("I")
-    assert opened("scenes/forest/03-grey.jpg").mode == "L"
-    assert opened("textures/wood/04-cmyk.jpg").mode == "CMYK"
-    assert getattr(opened("textures/polka dots/05-animated.gif"), "n_frames", 1) == 3
+    assert opened("scenes/été/03-grey.jpg").mode == "L"
+    assert opened("textures/tartan/02-cmyk.jpg").mode == "CMYK"
+    assert getattr(opened("textures/polka dots/04-animated.gif"), "n_frames", 1) == 3
     assert opened("scenes/sea/02-rotated.jpg").getexif()[0x0112] == 6
 
 

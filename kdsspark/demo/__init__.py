@@ -22,10 +22,11 @@ from kdsspark.demo.canvas import OVERSAMPLING, Array, Size, photograph
 from kdsspark.errors import KdssparkError
 
 CORPUS: Final = {
-    # dataset: classes (the first so many painters), images per class
-    "objects": (12, 4),
-    "scenes": (5, 7),
-    "textures": (4, 12),
+    # dataset: classes (the first so many painters), images per class. As many as ten-crop VGG16
+    # embeds in about two minutes on two cores; raise them where there is more to compute with.
+    "objects": (7, 3),
+    "scenes": (4, 4),
+    "textures": (3, 5),
 }
 
 MARKER: Final = "corpus.json"
@@ -40,13 +41,13 @@ _PAINTERS: Final[Mapping[str, Mapping[str, _Painter]]] = {
 _ODD: Final = {
     ("objects", "apple", 1): "palette.png",
     ("objects", "fish", 2): "16-bit.png",
-    ("scenes", "forest", 3): "grey.jpg",
+    ("scenes", "été", 3): "grey.jpg",
     ("scenes", "sea", 2): "rotated.jpg",
-    ("textures", "polka dots", 5): "animated.gif",
-    ("textures", "wood", 4): "cmyk.jpg",
+    ("textures", "polka dots", 4): "animated.gif",
+    ("textures", "tartan", 2): "cmyk.jpg",
 }
 _BROKEN: Final = {
-    ("objects", "umbrella"): "empty.jpg",
+    ("objects", "flower"): "empty.jpg",
     ("scenes", "night city"): "text.jpg",
     ("textures", "bricks"): "truncated.jpg",
 }

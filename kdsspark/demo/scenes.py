@@ -222,9 +222,9 @@ def summer(rng: np.random.Generator, size: Size) -> Array:
 
 
 PAINTERS: Final[dict[str, Callable[[np.random.Generator, Size], Array]]] = {
-    "forest": forest,
+    "été": summer,
     "night city": night_city,
     "sea": sea,
     "snow & sky": snow_and_sky,
-    "été": summer,
+    "forest": forest,
 }
