@@ -172,6 +172,25 @@ KS = Table(
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
     "signed Kolmogorov-Smirnov distance of every (feature, class) (paper equation 3)",
 )
+SIGNIFICANCE = Table(
+    "significance",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        _CLASS_ID,
+        Column(
+            "p",
+            pa.float64(),
+            "two-sided p-value of ks_exact (of ks if that was not asked); null where undefined",
+            True,
+        ),
+        Column("q", pa.float64(), "Benjamini-Hochberg, among all pairs of the dataset", True),
+        Column("q_layer", pa.float64(), "the same among the pairs of the layer", True),
+    ),
+    ("network", "dataset", "layer", "unit", "class_id"),
+    "which distances chance alone would not give: two-sample Kolmogorov-Smirnov tests",
+)
 THRESHOLDS = Table(
     "thresholds",
     ("network",),
@@ -184,6 +203,10 @@ THRESHOLDS = Table(
         Column("davg_plus", pa.float64(), "davg there, in features", True),
         Column("t_minus", pa.float64(), "minus the x where davg of -ks is largest", True),
         Column("davg_minus", pa.float64(), "davg there, in features", True),
+        Column("t_plus_std", pa.float64(), "its standard deviation over single shuffles", True),
+        Column("t_minus_std", pa.float64(), "the same of t_minus; null for one shuffle", True),
+        ("significant", pa.int64(), "pairs with q below 0.05 within the dataset"),
+        ("significant_by_layer", pa.int64(), "pairs with q_layer below 0.05"),
     ),
     ("network", "dataset"),
     "thresholds of relevance (paper equation 4, table 3)",
@@ -257,6 +280,7 @@ TABLES: Final[dict[str, Table]] = {
         RANGES,
         HISTOGRAMS,
         KS,
+        SIGNIFICANCE,
         THRESHOLDS,
         DAVG,
         LAYERS,

@@ -36,7 +36,9 @@ EXTRA = {
     "failures": {"version"},
     "embeddings": {"version"},
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
+    "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
 }
+EXTRA_TABLES = {"significance"}
 TYPES = {
     "layer": pa.string(),
     "unit": pa.int32(),
@@ -52,13 +54,16 @@ TYPES = {
 NULLABLE = {
     "ranges": {"lo", "hi"},
     "ks": {"ks", "ks_exact"},
-    "thresholds": {"t_plus", "davg_plus", "t_minus", "davg_minus"},
+    "thresholds": {
+        *("t_plus", "davg_plus", "t_minus", "davg_minus"),
+        *("t_plus_std", "t_minus_std"),
+    },
     "layers": {"mode", "low", "high", "q16", "q50", "q84", "kept"},
 }
 
 
-def test_there_are_exactly_the_public_tables() -> None:
-    assert set(TABLES) == set(PUBLIC)
+def test_there_are_the_public_tables_and_known_others() -> None:
+    assert set(TABLES) == set(PUBLIC) | EXTRA_TABLES
     assert all(name == table.name for name, table in TABLES.items())
 
 

@@ -22,7 +22,7 @@ from kdsspark.stats.ks import BinnedKS, binned_ks, exact_ks
 from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
-from kdsspark.storage.parquet import PartWriter
+from kdsspark.storage.parquet import PartWriter, nullable
 from kdsspark.tables import HISTOGRAMS, KS, RANGES, Table
 
 PARTS: Final[tuple[tuple[Table, tuple[str, ...]], ...]] = (
@@ -82,7 +82,8 @@ def measure_slice(work: tuple[MeasureJob, LayerSlice]) -> Outcome:
         for first, last in _blocks(job, cut):
             _measure_block(job, cut, (first, last), values[first:last], ranges, labels, writers)
     done = time.perf_counter()
-    counts = {"images": job.n_images, "features": cut.stop - cut.start}
+    features, shuffles = cut.stop - cut.start, job.settings.shuffles
+    counts = {"images": job.n_images, "features": features, "shuffles": shuffles}
     return Outcome(counts, {"read": read - start, "compute and write": done - read})
 
 
@@ -187,8 +188,8 @@ def _ranges(cut: LayerSlice, ranges: Ranges) -> pa.Table:
         {
             "layer": pa.repeat(cut.layer, n),
             "unit": pa.array(np.arange(cut.start, cut.stop, dtype=np.int32)),
-            "lo": _nullable(ranges.lo),
-            "hi": _nullable(ranges.hi),
+            "lo": nullable(ranges.lo),
+            "hi": nullable(ranges.hi),
             "n": pa.array(ranges.n),
             "n_nonfinite": pa.array(ranges.n_nonfinite),
         }
@@ -230,12 +231,7 @@ def _ks(
     columns["shuffle"] = pa.repeat(pa.scalar(shuffle, pa.int32()), n)
     columns["n_inner"] = pa.array(ks.n_inner.ravel())
     columns["n_outer"] = pa.array(ks.n_outer.ravel())
-    columns["ks"] = _nullable(ks.ks.ravel())
+    columns["ks"] = nullable(ks.ks.ravel())
     columns["bin"] = pa.array(ks.bin.ravel())
-    columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else _nullable(exact.ravel())
+    columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else nullable(exact.ravel())
     return pa.table(columns)
-
-
-def _nullable(values: npt.NDArray[np.float64]) -> pa.Array:
-    """NaN, which stands for undefined in arrays, as null, which does in tables."""
-    return pa.array(values, mask=np.isnan(values))

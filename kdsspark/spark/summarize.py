@@ -46,6 +46,7 @@ def _plan(store: Store, network: str, dataset: str) -> Unit:
         _kinds(store, network),
         n_images=len(classes),
         n_classes=pc.count_distinct(classes).as_py(),
+        shuffles=next(iter(measured.values())).counts["shuffles"],
     )
     inputs = fingerprint(sorted((r.unit, r.digest) for r in measured.values()))
     return Unit(name, inputs, job)

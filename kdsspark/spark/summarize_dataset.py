@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from itertools import groupby
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kdsspark.spark.significance import write_significance
 from kdsspark.spark.units import Outcome
 from kdsspark.stats import lognormal
 from kdsspark.stats.lognormal import LogNormal
@@ -55,6 +57,13 @@ class SummaryJob:
     kinds: dict[str, str]  # layer -> conv, fc or other
     n_images: int  # embedded
     n_classes: int  # with at least one embedded image
+    shuffles: int
+
+    @property
+    def layers(self) -> list[list[str]]:
+        """The slices of each layer, in order."""
+        grouped = groupby(self.slices, key=lambda name: name.rpartition("-units-")[0])
+        return [list(slices) for _, slices in grouped]
 
 
 @dataclass(frozen=True)
@@ -62,28 +71,43 @@ class _LayerSummary:
     """What one layer contributes for one kind of labels."""
 
     layer: str
-    tally: Tally
+    tallies: tuple[Tally, ...]  # one a shuffle; of the true labels, one
     fits: tuple[LogNormal, LogNormal]  # of ks > 0, of -ks > 0
     distribution: npt.NDArray[np.int64]  # [200]
     survival: npt.NDArray[np.int64]  # [classes * shuffles, signs, 101]
+
+    @property
+    def tally(self) -> Tally:
+        """Of all shuffles together."""
+        return reduce(Tally.merge, self.tallies)
 
 
 def summarize_dataset(job: SummaryJob) -> Outcome:
     """Write the dataset's rows of every table that follows from ``ks``."""
     start = time.perf_counter()
-    layers = {labels: [_summarize(*layer) for layer in _layers(job, labels)] for labels in _LABELS}
-    totals = {labels: _total(layers[labels]) for labels in _LABELS}
-    shuffles = layers["shuffled"][0].survival.shape[0] // layers["true"][0].survival.shape[0]
-    found = thresholds(totals["true"], job.n_classes, totals["shuffled"], job.n_classes * shuffles)
+    layers = {
+        "true": [_summarize(*layer, 1) for layer in _layers(job, "true")],
+        "shuffled": [_summarize(*layer, job.shuffles) for layer in _layers(job, "shuffled")],
+    }
+    (true,), shuffled = _totals(layers["true"]), _totals(layers["shuffled"])
+    found = _thresholds(job, true, shuffled)
     _write(job, DAVG, _davg(found))
     for labels in _LABELS:
-        first, n = (0, 1) if labels == "true" else (1, shuffles)
+        first, n = (0, 1) if labels == "true" else (1, job.shuffles)
         _write(job, LAYERS, _layer_rows(layers[labels], found), labels)
         _write(job, DISTRIBUTION, _distribution_rows(job, layers[labels]), labels)
         _write(job, SURVIVAL, _survival_rows(layers[labels], first, n), labels)
+    row = _threshold_row(job, found, [_thresholds(job, true, [one]) for one in shuffled])
+    row |= write_significance(job.store, job.network, job.dataset, job.layers)
     path = f"{THRESHOLDS.partition(job.network)}/{job.dataset}.parquet"
-    parquet.write(job.store, path, _thresholds(job, found), THRESHOLDS.schema)
-    return Outcome({"pairs": totals["true"].n_pairs}, {"summarize": time.perf_counter() - start})
+    table = pa.Table.from_pylist([row], schema=THRESHOLDS.schema)
+    parquet.write(job.store, path, table, THRESHOLDS.schema)
+    return Outcome({"pairs": true.n_pairs}, {"summarize": time.perf_counter() - start})
+
+
+def _thresholds(job: SummaryJob, true: Tally, shuffled: Sequence[Tally]) -> Thresholds:
+    n_shuffled_classes = job.n_classes * len(shuffled)
+    return thresholds(true, job.n_classes, reduce(Tally.merge, shuffled), n_shuffled_classes)
 
 
 def _write(job: SummaryJob, table: Table, rows: pa.Table, *labels: str) -> None:
@@ -97,7 +121,7 @@ def _write(job: SummaryJob, table: Table, rows: pa.Table, *labels: str) -> None:
 def _layers(job: SummaryJob, labels: str) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """Layer, its distances [units, classes * shuffles]: NaN where undefined."""
     folder = KS.partition(job.network, job.dataset, labels)
-    for _, slices in groupby(job.slices, key=lambda name: name.rpartition("-units-")[0]):
+    for slices in job.layers:
         parts = [
             parquet.read_file(job.store, f"{folder}/{name}.parquet", ["layer", "unit", "ks"])
             for name in slices
@@ -107,22 +131,25 @@ def _layers(job: SummaryJob, labels: str) -> Iterator[tuple[str, npt.NDArray[np.
         yield rows["layer"][0].as_py(), rows["ks"].to_numpy().reshape(n_units, -1)
 
 
-def _summarize(layer: str, ks: npt.NDArray[np.float64]) -> _LayerSummary:
+def _summarize(layer: str, ks: npt.NDArray[np.float64], shuffles: int) -> _LayerSummary:
     fits = (lognormal.fit(ks[ks > 0]), lognormal.fit(-ks[ks < 0]))
-    return _LayerSummary(layer, tally(ks), fits, distribution(ks), survival(ks))
+    tallies = tuple(tally(ks[:, shuffle::shuffles]) for shuffle in range(shuffles))
+    return _LayerSummary(layer, tallies, fits, distribution(ks), survival(ks))
 
 
-def _total(layers: Sequence[_LayerSummary]) -> Tally:
-    total = Tally.zero()
-    for layer in layers:
-        total = total.merge(layer.tally)
-    return total
+def _totals(layers: Sequence[_LayerSummary]) -> list[Tally]:
+    """Over all layers, shuffle by shuffle."""
+    by_shuffle = zip(*(layer.tallies for layer in layers), strict=True)
+    return [reduce(Tally.merge, tallies) for tallies in by_shuffle]
 
 
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _thresholds(job: SummaryJob, found: Thresholds) -> pa.Table:
+def _threshold_row(
+    job: SummaryJob, found: Thresholds, single: Sequence[Thresholds]
+) -> dict[str, Any]:
+    """``single`` are the thresholds that each shuffle alone would give."""
     row: dict[str, Any] = {
         "dataset": job.dataset,
         "n_images": job.n_images,
@@ -131,7 +158,11 @@ def _thresholds(job: SummaryJob, found: Thresholds) -> pa.Table:
     }
     for name in ("t_plus", "davg_plus", "t_minus", "davg_minus"):
         row[name] = getattr(found, name)
-    return pa.Table.from_pylist([row], schema=THRESHOLDS.schema)
+    for name in ("t_plus", "t_minus"):
+        values = [getattr(one, name) for one in single]
+        defined = len(values) > 1 and None not in values
+        row[f"{name}_std"] = float(np.std(values, ddof=1)) if defined else None
+    return row
 
 
 def _davg(found: Thresholds) -> pa.Table:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import IO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
@@ -94,3 +96,8 @@ def read_file(store: Store, path: str, columns: Sequence[str] | None = None) -> 
     """One Parquet file of the store; raises FileNotFoundError."""
     with store.fs.open(store.path(path), "rb") as file:
         return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+
+
+def nullable(values: npt.NDArray[np.float64]) -> pa.Array:
+    """NaN, which stands for undefined in arrays, as null, which does in tables."""
+    return pa.array(values, mask=np.isnan(values))

@@ -23,6 +23,7 @@ from kdsspark.tables import (
     KS,
     LAYERS,
     RANGES,
+    SIGNIFICANCE,
     SURVIVAL,
     THRESHOLDS,
     Table,
@@ -255,3 +256,38 @@ def test_slices_cover_a_layer_within_memory(
     width: int, bytes_of_one: int, memory: int, expected: list[tuple[int, int]]
 ) -> None:
     assert slices_of(width, bytes_of_one, memory) == expected
+
+
+def test_significance_by_scipy(store: Store, data: dict[str, Any]) -> None:
+    key = ["layer", "unit", "class_id"]
+    found = _frame(store, SIGNIFICANCE, "clip", "given").set_index(key).sort_index()
+    true = data["labels"][0]
+    for layer, unit, class_id in found.index:
+        x = data["values"][layer][:, unit]
+        sides = (x[mask & np.isfinite(x)] for mask in (true == class_id, true != class_id))
+        inner, outer = sides
+        p = found.loc[(layer, unit, class_id), "p"]
+        if len(inner) and len(outer):
+            expected = stats.ks_2samp(inner, outer, method="exact").pvalue
+            assert p == pytest.approx(expected, rel=1e-9)
+        else:
+            assert np.isnan(p)
+    defined = found.dropna()
+    np.testing.assert_allclose(defined["q"], stats.false_discovery_control(defined["p"]))
+    for _, layer in defined.groupby("layer"):
+        np.testing.assert_allclose(layer["q_layer"], stats.false_discovery_control(layer["p"]))
+    row = _frame(store, THRESHOLDS).set_index("dataset").loc["given"]
+    assert row["significant"] == (found["q"] < 0.05).sum()
+    assert row["significant_by_layer"] == (found["q_layer"] < 0.05).sum()
+
+
+def test_thresholds_vary_with_the_shuffle(store: Store, distances: dict[str, Any]) -> None:
+    row = _frame(store, THRESHOLDS).set_index("dataset").loc["given"]
+    for sign, name in ((1, "plus"), (-1, "minus")):
+        single = [
+            reference.threshold(
+                distances["true"], distances["shuffled"][:, shuffle::SHUFFLES], sign
+            )
+            for shuffle in range(SHUFFLES)
+        ]
+        assert row[f"t_{name}_std"] == pytest.approx(np.std([t for t, _ in single], ddof=1))
