@@ -42,8 +42,8 @@ types: $(READY) ## check types
 
 check: lint types test ## lint, types and test
 
-bench: $(READY) ## list the benchmarks
-	@ls benchmarks
+bench: java $(READY) ## run the benchmarks (minutes)
+	@for file in benchmarks/*.py; do echo "$$file" && $(BIN)/python "$$file" || exit 1; done
 
 constraints: ## resolve all dependencies afresh and write constraints.txt
 	python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && scripts/constraints "$$python"

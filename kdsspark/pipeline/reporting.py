@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -71,7 +72,8 @@ def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     """The rows of what is configured: an output may hold datasets of other configurations."""
     pairs = {(network, dataset.name) for network, dataset in config.pairs()}
     keys = zip(frame["network"], frame["dataset"], strict=True)
-    return frame[[key in pairs for key in keys]].reset_index(drop=True)
+    wanted = np.array([key in pairs for key in keys], dtype=bool)
+    return frame[wanted].reset_index(drop=True)
 
 
 def _run(store: Store, config: Config) -> Run:
