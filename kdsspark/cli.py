@@ -7,9 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kdsspark import __version__, config
-from kdsspark.errors import KdssparkError
+from kdsspark.errors import KdssparkError, TooManyFailuresError
+
+if TYPE_CHECKING:
+    from kdsspark.pipeline.study import Study
 
 STAGES = {
     "run": "index, embed, measure, summarize, check, report",
@@ -17,6 +21,7 @@ STAGES = {
     "embed": "compute the embeddings that are missing",
     "measure": "histograms and signed KS distances of every feature and class",
     "summarize": "thresholds, curves and layers from the distances",
+    "check": "hold the invariants of the tables against the files",
     "report": "draw report/index.html from the tables",
 }
 
@@ -75,16 +80,23 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> None:
     loaded = config.load(options.config, options.overrides)
     # Only now: torch and Spark take seconds to import, a mistake should be told at once.
-    from kdsspark.pipeline.reporting import closing_table
     from kdsspark.pipeline.study import Study
     from kdsspark.storage.lock import Lock
 
-    study = Study(loaded, options.verbose)
+    study = Study(loaded, options.fresh, options.verbose)
     with Lock(study.store):
-        study.settle(options.fresh)
-        getattr(study, options.stage)()
-        if options.stage in ("run", "report"):
-            print(closing_table(study.store, loaded))
+        study.settle()
+        try:
+            getattr(study, options.stage)()
+        except TooManyFailuresError:
+            _close(study, options.stage)
+            raise
+        _close(study, options.stage)
+
+
+def _close(study: Study, stage: str) -> None:
+    if stage in ("run", "report"):
+        print(study.closing_table())
 
 
 def _innermost(error: BaseException) -> str:

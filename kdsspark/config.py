@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import fsspec
@@ -27,15 +27,18 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from kdsspark.errors import ConfigError
+from kdsspark.overrides import apply, read_yaml
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
+_LARGEST_SEED: Final = 2**63 - 1
+_LARGEST_SHARD: Final = 65_536  # times 12,416 features stays below 2**31: Arrow's list offsets
 
 RESERVED_LAYERS: Final = frozenset(
     {"network", "dataset", "image_id", "class_id", "class_name", "version"}
 )
-"""Columns of ``embeddings`` that are there for every network: no layer may be named so."""
+"""Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
 
 
 def _name(value: str) -> str:
@@ -44,12 +47,26 @@ def _name(value: str) -> str:
     return value
 
 
+def check_layer_names(names: Iterable[str]) -> None:
+    """Refuse names that are one column to Spark, which takes no notice of case.
+
+    Raises ValueError for two that differ at most in case, and for any of ``RESERVED_LAYERS``.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        column = name.lower()
+        if column in RESERVED_LAYERS:
+            raise ValueError(f"names must not be those of columns, got {name!r}")
+        if column in seen:
+            raise ValueError(f"names must differ by more than case, got {seen[column]!r}, {name!r}")
+        seen[column] = name
+
+
 def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
     for name in layers or ():
         if not _NAME.fullmatch(name):
             raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
-        if name in RESERVED_LAYERS:
-            raise ValueError(f"names must not be those of columns, got {name!r}")
+    check_layer_names(layers or ())
     return layers
 
 
@@ -112,7 +129,7 @@ class Network(_Section):
     name: Name
     architecture: str = "vgg16"  # a torchvision classification model
     weights: str = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
-    seed: int = Field(0, ge=0)  # for weights: random
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # for weights: random
     layers: Annotated[dict[str, str] | None, AfterValidator(_layer_names)] = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
@@ -154,7 +171,8 @@ class Spark(_Section):
 class Embed(_Section):
     """How images become embeddings. None of these changes a number, but for float rounding."""
 
-    shard_images: int = Field(512, ge=1)  # images of one work unit and one Parquet file
+    # Images of one work unit and one Parquet file.
+    shard_images: int = Field(512, ge=1, le=_LARGEST_SHARD)
     batch_images: int | None = Field(None, ge=1)  # images per forward pass; null: chosen
     decode_threads: int | None = Field(None, ge=1)  # per task; null: chosen
     max_failures: float = Field(0.01, ge=0, le=1)  # share of images that may fail; above: exit 3
@@ -165,7 +183,7 @@ class Measure(_Section):
 
     bins: int = Field(100, ge=2, le=65535)  # per feature, over [min, max] of the dataset
     shuffles: int = Field(1, ge=1)  # permutations of the labels
-    seed: int = Field(0, ge=0)  # of the permutations
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the permutations
     exact: bool = True  # also the distance over the raw values
     histograms: bool = True  # write the histograms table
     # Peak memory of one measuring task, for its arrays.
@@ -222,22 +240,11 @@ _SECTIONS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
 }
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error: the first would silently mean nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for (key, _), value in zip(node.value, keys, strict=False):
-            if keys.count(value) > 1:
-                raise yaml.MarkedYAMLError(f"key {value!r} is given twice", key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """Read the YAML file at ``path`` (any fsspec URL) and apply ``KEY=VALUE`` overrides."""
     try:
         with fsspec.open(path, "rt", encoding="utf-8-sig") as file:
-            raw = yaml.load(file, _Loader)
+            raw = read_yaml(file)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except (OSError, ValueError, ImportError) as error:
@@ -245,7 +252,7 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must be a mapping of keys, got {type(raw).__name__}")
     for override in overrides:
-        _apply(raw, override)
+        apply(raw, override)
     return parse(raw)
 
 
@@ -281,36 +288,6 @@ def _in_words(error: ErrorDetails) -> str:
 def _got(value: object) -> str:
     text = repr(value)
     return f"got {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '...'}"
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    """``measure.shuffles=10`` or ``networks.0.weights=random``, the value read as YAML."""
-    dotted, separator, text = override.partition("=")
-    *parents, last = dotted.split(".")
-    if not (separator and last and all(parents)):
-        raise ConfigError(f"--set must be KEY=VALUE, got {override!r}")
-    try:
-        value = yaml.load(text, _Loader)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {dotted}: value must be YAML, got {text!r}") from None
-    node: Any = raw
-    for depth, part in enumerate(parents):
-        key = _key(node, part, ".".join(parents[: depth + 1]))
-        if isinstance(node, dict) and node.get(key) is None:
-            node[key] = {}
-        node = node[key]
-    node[_key(node, last, dotted)] = value
-
-
-def _key(node: Any, part: str, dotted: str) -> str | int:
-    if isinstance(node, dict):
-        return part
-    if not isinstance(node, list):
-        raise ConfigError(f"--set {dotted}: unknown key, {node!r} has none")
-    if part in map(str, range(len(node))):
-        return int(part)
-    positions = f"a position from 0 to {len(node) - 1}" if node else "in a list that is not empty"
-    raise ConfigError(f"--set {dotted}: must be {positions}, got {part!r}")
 
 
 def fingerprint(value: Any) -> str:

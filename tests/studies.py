@@ -63,7 +63,7 @@ def write_embeddings(
 def run(study_config: Config, stages: str = "index embed measure summarize") -> Study:
     """Run some stages as the command does, without the lock."""
     study = Study(study_config)
-    study.settle(fresh=False)
+    study.settle()
     for stage in stages.split():
         getattr(study, stage)()
     return study

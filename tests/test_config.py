@@ -197,9 +197,28 @@ def test_a_missing_key_is_named() -> None:
 def test_layers_cannot_be_named_like_the_columns_they_stand_beside() -> None:
     fixed = {column.name for column in tables.EMBEDDINGS.columns}
     assert fixed | set(tables.EMBEDDINGS.partitioned_by) == config.RESERVED_LAYERS
-    for name in config.RESERVED_LAYERS:
+    for name in [*config.RESERVED_LAYERS, "Dataset", "CLASS_ID"]:
         line = refusal(with_key("networks.0.layers", {name: "features.1"}))
         assert line == f"networks.0.layers: names must not be those of columns, got '{name}'"
+
+
+def test_layers_must_differ_by_more_than_case() -> None:
+    line = refusal(with_key("networks.0.layers", {"fc6": "a", "conv": "b", "FC6": "c"}))
+    assert line == "networks.0.layers: names must differ by more than case, got 'fc6', 'FC6'"
+
+
+@pytest.mark.parametrize(
+    ("key", "largest"),
+    [
+        ("networks.0.seed", 2**63 - 1),
+        ("measure.seed", 2**63 - 1),
+        ("embed.shard_images", 65_536),
+    ],
+)
+def test_what_must_fit_a_machine_integer_is_bounded(key: str, largest: int) -> None:
+    parse(with_key(key, largest))
+    line = refusal(with_key(key, largest + 1))
+    assert line == f"{key}: must be less than or equal to {largest}, got {largest + 1}"
 
 
 def test_no_network_is_needed_where_every_dataset_is_ready_made() -> None:
@@ -251,6 +270,19 @@ def test_set_reads_values_as_yaml(small: str, override: str, key: str, value: An
     assert node == value
 
 
+def test_set_takes_what_follows_spark_conf_for_one_key(small: str) -> None:
+    conf = load(
+        small,
+        [
+            "spark.conf={spark.a: 1, spark.executor.memory: 1g}",
+            "spark.conf.spark.executor.memory=4g",
+            "spark.conf.x=true",
+        ],
+    ).spark.conf
+    assert conf == {"spark.a": 1, "spark.executor.memory": "4g", "x": True}
+    assert load(small, ["spark.conf.spark.a.b=1"]).spark.conf == {"spark.a.b": 1}
+
+
 def test_the_last_of_several_set_wins_and_nothing_is_null(small: str) -> None:
     assert load(small, ["embed.batch_images=4", "embed.batch_images="]).embed.batch_images is None
     with pytest.raises(ConfigError, match=r"^embed.max_failures: must be a valid number, got None"):
@@ -270,6 +302,8 @@ def test_set_reaches_below_a_null(tmp_path: Path) -> None:
     [
         ("measure.shuffles", "--set must be KEY=VALUE, got 'measure.shuffles'"),
         ("=3", "--set must be KEY=VALUE, got '=3'"),
+        ("spark.conf.=3", "--set must be KEY=VALUE, got 'spark.conf.=3'"),
+        ("spark.confs.a=3", "spark.confs: unknown key"),
         ("measure..bins=3", "--set must be KEY=VALUE, got 'measure..bins=3'"),
         ("measure.bins=[", "--set measure.bins: value must be YAML, got '['"),
         ("measure.bins=x", "measure.bins: must be a valid integer, got 'x'"),

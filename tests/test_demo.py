@@ -17,7 +17,7 @@ from kdsspark.errors import ImageError, KdssparkError
 from kdsspark.storage.images import IMAGE_SUFFIXES, decode, read
 
 BROKEN = {
-    "objects/flower/03-empty.jpg": "file is empty",
+    "objects/fish/03-empty.jpg": "file is empty",
     "scenes/night city/04-text.jpg": "must begin like",
     "textures/bricks/05-truncated.jpg": "truncated",
 }
@@ -72,7 +72,7 @@ def test_counts_are_those_of_the_table(corpus: Path) -> None:
 
 
 def test_a_few_in_a_hundred_fail(corpus: Path) -> None:
-    assert 0.015 < len(BROKEN) / len(names(corpus)) < 0.06
+    assert 0.015 < len(BROKEN) / len(names(corpus)) < 0.07
 
 
 def test_datasets_differ_in_classes_and_images_per_class() -> None:

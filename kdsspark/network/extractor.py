@@ -30,10 +30,11 @@ def default_device() -> str:
 def cached_extractor(
     spec: NetworkSpec, weights_path: str | Path, device: str = "cpu", threads: int | None = None
 ) -> Extractor:
-    """:meth:`Extractor.load`, once per process, fingerprint and device; safe from threads."""
+    """:meth:`Extractor.load`, kept until another network is asked for; safe from threads."""
     key = (spec.fingerprint, device)
     with _cache_lock:
         if key not in _cache:
+            _cache.clear()  # one network a process: several would not fit beside each other
             _cache[key] = Extractor.load(spec, weights_path, device, threads)
         return _cache[key]
 

@@ -20,7 +20,8 @@ from kdsspark.config import Config, Network
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.network.weights import prepare
-from kdsspark.storage import parquet, readymade
+from kdsspark.spark.measure import layer_widths
+from kdsspark.storage import definitions, parquet, readymade
 from kdsspark.storage.files import Store
 from kdsspark.storage.listing import file_version
 from kdsspark.tables import FEATURES
@@ -36,13 +37,14 @@ class Prepared:
     weights: str
 
 
-def prepare_networks(store: Store, config: Config) -> list[Prepared]:
+def prepare_networks(store: Store, config: Config, fresh: bool = False) -> list[Prepared]:
     """Resolve every network of the configuration and write ``features``.
 
     What is already in the output is taken as it is, unless the file it came from has changed:
-    then :class:`ConfigError`, since its embeddings would be another network's.
+    then :class:`ConfigError`, since its embeddings would be another network's, or with ``fresh``
+    all that came from it is removed.
     """
-    return [_prepared(store, network) for network in config.networks]
+    return [_prepared(store, network, fresh) for network in config.networks]
 
 
 def saved_networks(store: Store, config: Config) -> dict[str, NetworkSpec]:
@@ -55,26 +57,31 @@ def saved_networks(store: Store, config: Config) -> dict[str, NetworkSpec]:
     }
 
 
-def _prepared(store: Store, network: Network) -> Prepared:
+def _prepared(store: Store, network: Network, fresh: bool) -> Prepared:
     record = f"{_FOLDER}/{network.name}.json"
     source = _source_version(network)
     if store.exists(record):
         saved = store.read_json(record)
         spec = NetworkSpec.from_dict(saved["spec"])
-        if saved["source"] == source and store.exists(saved["weights"]):
+        if source in ("", saved["source"]) and store.exists(saved["weights"]):
             return Prepared(spec, saved["weights"])
-        fresh = _resolve(store, network)
-        if fresh.spec.fingerprint != spec.fingerprint:
-            raise ConfigError(
-                f"networks.{network.name}.weights: {network.weights} has changed since "
-                f"{store.url} was made: choose another output or another name"
-            )
+        resolved = _resolve(store, network)
+        if resolved.spec.fingerprint != spec.fingerprint:
+            if not fresh:
+                if resolved.weights != saved["weights"]:
+                    store.remove(resolved.weights)
+                raise ConfigError(
+                    f"networks.{network.name}.weights: {network.weights} has changed since "
+                    f"{store.url} was made: choose another output, or --fresh to start it anew"
+                )
+            definitions.remove(store, "network", network.name)
+            resolved = _resolve(store, network)
     else:
-        fresh = _resolve(store, network)
-    values = {"spec": fresh.spec.to_dict(), "weights": fresh.weights, "source": source}
-    write_features(store, network.name, describe(fresh.spec))
+        resolved = _resolve(store, network)
+    write_features(store, network.name, describe(resolved.spec))
+    values = {"spec": resolved.spec.to_dict(), "weights": resolved.weights, "source": source}
     store.write_json(record, values)
-    return fresh
+    return resolved
 
 
 def _resolve(store: Store, network: Network) -> Prepared:
@@ -88,7 +95,7 @@ def _resolve(store: Store, network: Network) -> Prepared:
 
 
 def _source_version(network: Network) -> str:
-    """The state of the file that weights come from; empty where they come from no file."""
+    """The state of the file that weights come from; empty where there is none to look at."""
     if not network.weights.endswith((".pth", ".pt", ".safetensors")):
         return ""
     try:
@@ -103,21 +110,31 @@ def write_ready_made_features(store: Store, sources: list[readymade.Source]) -> 
 
     Datasets that share a network must have the same layers, else :class:`DatasetError`.
     """
-    widths: dict[str, readymade.Source] = {}
+    first_of: dict[str, readymade.Source] = {}
     for source in sources:
         network = source.dataset.network
-        first = widths.setdefault(network, source)
-        if source.widths != first.widths:
+        first = first_of.setdefault(network, source)
+        if (source.widths, source.value_types) != (first.widths, first.value_types):
             raise DatasetError(
                 f"dataset {source.dataset.name}: network {network} must have the layers "
-                f"{first.widths} of dataset {first.dataset.name}, got {source.widths}"
+                f"{_layers(first)} of dataset {first.dataset.name}, got {_layers(source)}"
             )
-    for network, source in widths.items():
+    for network, source in first_of.items():
+        known = layer_widths(store, network)
+        if known and known != source.widths:
+            raise DatasetError(
+                f"dataset {source.dataset.name}: network {network} has the layers {known} in "
+                f"{store.url}, got {source.widths}: choose another network name or output"
+            )
         rows, feature = [], 0
         for depth, (layer, width) in enumerate(source.widths.items()):
             rows += [(layer, unit, feature + unit, "other", depth) for unit in range(width)]
             feature += width
         write_features(store, network, rows)
+
+
+def _layers(source: readymade.Source) -> str:
+    return ", ".join(f"{n} {w} x {source.value_types[n]}" for n, w in source.widths.items())
 
 
 def write_features(

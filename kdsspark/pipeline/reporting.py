@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +14,7 @@ import pandas as pd
 import yaml
 
 from kdsspark.config import Config
+from kdsspark.errors import DatasetError
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline.networks import saved_networks
 from kdsspark.progress import Progress
@@ -22,11 +25,24 @@ from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
 
+_SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
+_USER_OF_URL = re.compile(r"://[^/\s@]+@")
 _VERSIONS = ("kdsspark", "pyspark", "torch", "torchvision", "numpy", "pyarrow")
 
 
-def write_report(session: Any, store: Store, config: Config) -> None:
-    """Run the report's queries and replace ``report/`` file by file, the page last."""
+def write_report(
+    session: Any, store: Store, config: Config, pairs: Sequence[tuple[str, str]]
+) -> None:
+    """Run the report's queries and replace ``report/`` file by file, the page last.
+
+    Raises :class:`DatasetError` where a (network, dataset) of ``pairs`` is not summarized.
+    """
+    rows = parquet.read(store, THRESHOLDS, columns=["network", "dataset"]).to_pylist()
+    for network, dataset in set(pairs) - {(row["network"], row["dataset"]) for row in rows}:
+        raise DatasetError(
+            f"dataset {dataset}: is not summarized for network {network}, "
+            f"run the summarize stage first"
+        )
     with Progress("report", len(QUERIES) + 1, "steps") as progress:
         views.register(session, store)
         frames = {}
@@ -48,10 +64,10 @@ def closing_table(store: Store, config: Config) -> str:
     counts = failed.value_counts().to_dict()
     rows = [("network", "dataset", "images", "failed", "t+", "t-")]
     for network, dataset in config.pairs():
-        row = found[network, dataset.name]
+        row = found.get((network, dataset.name), {})
         n_failed = counts.get((network, dataset.name), 0)
-        limits = (_three_digits(row["t_plus"]), _three_digits(row["t_minus"]))
-        images = row["n_images"] + n_failed
+        limits = (_three_digits(row.get("t_plus")), _three_digits(row.get("t_minus")))
+        images = row.get("n_images", 0) + n_failed
         rows.append((network, dataset.name, f"{images:,}", f"{n_failed:,}", *limits))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
@@ -83,10 +99,17 @@ def _run(store: Store, config: Config) -> Run:
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "duration_s": sum(sum(receipt.seconds.values()) for receipt in found),
         "versions": {"python": platform.python_version()} | {n: version(n) for n in _VERSIONS},
-        "configuration": yaml.safe_dump(
-            config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-        ),
+        "configuration": _without_secrets(config),
     }
+
+
+def _without_secrets(config: Config) -> str:
+    """The configuration as YAML; keys that name secrets, and users in URLs, are blotted out."""
+    values = config.model_dump(mode="json")
+    conf = values["spark"]["conf"]
+    values["spark"]["conf"] = {k: "***" if _SECRET.search(k) else v for k, v in conf.items()}
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return _USER_OF_URL.sub("://***@", text)
 
 
 def _networks(store: Store, config: Config) -> list[NetworkInfo]:

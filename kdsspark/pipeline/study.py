@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,18 +12,22 @@ from kdsspark.errors import TooManyFailuresError
 from kdsspark.pipeline import networks, reporting
 from kdsspark.progress import Progress
 from kdsspark.spark import check, embed, measure, session, summarize
-from kdsspark.storage import definitions, index, readymade
+from kdsspark.storage import definitions, index, readymade, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 
 
 @dataclass
 class Study:
-    """The stages of one configuration on one output; holds Spark once a stage needs it."""
+    """The stages of one configuration on one output; holds Spark once a stage needs it.
+
+    ``fresh``: where a network or dataset is not what the output was made of, what came from it
+    is removed; otherwise that is refused.
+    """
 
     config: Config
+    fresh: bool = False
     verbose: bool = False
-    started: float = field(default_factory=time.time)
 
     @cached_property
     def store(self) -> Store:
@@ -38,12 +41,13 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(network, dataset) of everything to embed and measure."""
-        return [(network, dataset.name) for network, dataset in self.config.pairs()]
+        """(network, dataset) of everything to measure: all but datasets no image of which works."""
+        pairs = [(network, dataset.name) for network, dataset in self.config.pairs()]
+        return [pair for pair in pairs if not self._all_failed(*pair)]
 
-    def settle(self, fresh: bool) -> None:
-        """Refuse an output made by other definitions, or with ``fresh`` clear it of them."""
-        definitions.settle(self.store, self.config, fresh)
+    def settle(self) -> None:
+        """Refuse an output made by other definitions, or clear it of them."""
+        definitions.settle(self.store, self.config, self.fresh)
 
     def index(self) -> None:
         """List the images of every dataset, or the rows of ready-made embeddings."""
@@ -55,8 +59,7 @@ class Study:
 
     def embed(self) -> None:
         """Embed what is indexed and not embedded; raises :class:`TooManyFailuresError`."""
-        receipts = self._embed()
-        self._refuse_failures(receipts)
+        self._refuse_failures(self._embed())
 
     def measure(self) -> None:
         """Measure every dataset whose embeddings, or whose settings, have changed."""
@@ -64,46 +67,55 @@ class Study:
 
     def summarize(self) -> None:
         """Thresholds, curves and layers of every dataset that was measured anew."""
-        summarize.summarize(self.spark, self.store, self.pairs)
+        summarize.summarize(self.spark, self.store, self.pairs, self.config.measure)
+
+    def check(self) -> None:
+        """Hold the invariants against the files; raises :class:`InvariantError`."""
+        check.check(self.spark, self.store, self.pairs)
 
     def report(self) -> None:
         """Draw the report from the tables."""
-        reporting.write_report(self.spark, self.store, self.config)
+        reporting.write_report(self.spark, self.store, self.config, self.pairs)
 
     def run(self) -> None:
-        """All stages, then the invariants; failures above the limit are raised at the end."""
+        """All stages; failures above the limit are raised when everything is done."""
         self.index()
         receipts = self._embed()
         self.measure()
         self.summarize()
-        check.check(self.spark, self.store, self.pairs)
+        self.check()
         self.report()
         self._refuse_failures(receipts)
 
+    def closing_table(self) -> str:
+        """Per dataset: images, failures, t+ and t-, and where the report is."""
+        return reporting.closing_table(self.store, self.config)
+
     def _embed(self) -> list[Receipt]:
-        config = self.config
+        config, store = self.config, self.store
         with_images = [d for d in config.datasets if not d.ready_made]
         sources = [readymade.source(d) for d in config.datasets if d.ready_made]
-        networks.write_ready_made_features(self.store, sources)
-        receipts: list[Receipt] = []
-        for network in networks.prepare_networks(self.store, config):
-            receipts += embed.embed_images(
-                self.spark, self.store, with_images, network.spec, network.weights, config.embed
+        networks.write_ready_made_features(store, sources)
+        work = embed.plan_imports(store, sources, config.embed)
+        for network in networks.prepare_networks(store, config, self.fresh):
+            work += embed.plan_images(
+                store, with_images, network.spec, network.weights, config.embed
             )
-        if sources:
-            receipts += embed.import_embeddings(self.spark, self.store, sources, config.embed)
-        return receipts
+        return embed.run(self.spark, store, work)
+
+    def _all_failed(self, network: str, dataset: str) -> bool:
+        found = receipts.read(self.store, receipts.EMBED, f"{network}/{dataset}").values()
+        return bool(found) and not any(receipt.counts["embedded"] for receipt in found)
 
     def _refuse_failures(self, receipts: Sequence[Receipt]) -> None:
         """Hold the share of failed images against ``embed.max_failures``, pair by pair."""
-        for network, dataset in self.pairs:
-            counts = [
-                r.counts for r in receipts if r.unit.rpartition("/")[0] == f"{network}/{dataset}"
-            ]
+        for network, dataset in self.config.pairs():
+            name = f"{network}/{dataset.name}"
+            counts = [r.counts for r in receipts if r.unit.rpartition("/")[0] == name]
             failed, images = (sum(c[key] for c in counts) for key in ("failed", "images"))
-            if failed > self.config.embed.max_failures * images:
+            if failed / images > self.config.embed.max_failures:
                 raise TooManyFailuresError(
-                    f"dataset {dataset}: {failed} of {images} images failed by network {network}, "
-                    f"embed.max_failures allows {self.config.embed.max_failures:.1%}; "
+                    f"dataset {dataset.name}: {failed} of {images} images failed by network "
+                    f"{network}, embed.max_failures allows {self.config.embed.max_failures:.1%}; "
                     f"the table failures says why"
                 )

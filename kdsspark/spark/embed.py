@@ -27,15 +27,15 @@ from kdsspark.storage.shards import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 
 
-def embed_images(
-    session: SparkSession,
-    store: Store,
-    datasets: Sequence[Dataset],
-    spec: NetworkSpec,
-    weights: str,
-    settings: Embed,
-) -> list[Receipt]:
-    """Embed every image dataset by one network; ``weights`` is a file of the store."""
+def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Receipt]:
+    """Embed whatever the plans of :func:`plan_images` and :func:`plan_imports` lack."""
+    return units.run(session, store, receipts.EMBED, work, _call, "images")
+
+
+def plan_images(
+    store: Store, datasets: Sequence[Dataset], spec: NetworkSpec, weights: str, settings: Embed
+) -> list[Unit]:
+    """Every image dataset by one network; ``weights`` is a file of the store."""
     work = []
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
@@ -44,13 +44,11 @@ def embed_images(
         size = shards.shard_size(len(wanted), settings.shard_images)
         assigned = shards.assign(wanted, held, size)
         work += _units(store, spec.name, dataset, assigned, finished, partial(embed_shard, job))
-    return units.run(session, store, receipts.EMBED, work, _call, "images")
+    return work
 
 
-def import_embeddings(
-    session: SparkSession, store: Store, sources: Sequence[readymade.Source], settings: Embed
-) -> list[Receipt]:
-    """File ready-made embeddings in the same table, so that all that follows is the same."""
+def plan_imports(store: Store, sources: Sequence[readymade.Source], settings: Embed) -> list[Unit]:
+    """Ready-made embeddings, filed in the same table so that all that follows is the same."""
     work = []
     for source in sources:
         dataset = source.dataset
@@ -59,7 +57,7 @@ def import_embeddings(
         assigned = shards.assign_files(_indexed(store, dataset))
         task = partial(import_file, job)
         work += _units(store, dataset.network, dataset, assigned, finished, task)
-    return units.run(session, store, receipts.EMBED, work, _call, "images")
+    return work
 
 
 def _call(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
@@ -114,11 +112,16 @@ def _units(
     task: Callable[[Shard], Outcome],
 ) -> list[Unit]:
     """All shards as units; plans are written for those that are not up to date."""
-    every = {shard.name: shard for shard, _ in shards.split(assigned)}
+    split = list(shards.split(assigned))
+    every = {shard.name: shard for shard, _ in split}
     _remove(store, network, dataset, set(finished) - set(every))
+    # A dataset without failures has a part too, so that every table can be read.
+    none = f"{FAILURES.partition(network, dataset.name)}/none.parquet"
+    if not store.exists(none):
+        parquet.write(store, none, FAILURES.schema.empty_table(), FAILURES.schema)
     stale = (
         (shard, rows)
-        for shard, rows in shards.split(assigned)
+        for shard, rows in split
         if shard.name not in finished or finished[shard.name].digest != shard.digest
     )
     folder = f"_plans/{receipts.EMBED}/{network}/{dataset.name}"

@@ -125,7 +125,9 @@ def _embed(job: ImageJob, rows: pa.Table, clock: _Clock) -> tuple[pa.Table, pa.T
         if good:
             outputs.append(clock.time("compute", extractor, [pixels for _, pixels in good]))
             embedded += [row for row, _ in good]
-    return _embeddings(job, rows.take(embedded), outputs), _failures(rows, failed)
+    return _embeddings(job, rows.take(pa.array(embedded, pa.int64())), outputs), _failures(
+        rows, failed
+    )
 
 
 def _batches(

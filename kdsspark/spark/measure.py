@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
@@ -19,21 +21,30 @@ from kdsspark.spark.units import Unit
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FEATURES, HISTOGRAMS, IMAGES
+from kdsspark.tables import EMBEDDINGS, FAILURES, FEATURES, HISTOGRAMS, IMAGES
+
+_FORMAT: Final = 1  # of what a slice writes; another number makes every output measure again
 
 
 def measure(
     session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> list[Receipt]:
-    """Measure every (network, dataset); raises :class:`DatasetError` where nothing is embedded."""
-    work = [unit for network, dataset in pairs for unit in _plan(store, network, dataset, settings)]
+    """Measure every (network, dataset); :class:`DatasetError` where embeddings are not current."""
+    work = []
+    for network, dataset in pairs:
+        _require_current(store, network, dataset)
+        planned = plan(store, network, dataset, settings)
+        _prune(store, network, dataset, {u.name.rpartition("/")[2] for u in planned}, settings)
+        work += planned
     return units.run(session, store, receipts.MEASURE, work, measure_slice, "features")
 
 
-def _plan(store: Store, network: str, dataset: str, settings: Measure) -> list[Unit]:
+def plan(store: Store, network: str, dataset: str, settings: Measure) -> list[Unit]:
+    """The slices that make up a measured dataset, whether they are done or not."""
     job = _job(store, network, dataset, settings)
     inputs = fingerprint(
         {
+            "format": _FORMAT,
             "shards": sorted((r.unit, r.digest) for r in _shards(store, network, dataset)),
             "classes": job.n_classes,
             "settings": settings.model_dump(exclude={"memory"}),
@@ -44,19 +55,31 @@ def _plan(store: Store, network: str, dataset: str, settings: Measure) -> list[U
         for depth, (layer, width) in enumerate(layer_widths(store, network).items())
         for start, stop in slices_of(width, bytes_of_a_unit(job), settings.memory_bytes)
     ]
-    work = [
+    return [
         Unit(f"{network}/{dataset}/{s.name}", inputs, (job, s), s.stop - s.start) for s in slices
     ]
-    _prune(store, network, dataset, {s.name for s in slices}, settings)
-    return work
+
+
+def _require_current(store: Store, network: str, dataset: str) -> None:
+    """Every indexed image must be embedded or failed, at its present version and class."""
+    key = ["image_id", "version", "class_id", "class_name"]
+    indexed = parquet.read(store, IMAGES, dataset, columns=key)
+    held = pa.concat_tables(
+        [
+            parquet.read(store, table, network, dataset, columns=key)
+            for table in (EMBEDDINGS, FAILURES)
+        ]
+    )
+    current = len(indexed.join(held, keys=key, join_type="left semi"))
+    if not current or not current == len(indexed) == len(held):
+        raise DatasetError(
+            f"dataset {dataset}: all {len(indexed)} images must be embedded as they are indexed, "
+            f"got {current} by network {network}; run the embed stage first"
+        )
 
 
 def _job(store: Store, network: str, dataset: str, settings: Measure) -> MeasureJob:
     parts = store.files(EMBEDDINGS.partition(network, dataset))
-    if not parts:
-        raise DatasetError(
-            f"dataset {dataset}: has no embeddings by network {network}, run the embed stage first"
-        )
     n_images = sum(r.counts["embedded"] for r in _shards(store, network, dataset))
     classes = parquet.read(store, IMAGES, dataset, columns=["class_id"])["class_id"]
     n_classes = pc.max(classes).as_py() + 1

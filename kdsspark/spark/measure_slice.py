@@ -82,8 +82,7 @@ def measure_slice(work: tuple[MeasureJob, LayerSlice]) -> Outcome:
         for first, last in _blocks(job, cut):
             _measure_block(job, cut, (first, last), values[first:last], ranges, labels, writers)
     done = time.perf_counter()
-    features, shuffles = cut.stop - cut.start, job.settings.shuffles
-    counts = {"images": job.n_images, "features": features, "shuffles": shuffles}
+    counts = {"images": job.n_images, "features": cut.stop - cut.start}
     return Outcome(counts, {"read": read - start, "compute and write": done - read})
 
 
@@ -111,32 +110,32 @@ def _read(job: MeasureJob, cut: LayerSlice) -> tuple[npt.NDArray[Any], npt.NDArr
     true = np.empty(job.n_images, np.int32)
     keys = np.empty((job.n_images, 2), np.uint64)
     row = 0
-    for path in job.parts:
-        part = _read_part(job, cut, path)
-        n = len(part)
-        flat = _flat(part[cut.layer])
+    for group in _row_groups(job, cut):
+        flat, n = _flat(group[cut.layer]), len(group)
         if values is None:
             values = np.empty((cut.stop - cut.start, job.n_images), flat.dtype)
-        if row + n > job.n_images:
-            break
-        values[:, row : row + n] = flat.reshape(n, cut.width)[:, cut.start : cut.stop].T
-        true[row : row + n] = part["class_id"].to_numpy()
-        keys[row : row + n] = image_keys(part["image_id"])
+        if row + n <= job.n_images:
+            rows = slice(row, row + n)
+            values[:, rows] = flat.reshape(n, cut.width)[:, cut.start : cut.stop].T
+            true[rows], keys[rows] = group["class_id"].to_numpy(), image_keys(group["image_id"])
         row += n
     if values is None or row != job.n_images:
         raise InvariantError(
             f"embeddings of {job.network}/{job.dataset} must have {job.n_images} rows by the "
-            f"receipts, got another number in their files"
+            f"receipts, got {row} in their files"
         )
     seed, shuffles = job.settings.seed, range(1, job.settings.shuffles + 1)
     labels = [true, *(shuffled_labels(keys, true, seed, shuffle) for shuffle in shuffles)]
     return values, np.stack(labels)
 
 
-def _read_part(job: MeasureJob, cut: LayerSlice, path: str) -> pa.Table:
+def _row_groups(job: MeasureJob, cut: LayerSlice) -> Iterator[pa.Table]:
     columns = ["image_id", "class_id", cut.layer]
-    with job.store.fs.open(job.store.path(path), "rb") as file:
-        return pq.ParquetFile(file).read(columns=columns)
+    for path in job.parts:
+        with job.store.fs.open(job.store.path(path), "rb") as source:
+            file = pq.ParquetFile(source)
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns=columns)
 
 
 def _flat(lists: pa.ChunkedArray) -> npt.NDArray[Any]:

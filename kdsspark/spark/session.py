@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
 
+_LOCAL_ATTEMPTS: Final = 4
+
 
 def start(settings: Spark, verbose: bool = False) -> SparkSession:
-    """A session with ``settings`` wherever spark-submit and spark-defaults.conf are silent.
+    """A session with ``settings`` wherever spark-submit is silent.
 
     Unless ``verbose``, what the JVM writes goes to the file :func:`log_file` and not to the
     terminal.
     """
     # Workers run the interpreter that has this package, activated environment or not.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    wanted = _defaults(settings)
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if submitted:
+        SparkContext._ensure_initialized()  # its options are read from the JVM, which runs
+        conf = SparkConf()
+        conf.setIfMissing("spark.master", settings.master)
+    else:
+        conf = SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
+    for key, value in _defaults(settings, conf.get("spark.master") or "").items():
+        conf.setIfMissing(key, value)
     with _quiet_stderr(enabled=not (verbose or submitted)):
         # A JVM of our own takes its options, driver memory among them, only when it starts.
-        SparkContext._ensure_initialized(conf=None if submitted else _plain(wanted))
-    conf = SparkConf()
-    for key, value in wanted.items():
-        conf.setIfMissing(key, value)
+        SparkContext._ensure_initialized(conf=None if submitted else conf)
     session = SparkSession.builder.config(conf=conf).getOrCreate()
     session.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
     return session
+
+
+def _with_retries(master: str) -> str:
+    """Local masters try a task once, unless told: a worker killed for memory would end the run."""
+    local = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master)
+    return f"local[{local[1] or 1},{_LOCAL_ATTEMPTS}]" if local else master
 
 
 def log_file() -> Path:
@@ -41,29 +55,21 @@ def log_file() -> Path:
     return Path(tempfile.gettempdir()) / f"kdsspark-{os.getpid()}.log"
 
 
-def _defaults(settings: Spark) -> dict[str, str]:
+def _defaults(settings: Spark, master: str) -> dict[str, str]:
     wanted = {
         "spark.app.name": "kdsspark",
-        "spark.master": settings.master,
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # Rows of one Arrow batch to Python; wide rows make the default of 10,000 half a gigabyte.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     }
-    if settings.master.startswith("local"):
+    if master.startswith("local"):
         wanted |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
     return wanted | {key: _text(value) for key, value in settings.conf.items()}
 
 
 def _text(value: str | float | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _plain(values: dict[str, str]) -> SparkConf:
-    conf = SparkConf(loadDefaults=False)
-    for key, value in values.items():
-        conf.set(key, value)
-    return conf
 
 
 @contextmanager

@@ -7,49 +7,56 @@ dataset's layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from kdsspark.config import fingerprint
+from kdsspark.config import Measure, fingerprint
 from kdsspark.errors import DatasetError
 from kdsspark.spark import units
+from kdsspark.spark.measure import plan
 from kdsspark.spark.summarize_dataset import SummaryJob, summarize_dataset
 from kdsspark.spark.units import Unit
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FEATURES
+from kdsspark.tables import EMBEDDINGS, FEATURES, KS
+
+_FORMAT: Final = 1  # of what is written; another number makes every output summarize again
+_NOT_MEASURED: Final = (
+    "is not measured by network {} with these settings, run the measure stage first"
+)
 
 
 def summarize(
-    session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]]
+    session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> list[Receipt]:
     """Summarize every (network, dataset); :class:`DatasetError` where one is not measured."""
-    work = [_plan(store, network, dataset) for network, dataset in pairs]
+    work = [_plan(store, network, dataset, settings) for network, dataset in pairs]
     return units.run(session, store, receipts.SUMMARIZE, work, summarize_dataset, "datasets")
 
 
-def _plan(store: Store, network: str, dataset: str) -> Unit:
+def _plan(store: Store, network: str, dataset: str, settings: Measure) -> Unit:
     name = f"{network}/{dataset}"
+    if not store.files(KS.partition(network, dataset)):
+        raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     measured = receipts.read(store, receipts.MEASURE, name)
-    if not measured:
-        raise DatasetError(
-            f"dataset {dataset}: is not measured by network {network}, run the measure stage first"
-        )
+    planned = {unit.name: unit.digest for unit in plan(store, network, dataset, settings)}
+    if planned != {unit: receipt.digest for unit, receipt in measured.items()}:
+        raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     classes = parquet.read(store, EMBEDDINGS, network, dataset, columns=["class_id"])["class_id"]
     job = SummaryJob(
         store,
         network,
         dataset,
-        tuple(sorted(unit.rpartition("/")[2] for unit in measured)),
+        tuple(sorted(unit.rpartition("/")[2] for unit in planned)),
         _kinds(store, network),
         n_images=len(classes),
         n_classes=pc.count_distinct(classes).as_py(),
-        shuffles=next(iter(measured.values())).counts["shuffles"],
+        shuffles=settings.shuffles,
     )
-    inputs = fingerprint(sorted((r.unit, r.digest) for r in measured.values()))
-    return Unit(name, inputs, job)
+    return Unit(name, fingerprint([_FORMAT, sorted(planned.items())]), job)
 
 
 def _kinds(store: Store, network: str) -> dict[str, str]:

@@ -34,7 +34,6 @@ class Unit:
     digest: str  # of everything that determines its files
     work: Any
     items: int = 1  # for progress, in the stage's unit of counting
-    stale: Receipt | None = None  # of an earlier run with another digest
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,12 @@ def run(
 ) -> list[Receipt]:
     """Run the units that are not done, show progress in ``counted``, return all receipts (driver).
 
-    A :class:`KdssparkError` in a task ends the stage without retries, since trying again would
-    not mend a user's mistake; any other error is retried as Spark is told to.
+    A :class:`KdssparkError` in a task is raised when the other units are done, without retries,
+    since trying again would not mend a user's mistake; any other error is retried as Spark is
+    told to.
     """
     done = _receipts_of(store, stage, units)
-    todo = [
-        replace(unit, stale=done.get(unit.name))
-        for unit in units
-        if unit.name not in done or done[unit.name].digest != unit.digest
-    ]
+    todo = [u for u in units if u.name not in done or done[u.name].digest != u.digest]
     with Progress(stage, sum(u.items for u in todo), counted) as progress:
         fresh = _run_all(session.sparkContext, store, stage, todo, task, progress) if todo else []
     done |= {receipt.unit: receipt for receipt in fresh}
@@ -120,9 +116,12 @@ class _Runner:
 
     def __call__(self, unit: Unit) -> Receipt | KdssparkError:
         pa.set_cpu_count(task_cpus())
-        if unit.stale:
+        committed = receipts.find(self.store, self.stage, unit.name)
+        if committed and committed.digest == unit.digest:
+            return committed  # by another attempt at the same unit
+        if committed:
             # Killed halfway, its files would be of two kinds under a receipt that speaks of one.
-            receipts.write(self.store, self.stage, replace(unit.stale, digest=""))
+            receipts.write(self.store, self.stage, replace(committed, digest=""))
         try:
             outcome = self.task(unit.work)
         except KdssparkError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import SparkSession
@@ -34,4 +36,5 @@ def query(session: SparkSession, sql: str) -> pd.DataFrame:
 
 
 def _spark_url(store: Store, table: Table) -> str:
-    return f"{store.url}/{table.name}"
+    # Hadoop, which Spark reads with, knows S3 by this name only.
+    return f"{re.sub('^s3://', 's3a://', store.url)}/{table.name}"

@@ -1,17 +1,18 @@
 """What an output was made of: the definitions of its networks and datasets, kept beside it.
 
-An output never mixes two definitions of one name: a changed one is refused, or everything that
-came from it is removed first.
+An output never mixes two definitions of one name: where something was made of a definition, a
+changed one is refused, or everything that came from the former is removed first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError
 from kdsspark.storage.files import Store
-from kdsspark.tables import TABLES
+from kdsspark.tables import IMAGES, TABLES
 
 _PATH: Final = "_definitions.json"
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
@@ -20,19 +21,21 @@ _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of it
 def settle(store: Store, config: Config, fresh: bool) -> None:
     """Record the definitions of ``config``; raises :class:`ConfigError` where one has changed.
 
-    With ``fresh``, what came from a changed definition is removed instead.
+    With ``fresh``, what came from a changed definition is removed instead. One that nothing came
+    of, a mistyped path for example, is merely replaced.
     """
     saved: _Definitions = store.read_json(_PATH) if store.exists(_PATH) else {}
     current = _definitions(config)
     changed = [key for key in current if key in saved and saved[key] != current[key]]
     for key in changed:
-        if not fresh:
+        kind, _, name = key.partition(".")
+        if not fresh and _HAS_RESULTS[kind](store, name):
             raise ConfigError(
                 f"{key}: {_difference(saved[key], current[key])}; {store.url} holds results of "
                 f"the former: choose another output, or --fresh to remove them"
             )
-        kind, _, name = key.partition(".")
-        remove(store, {"networks": "network", "datasets": "dataset"}[kind], name)
+        if fresh:
+            remove(store, {"networks": "network", "datasets": "dataset"}[kind], name)
     if saved | current != saved or changed:
         store.write_json(_PATH, saved | current)
 
@@ -48,21 +51,47 @@ def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     return ", ".join(f"{key} was {was.get(key)!r} and is now {now[key]!r}" for key in keys)
 
 
-def remove(store: Store, column: str, name: str) -> None:
-    """Remove everything filed under one ``network`` or ``dataset``; receipts first."""
+def _network_has_results(store: Store, name: str) -> bool:
+    return store.exists(_record(name))
+
+
+def _dataset_has_results(store: Store, name: str) -> bool:
+    return bool(store.files(IMAGES.partition(name))) or any(
+        dataset == name for _, _, dataset in _receipts(store)
+    )
+
+
+_HAS_RESULTS: Final = {"networks": _network_has_results, "datasets": _dataset_has_results}
+
+
+def _record(network: str) -> str:
+    return f"_networks/{network}.json"
+
+
+def _receipts(store: Store) -> Iterator[tuple[str, str, str]]:
+    """Path, network and dataset of every receipt."""
     for path in store.files("_receipts"):
         _, _stage, network, *rest = path.split("/")
-        dataset = rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
+        yield path, network, rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
+
+
+def remove(store: Store, column: str, name: str) -> None:
+    """Remove everything filed under one ``network`` or ``dataset``.
+
+    Receipts go first, and last what shows that something is left to remove: ``images`` of a
+    dataset, the record of a network. So a removal that was interrupted is not taken for done.
+    """
+    for path, network, dataset in _receipts(store):
         if name == (network if column == "network" else dataset):
             store.remove(path)
-    for table in TABLES.values():
+    for table in sorted(TABLES.values(), key=lambda table: table is IMAGES):
         for path in store.files(table.name):
             folders = path.split("/")[:-1]
             by_file = table.name == "thresholds" and path.endswith(f"/{name}.parquet")
             if f"{column}={name}" in folders or (by_file and column == "dataset"):
                 store.remove(path)
-    record = f"_networks/{name}.json"
+    record = _record(name)
     if column == "network" and store.exists(record):
         weights = store.read_json(record)["weights"]
-        store.remove(record)
         store.remove(weights)
+        store.remove(record)

@@ -22,7 +22,7 @@ import pyarrow.dataset
 from fsspec.implementations.local import LocalFileSystem
 
 from kdsspark.config import Dataset
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage.files import locate
 from kdsspark.storage.images import IMAGE_SUFFIXES
 
@@ -40,7 +40,10 @@ _Row = tuple[str, str, str, str]
 
 
 def images(dataset: Dataset) -> Iterator[pa.Table]:
-    """Every image of a dataset that comes as images; raises :class:`DatasetError`."""
+    """Every image of a dataset that comes as images.
+
+    Raises :class:`ConfigError` for a path that leads nowhere, else :class:`DatasetError`.
+    """
     assert dataset.path is not None
     try:
         fs, path = locate(dataset.path)
@@ -48,6 +51,11 @@ def images(dataset: Dataset) -> Iterator[pa.Table]:
         if dataset.layout == "folder":
             root = Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
             yield from _tables(_folder(dataset.name, root))
+        elif not fs.exists(path):
+            raise ConfigError(
+                f"datasets.{dataset.name}.path: must be a readable CSV or Parquet file, "
+                f"got {dataset.path}"
+            )
         else:
             root = Root(fs, posixpath.dirname(path), posixpath.dirname(dataset.path))
             yield from _manifest(dataset.name, root, path)
@@ -104,8 +112,8 @@ def _folder(name: str, root: Root) -> Iterator[_Row]:
     """Class = first folder below ``root``; images may lie at any depth below it."""
     fs = root.fs
     if not fs.isdir(root.path):
-        raise DatasetError(
-            f"dataset {name}: path must be a folder of class folders, got {root.url}"
+        raise ConfigError(
+            f"datasets.{name}.path: must be a folder of class folders, got {root.url}"
         )
     for folder in sorted(e.path for e in _entries(fs, root.path) if e.is_folder):
         class_name = posixpath.basename(folder)
@@ -130,13 +138,22 @@ def _entries(fs: fsspec.AbstractFileSystem, folder: str) -> Iterator[_Entry]:
     if _is_local(fs):
         with os.scandir(folder) as found:
             for item in found:
-                if not item.name.startswith("."):
+                if not item.name.startswith(".") and not _is_special(folder, item):
                     yield _local_entry(folder, item)
         return
     for info in fs.ls(folder, detail=True):
         path = info["name"].rstrip("/")
-        if path != folder and not posixpath.basename(path).startswith("."):
+        hidden = posixpath.basename(path).startswith(".")
+        if path != folder and not hidden and info["type"] != "other":
             yield _Entry(path, info["type"] == "directory", _version(info))
+
+
+def _is_special(folder: str, item: os.DirEntry[str]) -> bool:
+    """Whether reading it could wait for ever: pipes, sockets and devices, or links to them.
+
+    A link that leads nowhere is none: it is listed, and reading it says what is wrong.
+    """
+    return not (item.is_file() or item.is_dir()) and Path(folder, item.name).exists()
 
 
 def _local_entry(folder: str, item: os.DirEntry[str]) -> _Entry:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.config import RESERVED_LAYERS, Dataset
+from kdsspark.config import Dataset, check_layer_names
 from kdsspark.errors import DatasetError
 from kdsspark.storage.files import locate
 from kdsspark.storage.listing import BATCH, LISTING, Root, file_version
@@ -141,19 +141,18 @@ def _layer_types(source: Source, path: str, schema: pa.Schema) -> dict[str, pa.D
             f"{where} must have the label column {source.dataset.label}, "
             f"got {', '.join(schema.names)}"
         )
-    layers = {}
-    for field in schema:
-        if _is_list(field.type) and pa.types.is_floating(field.type.value_type):
-            double = pa.types.is_float64(field.type.value_type)
-            layers[field.name] = pa.float64() if double else pa.float32()
-    if not layers:
+    lists = [f for f in schema if _is_list(f.type) and pa.types.is_floating(f.type.value_type)]
+    if not lists:
         raise DatasetError(
             f"{where} must have a column of fixed-length lists of floats, "
             f"got {', '.join(f'{f.name} {f.type}' for f in schema)}"
         )
-    for name in RESERVED_LAYERS & set(layers):
-        raise DatasetError(f"{where} must not have a list column named {name}, rename it")
-    return layers
+    try:
+        check_layer_names(field.name for field in lists)
+    except ValueError as error:
+        raise DatasetError(f"{where} list columns: {error}") from None
+    doubles = {field.name: pa.types.is_float64(field.type.value_type) for field in lists}
+    return {name: pa.float64() if double else pa.float32() for name, double in doubles.items()}
 
 
 def _in_words(types: dict[str, pa.DataType]) -> str:

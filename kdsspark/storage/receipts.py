@@ -37,6 +37,14 @@ def write(store: Store, stage: str, receipt: Receipt) -> None:
     store.write_json(_path(stage, receipt.unit), asdict(receipt))
 
 
+def find(store: Store, stage: str, unit: str) -> Receipt | None:
+    """The receipt of one unit, if it has one (executor)."""
+    try:
+        return Receipt(**store.read_json(_path(stage, unit)))
+    except FileNotFoundError:
+        return None
+
+
 def read(store: Store, stage: str, below: str = "") -> dict[str, Receipt]:
     """Unit name -> receipt, for every finished unit of a stage whose name begins with a folder."""
     names = store.files(f"_receipts/{stage}/{below}".rstrip("/"))

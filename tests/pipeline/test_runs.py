@@ -198,8 +198,8 @@ def test_another_definition_is_refused_or_started_afresh(copied: Config) -> None
     other = copied.model_copy(update={"networks": (network,)})
     with pytest.raises(ConfigError, match=r"networks\.tiny: pooling was 'mean' and is now 'max'"):
         run(other)
-    study = Study(other)
-    study.settle(fresh=True)
+    study = Study(other, fresh=True)
+    study.settle()
     assert not study.store.files("embeddings")
     assert study.store.files("images")
     run(other)
@@ -266,3 +266,61 @@ def test_class_names_come_through_unchanged(finished: Study, spark: SparkSession
     frame = spark.read.parquet(finished.store.path("images"))
     rows = frame.select("class_id", "class_name").distinct().orderBy("class_id").collect()
     assert [row["class_name"] for row in rows] == sorted(CLASSES)
+
+
+def test_a_stage_refuses_what_the_stage_before_has_not_done(copied: Config, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {"aardvark": 4})
+    with pytest.raises(DatasetError, match=r"all 29 images must be embedded .* got 0 by network"):
+        run(copied, "index measure")
+    run(copied, "embed")
+    with pytest.raises(DatasetError, match="run the measure stage first"):
+        run(copied, "summarize")
+    run(copied, "measure")
+    other = copied.model_copy(update={"measure": copied.measure.model_copy(update={"seed": 5})})
+    with pytest.raises(DatasetError, match="with these settings, run the measure stage first"):
+        run(other, "summarize")
+    with pytest.raises(DatasetError, match="run the summarize stage first"):
+        run(image_config(tmp_path / "new", {"set": tmp_path / "images"}), "index embed report")
+
+
+def test_a_dataset_without_one_good_image_does_not_end_the_others(
+    images: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad" / "a").mkdir(parents=True)
+    (tmp_path / "bad" / "a" / "text.jpg").write_text("nothing to see")
+    folders = {"bad": tmp_path / "bad", "set": images}
+    study = Study(image_config(tmp_path / "out", folders, embed={"max_failures": 0.5}))
+    study.settle()
+    with pytest.raises(TooManyFailuresError, match="dataset bad: 1 of 1 images failed"):
+        study.run()
+    assert "set" in (tmp_path / "out" / "report" / "index.html").read_text()
+    assert [line.split()[1:4] for line in study.closing_table().splitlines()[1:3]] == [
+        ["bad", "1", "1"],
+        ["set", "25", "1"],
+    ]
+
+
+def test_failures_can_be_read_where_there_are_none(spark: SparkSession, tmp_path: Path) -> None:
+    write_images(tmp_path / "images", {"a": 2, "b": 2})
+    study = run(image_config(tmp_path / "out", {"set": tmp_path / "images"}))
+    assert spark.read.parquet(study.store.path("failures")).count() == 0
+    study.report()
+
+
+def test_the_report_shows_no_secrets(images: Path, tmp_path: Path) -> None:
+    conf = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
+    study = run(image_config(tmp_path / "out", {"set": images}, spark={"conf": conf}))
+    study.report()
+    html = (tmp_path / "out" / "report" / "index.html").read_text()
+    assert "hush" not in html
+    assert "spark.hadoop.fs.s3a.secret.key" in html
+
+
+def test_networks_share_a_job_and_have_their_own_tables(images: Path, tmp_path: Path) -> None:
+    networks = [NETWORK, {**NETWORK, "name": "largest", "pooling": "max"}]
+    study = run(image_config(tmp_path / "out", {"set": images}, networks=networks))
+    rows = parquet.read(study.store, EMBEDDINGS).to_pandas()
+    one, other = (rows[rows["network"] == n].sort_values("image_id") for n in ("tiny", "largest"))
+    assert len(one) == len(other) == 24
+    for mean, largest in zip(one["fire4"], other["fire4"], strict=True):
+        assert (np.asarray(largest) >= np.asarray(mean)).all()

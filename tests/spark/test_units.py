@@ -135,3 +135,16 @@ def test_a_unit_killed_while_its_files_are_replaced_is_not_done(
     units.run(spark, store, "stage", _units(1, "first"), partial(_work, store), "items")
     assert receipts.read(store, "stage")["net/set/0"].digest == "first"
     assert _attempts(store, 0) == 6
+
+
+def test_a_late_attempt_leaves_a_commit_alone(spark: SparkSession, store: Store) -> None:
+    """As a speculative twin does that starts when the first attempt has just finished."""
+    unit = _units(1)[0]
+    committed = receipts.Receipt(unit.name, unit.digest, {"failed": 0}, {"write": 9.0})
+    receipts.write(store, "stage", committed)
+    runner = units._Runner(
+        store, "stage", partial(_work, store), *(spark.sparkContext.accumulator(0) for _ in "ab")
+    )
+    (found,) = spark.sparkContext.parallelize([unit], 1).map(runner).collect()
+    assert found == committed
+    assert not Path(store.path("attempts-0")).exists()

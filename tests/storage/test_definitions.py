@@ -16,6 +16,7 @@ from kdsspark.tables import TABLES
 
 NETWORKS = ["a", "ab", "a.b", "birds", "a.json"]
 DATASETS = ["birds", "birds.json", "bird", "a", "birds.parquet", "net"]
+BY_PAIR = [t for t in TABLES.values() if t.partitioned_by[:2] == ("network", "dataset")]
 RAW: dict[str, Any] = {
     "output": "unused",
     "networks": [{"name": name} for name in NETWORKS],
@@ -54,10 +55,9 @@ def touch(store: Store, path: str) -> None:
 
 def fill(store: Store, network: str, dataset: str) -> None:
     touch(store, f"thresholds/network={network}/{dataset}.parquet")
-    for table in TABLES.values():
-        if table.partitioned_by[:2] == ("network", "dataset"):
-            rest = ["true"] if len(table.partitioned_by) == 3 else []
-            touch(store, f"{table.partition(network, dataset, *rest)}/part-0.parquet")
+    for table in BY_PAIR:
+        rest = ["true"] if len(table.partitioned_by) == 3 else []
+        touch(store, f"{table.partition(network, dataset, *rest)}/part-0.parquet")
     for stage, unit in (("embed", "/shard-1"), ("measure", "/layer-0"), ("summarize", "")):
         receipts.write(store, stage, Receipt(f"{network}/{dataset}{unit}", "digest"))
 
@@ -130,11 +130,12 @@ def test_every_difference_is_named(store: Store) -> None:
 def test_afresh_removes_all_of_a_network_and_nothing_else(store: Store, name: str) -> None:
     before = store.files("")
     gone = {path for path in before if of_network(path, name)}
-    assert len(gone) == 1 + 2 + len(DATASETS) * (1 + 9 + 3)
+    assert len(gone) == 1 + 2 + len(DATASETS) * (1 + len(BY_PAIR) + 3)
     raw = changed("networks", name, crops="center")
     settle(store, parse(raw), fresh=True)
     assert store.files("") == [path for path in before if path not in gone]
     settle(store, parse(raw), fresh=False)
+    store.write_json(f"_networks/{name}.json", {})
     with pytest.raises(ConfigError):
         settle(store, parse(RAW), fresh=False)
 
@@ -143,7 +144,7 @@ def test_afresh_removes_all_of_a_network_and_nothing_else(store: Store, name: st
 def test_afresh_removes_all_of_a_dataset_and_nothing_else(store: Store, name: str) -> None:
     before = store.files("")
     gone = {path for path in before if of_dataset(path, name)}
-    assert len(gone) == 1 + len(NETWORKS) * (1 + 9 + 3)
+    assert len(gone) == 1 + len(NETWORKS) * (1 + len(BY_PAIR) + 3)
     raw = changed("datasets", name, path="/other")
     settle(store, parse(raw), fresh=True)
     assert store.files("") == [path for path in before if path not in gone]
@@ -167,3 +168,54 @@ def test_receipts_go_before_what_they_speak_of(
     folders = [path.split("/")[0] for path in removed]
     assert folders.count("_receipts") == 3 * len(DATASETS)
     assert set(folders[: 3 * len(DATASETS)]) == {"_receipts"}
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "result"),
+    [
+        ("datasets", "path", "images/dataset=new/part-0.parquet"),
+        ("datasets", "path", "_receipts/embed/net/new/shard-0.json"),
+        ("datasets", "path", "_receipts/summarize/net/new.json"),
+        ("networks", "weights", "_networks/new.json"),
+    ],
+)
+def test_a_typo_can_be_corrected_until_something_came_of_it(
+    store: Store, section: str, key: str, result: str
+) -> None:
+    def raw(value: str) -> dict[str, Any]:
+        return RAW | {section: [*RAW[section], {"name": "new", key: value}]}
+
+    before = {path for path in store.files("") if path != "_definitions.json"}
+    settle(store, parse(raw("tpyo")), fresh=False)
+    settle(store, parse(raw("typo")), fresh=False)
+    assert {path for path in store.files("") if path != "_definitions.json"} == before
+    store.write_json(result, {})
+    settle(store, parse(raw("typo")), fresh=False)
+    with pytest.raises(ConfigError, match=f"^{section}.new: {key} was 'typo' and is now 'other'"):
+        settle(store, parse(raw("other")), fresh=False)
+
+
+@pytest.mark.parametrize(("section", "name"), [("networks", "a"), ("datasets", "birds")])
+def test_an_interrupted_removal_is_taken_up_or_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch, section: str, name: str
+) -> None:
+    key = {"networks": {"crops": "center"}, "datasets": {"path": "/other"}}[section]
+    raw = parse(changed(section, name, **key))
+    of = {"networks": of_network, "datasets": of_dataset}[section]
+    remove, removed = Store.remove, []
+
+    def killed_before_the_last(self: Store, path: str) -> None:
+        if len(removed) == n_files - 1:
+            raise KeyboardInterrupt
+        removed.append(path)
+        remove(self, path)
+
+    n_files = sum(of(path, name) for path in store.files(""))
+    monkeypatch.setattr(Store, "remove", killed_before_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        settle(store, raw, fresh=True)
+    with pytest.raises(ConfigError):  # what is still there shows it, so it did all the while
+        settle(store, raw, fresh=False)
+    monkeypatch.undo()
+    settle(store, raw, fresh=True)
+    assert not any(of(path, name) for path in store.files(""))

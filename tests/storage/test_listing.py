@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark.config import Dataset
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage import listing
 from kdsspark.storage.listing import BATCH, LISTING, images
 
@@ -150,8 +151,44 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["absent", "file.jpg"])
 def test_a_path_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "file.jpg")
-    line = refusal(folder(tmp_path / name))
-    assert line == f"path must be a folder of class folders, got {tmp_path / name}"
+    with pytest.raises(ConfigError) as caught:
+        list(images(folder(tmp_path / name)))
+    assert str(caught.value) == (
+        f"datasets.birds.path: must be a folder of class folders, got {tmp_path / name}"
+    )
+
+
+def test_a_path_that_is_no_folder_of_another_file_system_is_refused(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}/absent"
+    with pytest.raises(ConfigError) as caught:
+        list(images(folder(url)))
+    assert str(caught.value) == f"datasets.birds.path: must be a folder of class folders, got {url}"
+
+
+def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "data/a/1.jpg")
+    os.mkfifo(tmp_path / "data" / "a" / "pipe.jpg")
+    (tmp_path / "data" / "a" / "linked-pipe.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "data" / "a" / "device.jpg").symlink_to(os.devnull)
+    (tmp_path / "data" / "a" / "linked.jpg").symlink_to("1.jpg")
+    assert pairs(folder(tmp_path / "data")) == [("a/1.jpg", "a"), ("a/linked.jpg", "a")]
+
+
+def test_what_another_file_system_calls_no_file_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = fsspec.filesystem("memory")
+    for name in ("1.jpg", "pipe.jpg"):
+        fs.pipe_file(f"memory://{tmp_path.name}/a/{name}", b"x")
+    real = type(fs).ls
+
+    def ls(self: fsspec.AbstractFileSystem, path: str, **options: Any) -> list[dict[str, Any]]:
+        found = real(self, path, **options)
+        pipes = [info for info in found if info["name"].endswith("pipe.jpg")]
+        return [info | ({"type": "other"} if info in pipes else {}) for info in found]
+
+    monkeypatch.setattr(type(fs), "ls", ls)
+    assert pairs(folder(f"memory://{tmp_path.name}")) == [("a/1.jpg", "a")]
 
 
 @pytest.mark.parametrize("layout", ["folder", "manifest"])
@@ -216,6 +253,9 @@ class FakeEntry:
 
     def is_dir(self) -> bool:
         return self.folder
+
+    def is_file(self) -> bool:
+        return not self.folder
 
     def is_symlink(self) -> bool:
         return False
@@ -420,5 +460,13 @@ def test_a_manifest_of_parquet_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"path": ["1.jpg"], "class": ["a"]}), path)
     assert "must have the columns path and label, got path, class" in refusal(manifest(path))
     assert "cannot be read: " in refusal(manifest(path, b"not Parquet"))
-    assert "cannot be read: " in refusal(manifest(tmp_path / "absent.parquet"))
-    assert "cannot be read: " in refusal(manifest(tmp_path / "absent.csv"))
+
+
+@pytest.mark.parametrize("name", ["absent.parquet", "absent.csv"])
+def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
+    for url in (f"{tmp_path}/{name}", f"memory://{tmp_path.name}/{name}"):
+        with pytest.raises(ConfigError) as caught:
+            list(images(manifest(url)))
+        assert str(caught.value) == (
+            f"datasets.birds.path: must be a readable CSV or Parquet file, got {url}"
+        )

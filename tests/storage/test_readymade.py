@@ -299,9 +299,13 @@ def test_a_null_among_lists_of_fixed_size_is_refused(tmp_path: Path) -> None:
         *(
             (
                 {"label": ["a"], name: [[1.0]]},
-                f"must not have a list column named {name}, rename it",
+                f"list columns: names must not be those of columns, got '{name}'",
             )
-            for name in sorted(RESERVED_LAYERS)
+            for name in [*sorted(RESERVED_LAYERS), "Dataset", "CLASS_ID"]
+        ),
+        (
+            {"label": ["a"], "fc6": [[1.0]], "FC6": [[1.0]]},
+            "list columns: names must differ by more than case, got 'fc6', 'FC6'",
         ),
     ],
 )
