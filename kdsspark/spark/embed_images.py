@@ -125,9 +125,8 @@ def _embed(job: ImageJob, rows: pa.Table, clock: _Clock) -> tuple[pa.Table, pa.T
         if good:
             outputs.append(clock.time("compute", extractor, [pixels for _, pixels in good]))
             embedded += [row for row, _ in good]
-    return _embeddings(job, rows.take(pa.array(embedded, pa.int64())), outputs), _failures(
-        rows, failed
-    )
+    good_rows = rows.take(pa.array(embedded, pa.int64()))  # typed: there may be none
+    return _embeddings(job, good_rows, outputs), _failures(rows, failed)
 
 
 def _batches(

@@ -64,7 +64,11 @@ def _defaults(settings: Spark, master: str) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     }
     if master.startswith("local"):
-        wanted |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        wanted |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "8",  # the default is for clusters
+        }
     return wanted | {key: _text(value) for key, value in settings.conf.items()}
 
 

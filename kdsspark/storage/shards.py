@@ -24,7 +24,7 @@ from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 
-MIN_SHARD_IMAGES: Final = 8
+MIN_SHARD_IMAGES: Final = 4
 SHARDS_OF_A_SMALL_DATASET: Final = 64
 _SHARDS_PER_PLAN_FILE: Final = 256  # a footer with very many row groups is slow to open
 

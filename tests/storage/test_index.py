@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark.config import Dataset
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage import index, listing, parquet
 from kdsspark.storage.files import Store
 from kdsspark.storage.index import Indexed, image_id, write_index
@@ -116,7 +116,8 @@ def test_a_failed_index_leaves_the_former(store: Store, tmp_path: Path) -> None:
     dataset = touch(tmp_path / "data", "a/1.jpg")
     before = indexed(store, dataset)
     shutil.rmtree(tmp_path / "data")
-    refusal(store, dataset)
+    with pytest.raises(ConfigError, match="must be a folder of class folders"):
+        write_index(store, dataset)
     (tmp_path / "data").mkdir()
     refusal(store, dataset)
     found = parquet.read(store, IMAGES, "birds", columns=IMAGES.schema.names)

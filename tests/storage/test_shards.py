@@ -208,8 +208,8 @@ def test_nothing_is_split_into_nothing() -> None:
 @pytest.mark.parametrize(
     ("n_images", "shard_images", "size"),
     [
-        (1, 512, 8),
-        (512, 512, 8),
+        (1, 512, 4),
+        (256, 512, 4),
         (513, 512, 9),
         (6400, 512, 100),
         (32_768, 512, 512),
