@@ -112,7 +112,7 @@ def davg_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
         f"t+ = {best['t_plus']:.3f}: {best['davg_plus']:,.0f}\n"
         f"t\u2212 = \u2212{abs(best['t_minus']):.3f}: {best['davg_minus']:,.0f}"
     )
-    artists.append(ax.text(0.97, 0.94, text, transform=ax.transAxes, ha="right", va="top"))
+    artists.append(ax.text(0.97, 0.97, text, transform=ax.transAxes, ha="right", va="top"))
     return artists
 
 
@@ -206,6 +206,8 @@ def figure10(frame: pd.DataFrame) -> Figure:
 def davg(frame: pd.DataFrame) -> Figure:
     """davg(x), from which the thresholds are read; one panel per dataset."""
     figure = _dataset_panels(frame, 1.8, davg_curves, "t_plus")
+    low, high = figure.axes[0].get_ylim()
+    figure.axes[0].set_ylim(low, high + 0.35 * (high - low))  # the text stands above the curves
     figure.axes[0].set_xlim(0, _reach(frame["x"], frame["davg"].abs()))
     figure.axes[0].yaxis.set_major_formatter(canvas.thousands)
     figure.supxlabel("x")
