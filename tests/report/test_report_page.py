@@ -201,7 +201,7 @@ def test_ready_made_embeddings_have_no_network_to_describe() -> None:
 )
 def test_duration(report: ReportData, seconds: float, text: str) -> None:
     bare = replace(report, networks=[], run={**report.run, "duration_s": seconds})
-    assert f"after {text}, with" in words(Page(render(bare)["index.html"].decode()))
+    assert f"from {text} of computing, with" in words(Page(render(bare)["index.html"].decode()))
 
 
 def test_a_missing_frame_is_named(report: ReportData) -> None:
