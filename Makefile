@@ -17,7 +17,7 @@ setup: $(READY) ## make the virtual environment and install the package with its
 $(READY): setup.py pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || \
 	  { python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && "$$python" -m venv --clear .venv; }
-	$(BIN)/python -m pip install --disable-pip-version-check --no-compile \
+	$(BIN)/python -m pip install --disable-pip-version-check \
 	  --editable '.[test,s3]' --constraint constraints.txt
 	@touch $@
 
