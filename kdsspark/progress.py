@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -29,12 +30,14 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._total and self._stream.isatty():
+            size = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
             self._bar = tqdm(
                 total=self._total,
                 desc=f"{self._stage:<9}",
                 unit=f" {self._unit}",
                 file=self._stream,
-                dynamic_ncols=True,
+                ncols=size.columns,
+                nrows=size.lines,
                 postfix={"failed": 0},
             )
         return self
