@@ -41,11 +41,13 @@ def measure(
 
 def plan(store: Store, network: str, dataset: str, settings: Measure) -> list[Unit]:
     """The slices that make up a measured dataset, whether they are done or not."""
-    job = _job(store, network, dataset, settings)
+    shards = list(receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values())
+    n_images = sum(shard.counts["embedded"] for shard in shards)
+    job = _job(store, network, dataset, n_images, settings)
     inputs = fingerprint(
         {
             "format": _FORMAT,
-            "shards": sorted((r.unit, r.digest) for r in _shards(store, network, dataset)),
+            "shards": sorted((shard.unit, shard.digest) for shard in shards),
             "classes": job.n_classes,
             "settings": settings.model_dump(exclude={"memory"}),
         }
@@ -78,16 +80,11 @@ def _require_current(store: Store, network: str, dataset: str) -> None:
         )
 
 
-def _job(store: Store, network: str, dataset: str, settings: Measure) -> MeasureJob:
+def _job(store: Store, network: str, dataset: str, n_images: int, settings: Measure) -> MeasureJob:
     parts = store.files(EMBEDDINGS.partition(network, dataset))
-    n_images = sum(r.counts["embedded"] for r in _shards(store, network, dataset))
     classes = parquet.read(store, IMAGES, dataset, columns=["class_id"])["class_id"]
     n_classes = pc.max(classes).as_py() + 1
     return MeasureJob(store, network, dataset, tuple(parts), n_images, n_classes, settings)
-
-
-def _shards(store: Store, network: str, dataset: str) -> list[Receipt]:
-    return list(receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values())
 
 
 def layer_widths(store: Store, network: str) -> dict[str, int]:
