@@ -1,87 +1,150 @@
-"""What `measure` costs against one bare read of the columns it reads.
+"""What `measure` costs: against reading, against other ways, and as datasets grow.
 
-    python benchmarks/measure.py --images 20000 --classes 100 --shuffles 1
+    python benchmarks/measure.py             # everything, some twenty minutes on two cores
+    python benchmarks/measure.py --only read
 
-Writes embeddings of VGG16's shape as `embed` does, reads every layer once with pyarrow, then
-runs the stage on as many cores: with and without the exact distances. Times are of this machine;
-the ratios are what to compare.
+Prints Markdown tables. `x bare read` compares with one pyarrow read of the same columns on as
+many cores, in the same run; that ratio, not the seconds, is what to compare. Times are of warm
+workers: the first call of a process also loads the compiled loops.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
-import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812  (as everyone calls it)
+from pyspark.sql.window import Window
+from scipy import stats
+from studies import PAIR, VGG16, write_study
 
 from kdsspark.config import Measure, Spark
-from kdsspark.network.architectures import BUILT_IN
-from kdsspark.pipeline.networks import write_features
 from kdsspark.spark import measure, session
-from kdsspark.storage import parquet, receipts
+from kdsspark.spark.arrow import image_keys
+from kdsspark.stats.shuffles import shuffled_labels
+from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
-from kdsspark.storage.index import image_id
-from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, IMAGES, embeddings_schema
+from kdsspark.tables import EMBEDDINGS
 
-SHARD = 512
-WIDTHS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 4096, 4096]
-LAYERS = dict(zip(BUILT_IN["vgg16"], WIDTHS, strict=True))
+IMAGES, CLASSES = 20_000, 100
+TWO_LAYERS = {"conv": 1024, "fc": 1024}
+SQL_UNITS = 128
+FULL_WIDTH = sum(VGG16.values())
 
 
-def write_study(store: Store, n_images: int, n_classes: int) -> None:
-    """Embeddings, images, features and receipts as an embed run leaves them."""
-    rng = np.random.default_rng(0)
-    rows = [
-        (layer, unit, 0, "conv", depth)
-        for depth, (layer, width) in enumerate(LAYERS.items())
-        for unit in range(width)
-    ]
-    write_features(store, "net", rows)
-    ids = sorted(image_id("set", str(i)) for i in range(n_images))
-    classes = rng.integers(0, n_classes, n_images).astype(np.int32)
-    names = [f"class {c:04d}" for c in classes]
-    schema = embeddings_schema(list(LAYERS))
-    images = pa.table(
-        {"image_id": ids, "uri": ids, "class_id": classes, "class_name": names, "version": ids}
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=SECTIONS, action="append")
+    parser.add_argument("--cores", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    for name in options.only or SECTIONS:
+        SECTIONS[name](options.cores)
+
+
+# -- against one bare read -----------------------------------------------------------------------
+
+
+def against_reading(cores: int) -> None:
+    """20,000 images x 12,416 features, 100 classes."""
+    print(f"\n### {IMAGES:,} images x {FULL_WIDTH:,} features, {CLASSES} classes, {cores} cores\n")
+    print("| what | seconds | x bare read | ns a value | largest worker, MiB |")
+    print("|---|---|---|---|---|")
+    values = IMAGES * FULL_WIDTH
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.at(folder)
+        write_study(store, VGG16, IMAGES, CLASSES)
+        bare = bare_read(store, cores)
+        _row("bare read", bare, bare, values, None)
+        seconds = {}
+        for what, settings in _SETTINGS.items():
+            seconds[what], peak = timed_measure(store, settings, cores)
+            _row(what, seconds[what], bare, values, peak)
+        further = (seconds["5 shuffles"] - seconds["without exact distances"]) / 4
+        _row("each further shuffle", further, bare, values, None)
+
+
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "without exact distances": {"exact": False},
+    "the same, no histograms written": {"exact": False, "histograms": False},
+    "with exact distances": {},
+    "5 shuffles": {"exact": False, "shuffles": 5},
+}
+
+
+def _row(what: str, seconds: float, bare: float, values: int, peak: float | None) -> None:
+    mib = "" if peak is None else f"{peak:.0f}"
+    print(
+        f"| {what} | {seconds:.2f} | {seconds / bare:.2f} | {seconds / values * 1e9:.2f} | {mib} |",
+        flush=True,
     )
-    parquet.write(store, f"{IMAGES.partition('set')}/part-0.parquet", images, IMAGES.schema)
-    for start in range(0, n_images, SHARD):
-        part = images.slice(start, SHARD).select([c.name for c in EMBEDDINGS.columns])
-        for layer, width in LAYERS.items():
-            values = np.maximum(rng.standard_normal(len(part) * width, np.float32), 0)
-            offsets = np.arange(0, len(values) + 1, width, dtype=np.int32)
-            lists = pa.ListArray.from_arrays(
-                pa.array(offsets), pa.array(values), type=schema.field(layer).type
-            )
-            part = part.append_column(layer, lists)
-        name = f"shard-{start:08d}"
-        parquet.write(store, f"{EMBEDDINGS.partition('net', 'set')}/{name}.parquet", part, schema)
-        counts = {"embedded": len(part), "images": len(part)}
-        receipts.write(store, receipts.EMBED, Receipt(f"net/set/{name}", name, counts))
 
 
-def bare_read(store: Store, threads: int) -> None:
-    """Every layer of every file once, the files shared out among threads."""
+def bare_read(store: Store, threads: int) -> float:
+    """Seconds to read every layer of every file once, the files shared out among threads."""
     pa.set_cpu_count(1)
+    paths = [store.path(path) for path in store.files(EMBEDDINGS.partition(*PAIR))]
+    layers = [f.name for f in pq.read_schema(paths[0]) if pa.types.is_list(f.type)]
 
     def read(path: str) -> int:
-        return sum(
-            pq.ParquetFile(path).read(columns=[layer], use_threads=False).nbytes for layer in LAYERS
-        )
+        file = pq.ParquetFile(path, memory_map=True)
+        return sum(file.read(columns=[layer], use_threads=False).nbytes for layer in layers)
 
-    paths = [store.path(p) for p in store.files(EMBEDDINGS.partition("net", "set"))]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(read, paths))
+    def every() -> None:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(read, paths))
+
+    every()  # from now on the files are in memory
+    return min(timed(every) for _ in range(5))
+
+
+def timed_measure(store: Store, chosen: Mapping[str, Any], cores: int) -> tuple[float, float]:
+    """Seconds of a warm run, the best of three, and MiB of the largest worker."""
+    settings = Measure.model_validate(chosen)
+    with spark_of(cores) as spark:
+
+        def once() -> None:
+            store.remove("_receipts/measure")
+            measure.measure(spark, store, [PAIR], settings)
+
+        once()
+        seconds = min(timed(once) for _ in range(3))
+        return seconds, peak_of_workers()
+
+
+@contextmanager
+def spark_of(cores: int) -> Iterator[SparkSession]:
+    """A session whose workers start with nothing in memory."""
+    spark = session.start(Spark(master=f"local[{cores}]"))
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def peak_of_workers() -> float:
+    """MiB that the largest Python worker has ever held."""
+    peaks = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            command = (status.parent / "cmdline").read_bytes()
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        except OSError:
+            continue
+        if b"pyspark.daemon" in command and "VmHWM" in fields:
+            peaks.append(int(fields["VmHWM"].split()[0]) / 1024)
+    return max(peaks)
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -91,33 +154,121 @@ def timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=20_000)
-    parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--shuffles", type=int, default=1)
-    parser.add_argument("--cores", type=int, default=os.cpu_count())
-    options = parser.parse_args()
-    spark = session.start(Spark(master=f"local[{options.cores}]"))
+# -- against other ways --------------------------------------------------------------------------
+
+
+def against_others(cores: int) -> None:
+    """Spark SQL and scipy on a part of the same work, scaled to all of it."""
+    print(f"\n### Other ways, scaled to {IMAGES:,} x {FULL_WIDTH:,}, {CLASSES} classes, ")
+    print("true and shuffled labels\n")
+    print("| what | measured on | seconds | scaled, s | x kdsspark |")
+    print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store = Store.at(folder)
-        write_study(store, options.images, options.classes)
-        bare_read(store, options.cores)  # from now on the files are in memory
-        values = options.images * sum(WIDTHS)
-        bare = min(timed(lambda: bare_read(store, options.cores)) for _ in range(3))
-        print(f"{'what':<28}{'seconds':>9}{'x bare read':>13}{'ns a value':>12}")
-        print(f"{'bare read':<28}{bare:>9.2f}{1:>13.2f}{bare / values * 1e9:>12.2f}")
-        for exact in (False, True):
-            settings = Measure(shuffles=options.shuffles, exact=exact)
-            for attempt in ("first", "warm"):  # the first starts workers and loads kernels
-                shutil.rmtree(Path(folder) / "_receipts" / "measure", ignore_errors=True)
-                spent = timed(lambda s=settings: measure.measure(spark, store, [("net", "set")], s))
-                what = f"measure, {'exact' if exact else 'bins only'}, {attempt}"
-                print(f"{what:<28}{spent:>9.2f}{spent / bare:>13.2f}{spent / values * 1e9:>12.2f}")
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        print(f"largest child process: {peak:.2f} GiB")
-    spark.stop()
+        write_study(store, VGG16, IMAGES, CLASSES)
+        bins, _ = timed_measure(store, {"exact": False}, cores)
+        exact, _ = timed_measure(store, {}, cores)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.at(folder)
+        write_study(store, {"fc": SQL_UNITS}, IMAGES, CLASSES)
+        with spark_of(cores) as spark:
+            _sql(spark, store, folder)
+            sql = timed(lambda: _sql(spark, store, folder))
+        scipy = timed(lambda: _scipy(store, 1)) / cores
+    for what, on, seconds, units, ours in (
+        ("kdsspark, bins", "all", bins, FULL_WIDTH, bins),
+        ("Spark SQL, posexplode, bins", f"{SQL_UNITS} features", sql, SQL_UNITS, bins),
+        ("kdsspark, exact distances too", "all", exact, FULL_WIDTH, exact),
+        ("scipy.stats.ks_2samp in a loop", f"1 feature, / {cores} cores", scipy, 1, exact),
+    ):
+        scaled = seconds * FULL_WIDTH / units
+        print(f"| {what} | {on} | {seconds:.2f} | {scaled:.1f} | {scaled / ours:.0f} |", flush=True)
+
+
+def _labelings(store: Store) -> tuple[pa.Table, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rows = parquet.read(store, EMBEDDINGS, *PAIR)
+    true = rows["class_id"].to_numpy()
+    return rows, true, shuffled_labels(image_keys(rows["image_id"]), true, 0, 1)
+
+
+def _sql(spark: SparkSession, store: Store, folder: str) -> None:
+    """Histograms and distances of true and shuffled labels, by Spark SQL alone."""
+    rows, _, shuffled = _labelings(store)
+    labels = pa.table({"image_id": rows["image_id"], "shuffled": shuffled}).to_pandas()
+    table = spark.read.parquet(store.path(EMBEDDINGS.partition(*PAIR)))
+    table = table.join(F.broadcast(spark.createDataFrame(labels)), "image_id")
+    long = table.select("class_id", "shuffled", F.posexplode("fc").alias("unit", "x"))
+    ranges = long.groupBy("unit").agg(F.min("x").alias("lo"), F.max("x").alias("hi"))
+    bin_of = F.least(
+        F.lit(99), F.floor((F.col("x") - F.col("lo")) / (F.col("hi") - F.col("lo")) * 100)
+    )
+    binned = long.join(F.broadcast(ranges), "unit").withColumn("bin", bin_of)
+    both = F.explode(
+        F.array(
+            F.struct(F.lit(True).alias("true"), F.col("class_id").alias("class")),
+            F.struct(F.lit(False).alias("true"), F.col("shuffled").alias("class")),
+        )
+    )
+    pairs = binned.select("unit", "bin", both.alias("label"))
+    counts = pairs.groupBy("label.true", "label.class", "unit", "bin").count()
+    per_bin = counts.groupBy("true", "unit", "bin").agg(F.sum("count").alias("all"))
+    grid = counts.select("true", "class", "unit").distinct().join(per_bin, ["true", "unit"])
+    full = grid.join(counts, ["true", "class", "unit", "bin"], "left").fillna(0, ["count"])
+    up_to = Window.partitionBy("true", "class", "unit").orderBy("bin")
+    whole = Window.partitionBy("true", "class", "unit")
+    gaps = full.select(
+        "true", "class", "unit", "bin",
+        F.sum("count").over(up_to).alias("p"), F.sum("all").over(up_to).alias("k"),
+        F.sum("count").over(whole).alias("n"), F.sum("all").over(whole).alias("total"),
+    )  # fmt: skip
+    gap = (F.col("k") - F.col("p")) / (F.col("total") - F.col("n")) - F.col("p") / F.col("n")
+    ks = gaps.withColumn("gap", gap).groupBy("true", "class", "unit")
+    best = ks.agg(F.max_by("gap", F.abs("gap")).alias("ks"))
+    best.write.mode("overwrite").parquet(f"{folder}/sql")
+
+
+def _scipy(store: Store, units: int) -> None:
+    """Distances of some features for every class, true and shuffled labels."""
+    rows, true, shuffled = _labelings(store)
+    values = np.stack(rows["fc"].to_numpy())
+    for unit in range(units):
+        x = values[:, unit]
+        for labels in (true, shuffled):
+            for class_id in range(CLASSES):
+                stats.ks_2samp(x[labels == class_id], x[labels != class_id], method="asymp")
+
+
+# -- growth --------------------------------------------------------------------------------------
+
+
+def growth(cores: int) -> None:
+    """Time a value and memory, by images, classes and shuffles."""
+    print(f"\n### Growth, {sum(TWO_LAYERS.values()):,} features, exact distances, {cores} cores\n")
+    print("| images | classes | shuffles | seconds | ns a value | the same a labeling | MiB |")
+    print("|---|---|---|---|---|---|---|")
+    for images in (5_000, 20_000, 50_000, 100_000, 200_000):
+        _grown(images, CLASSES, 1, cores)
+    for classes in (10, 1_000):
+        _grown(IMAGES, classes, 1, cores)
+    for shuffles in (10, 100):
+        _grown(IMAGES, CLASSES, shuffles, cores)
+
+
+def _grown(images: int, classes: int, shuffles: int, cores: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.at(folder)
+        write_study(store, TWO_LAYERS, images, classes)
+        settings = {"shuffles": shuffles, "keep_shuffled": shuffles == 1}
+        seconds, peak = timed_measure(store, settings, cores)
+    each = seconds / images / sum(TWO_LAYERS.values()) * 1e9
+    print(
+        f"| {images:,} | {classes:,} | {shuffles} | {seconds:.2f} | {each:.2f} "
+        f"| {each / (1 + shuffles):.2f} | {peak:.0f} |",
+        flush=True,
+    )
+
+
+SECTIONS = {"read": against_reading, "others": against_others, "growth": growth}
 
 
 if __name__ == "__main__":

@@ -16,22 +16,31 @@ numpy leaves three kinds of range open or refuses them; here
   is followed though numpy refuses: the bin of ``(x - lo) / (hi - lo) * bins``, moved by one
   towards the inequality above. Larger values never get smaller bins;
 - where ``hi - lo`` overflows, the rule is applied to ``x / 2`` with ``lo / 2`` and ``hi / 2``.
+
+Values come row by row, [images, units], as Parquet holds them. What is kept of them is turned,
+[units, images], for the loops that follow go over one unit at a time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, memory_of
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
-MAX_BINS = 65535
+MAX_BINS: Final = 65535
 """The largest number of bins whose codes, with the one for "no bin", fit in 16 bits."""
+
+# Values are turned by way of a tile that fits in the second-level cache. Its rows are long, for
+# memory is read fastest onwards, and no power of two apart, for a column is read next.
+_TILE_IMAGES: Final = 64
+_TILE_UNITS: Final = 1024
+_TILE_WIDTH: Final = _TILE_UNITS + 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,119 +75,225 @@ class Ranges:
 def feature_ranges(values: NDArray[Any]) -> Ranges:
     """The range of every feature over some images.
 
-    ``values`` is [units, images], float32 or float64. A zero is written as +0.0, whatever its
+    ``values`` is [images, units], float32 or float64. A zero is written as +0.0, whatever its
     sign. Raises ValueError for another shape, TypeError for another dtype.
     """
     values = as_values(values)
-    units = values.shape[0]
-    lo, hi, n = np.empty(units), np.empty(units), np.empty(units, np.int64)
-    _find_ranges(values, lo, hi, n)
-    return Ranges(lo, hi, n, values.shape[1] - n)
+    images, units = values.shape
+    lo = np.full(units, np.inf, values.dtype)
+    hi = np.full(units, -np.inf, values.dtype)
+    n = np.zeros(units, np.int32)
+    _find_ranges(*memory_of(values), images, lo, hi, n)
+    lo[n == 0] = hi[n == 0] = np.nan
+    counts = n.astype(np.int64)
+    # Adding zero turns -0.0 into 0.0, so that the bits do not depend on the order of images.
+    return Ranges(lo.astype(float) + 0.0, hi.astype(float) + 0.0, counts, images - counts)
+
+
+def codes_dtype(bins: int) -> type[np.uint8] | type[np.uint16]:
+    """What the codes of ``bins`` bins and the one for "no bin" fit in.
+
+    Raises ValueError for ``bins`` not in [2, 65535].
+    """
+    if not 2 <= bins <= MAX_BINS:
+        raise ValueError(f"bins must be from 2 to {MAX_BINS}, got {bins}")
+    return np.uint8 if bins <= 255 else np.uint16
 
 
 def bin_codes(
-    values: NDArray[Any], lo: NDArray[np.float64], hi: NDArray[np.float64], bins: int
-) -> Codes:
-    """The bin of every value, [units, images]; ``bins`` where the value is in no bin.
-
-    ``values`` is [units, images], float32 or float64; ``lo`` and ``hi`` are [units], NaN where a
-    unit has no finite value. The codes are uint8, or uint16 above 255 bins. Raises ValueError
-    for shapes that do not fit, for ``lo > hi`` or an infinite one, and for ``bins`` not in
-    [2, 65535]; TypeError for another dtype of the values.
-    """
-    values = as_values(values)
-    if not 2 <= bins <= MAX_BINS:
-        raise ValueError(f"bins must be from 2 to {MAX_BINS}, got {bins}")
-    lo, hi = np.asarray(lo, np.float64), np.asarray(hi, np.float64)
-    if lo.shape != values.shape[:1] or hi.shape != values.shape[:1]:
-        raise ValueError(f"lo and hi must be {values.shape[:1]}, got {lo.shape} and {hi.shape}")
-    if np.isinf(lo).any() or np.isinf(hi).any() or (lo > hi).any():
-        raise ValueError("lo must be at most hi and both finite or NaN, got other ones")
-    codes = np.empty(values.shape, np.uint8 if bins <= 255 else np.uint16)
-    _find_codes(values, lo, hi, bins, codes)
-    return codes
-
-
-def as_values(values: NDArray[Any]) -> NDArray[Any]:
-    """``values`` as a C-contiguous array [units, images], copied only if it is not one.
-
-    Raises ValueError for another shape, TypeError for a dtype other than float32 and float64.
-    """
-    if values.ndim != 2:
-        raise ValueError(f"values must be [units, images], got shape {values.shape}")
-    if values.dtype not in (np.float32, np.float64):
-        raise TypeError(f"values must be float32 or float64, got {values.dtype}")
-    return np.ascontiguousarray(values)
-
-
-@compiled
-def _find_ranges(
-    values: NDArray[Any],
-    lo: NDArray[np.float64],
-    hi: NDArray[np.float64],
-    n: NDArray[np.int64],
-) -> None:
-    for u in range(values.shape[0]):
-        row = values[u]
-        smallest, largest, finite = np.inf, -np.inf, 0
-        for i in range(row.shape[0]):
-            x = np.float64(row[i])
-            if np.isfinite(x):
-                smallest = min(smallest, x)
-                largest = max(largest, x)
-                finite += 1
-        # Adding zero turns -0.0 into 0.0, so that the bits do not depend on the order of images.
-        lo[u] = smallest + 0.0 if finite else np.nan
-        hi[u] = largest + 0.0 if finite else np.nan
-        n[u] = finite
-
-
-@compiled
-def _fill_edges(lo: float, hi: float, edges: NDArray[np.float64]) -> None:
-    """``numpy.linspace(lo, hi, bins + 1)``, the last edge infinite: no value moves beyond it."""
-    bins = edges.shape[0] - 1
-    step = (hi - lo) / bins
-    for b in range(bins):
-        if lo == hi:
-            edges[b] = lo if b == 0 else np.inf
-        elif step == 0.0:  # a subnormal width, as numpy has it
-            edges[b] = b / bins * (hi - lo) + lo
-        else:
-            edges[b] = b * step + lo
-    edges[bins] = np.inf
-
-
-@compiled
-def _find_codes(
     values: NDArray[Any],
     lo: NDArray[np.float64],
     hi: NDArray[np.float64],
     bins: int,
     codes: Codes,
 ) -> None:
-    edges = np.empty(bins + 1)
-    # Two loops over a block that stays in the nearest cache: the divisions of the first are done
-    # several at a time, which the look-ups of the second would prevent.
-    exact = np.empty(1024)
-    guess = np.empty(1024, np.int32)
-    for u in range(values.shape[0]):
-        row, out = values[u], codes[u]
-        scale = 1.0 if np.isfinite(hi[u] - lo[u]) or np.isnan(lo[u]) else 0.5
-        a, b = lo[u] * scale, hi[u] * scale
-        width = b - a if b > a else 1.0
-        _fill_edges(a, b, edges)
-        for start in range(0, row.shape[0], 1024):
-            size = min(1024, row.shape[0] - start)
-            for i in range(size):
-                x = np.float64(row[start + i]) * scale
-                exact[i] = x
-                inside = (a <= x) & (x <= b)
-                guess[i] = np.int32((x - a) / width * bins) if inside else np.int32(-1)
-            for i in range(size):
-                if guess[i] < 0:
-                    out[start + i] = bins
-                else:
-                    k = np.uint32(min(guess[i], bins - 1))
-                    down = np.uint32(exact[i] < edges[k])
-                    up = np.uint32(exact[i] >= edges[k + np.uint32(1)])
-                    out[start + i] = k - down + up
+    """Write the bin of every value into ``codes``, or ``bins`` where it is in none.
+
+    ``values`` is [images, units], float32 or float64; ``lo`` and ``hi`` are [units], NaN where a
+    unit has no finite value; ``codes`` is [units, images] of the type :func:`codes_dtype` gives,
+    and may be some columns of a larger array. Raises ValueError for shapes that do not fit, for
+    ``lo > hi`` or an infinite one, and for ``bins`` not in [2, 65535]; TypeError for another
+    dtype.
+    """
+    values = as_values(values)
+    _check_output("codes", codes, values.shape, np.dtype(codes_dtype(bins)))
+    lo, hi = np.ascontiguousarray(lo, np.float64), np.ascontiguousarray(hi, np.float64)
+    if lo.shape != values.shape[1:] or hi.shape != values.shape[1:]:
+        raise ValueError(f"lo and hi must be {values.shape[1:]}, got {lo.shape} and {hi.shape}")
+    if np.isinf(lo).any() or np.isinf(hi).any() or (lo > hi).any():
+        raise ValueError("lo must be at most hi and both finite or NaN, got other ones")
+    with np.errstate(over="ignore"):
+        width = hi - lo
+    plain = _is_plain(width, np.fmax(np.abs(lo), np.abs(hi)))
+    step = np.divide(width, bins, where=plain, out=np.zeros_like(lo))
+    scale = np.divide(bins, width, where=plain, out=np.zeros_like(lo))
+    _fill_codes(*memory_of(values), lo, hi, step, scale, bins, *memory_of(codes), len(values))
+    for unit in np.flatnonzero((lo < hi) & ~plain):
+        codes[unit] = _codes_in_numpys_way(values[:, unit], lo[unit], hi[unit], bins)
+
+
+def fill_columns(values: NDArray[Any], columns: NDArray[Any]) -> None:
+    """Write ``values`` [images, units], float32 or float64, turned into ``columns``.
+
+    ``columns`` is [units, images] of the same type, and may be some columns of a larger array.
+    Raises ValueError for shapes that do not fit, TypeError for another dtype.
+    """
+    values = as_values(values)
+    _check_output("columns", columns, values.shape, values.dtype)
+    _turn(*memory_of(values), values.shape[1], *memory_of(columns), values.shape[0])
+
+
+def as_values(values: NDArray[Any]) -> NDArray[Any]:
+    """``values``, read-only and adjoining along the last axis, copied only if they do not adjoin.
+
+    Raises ValueError unless there are two axes, TypeError for a dtype but float32 and float64.
+    """
+    if values.ndim != 2:
+        raise ValueError(f"values must have two axes, got shape {values.shape}")
+    if values.dtype not in (np.float32, np.float64):
+        raise TypeError(f"values must be float32 or float64, got {values.dtype}")
+    values = values.view() if _adjoin(values) else np.ascontiguousarray(values)
+    values.flags.writeable = False  # loops are compiled once, then, and not for either kind
+    return values
+
+
+def _adjoin(rows: NDArray[Any]) -> bool:
+    between, within = rows.strides
+    return not rows.size or (within == rows.itemsize and between >= 0 and between % within == 0)
+
+
+def _check_output(
+    name: str, array: NDArray[Any], turned: tuple[int, ...], dtype: np.dtype[Any]
+) -> None:
+    if array.shape != turned[::-1]:
+        raise ValueError(f"{name} must be [units, images] = {turned[::-1]}, got {array.shape}")
+    if array.dtype != dtype:
+        raise TypeError(f"{name} must be {dtype}, got {array.dtype}")
+    if not _adjoin(array):
+        raise ValueError(f"{name} must have adjoining images, got strides {array.strides}")
+
+
+def _is_plain(width: NDArray[np.float64], magnitude: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the edge nearest to ``(x - lo) * scale`` bounds the bin of x, from above or below.
+
+    With u = 2**-53 and the magnitude M = max(abs(lo), abs(hi)), and where nothing is subnormal or
+    overflows, that place is off by at most 5 u * bins bins from the exact one, and an edge by
+    (5 u + u * M / width) * bins. Here, with 65,535 bins at most, both together stay below 2**-4,
+    and less than a half would do: x lies between the edges before and after the nearest.
+    """
+    return (width >= 2.0**-32 * magnitude) & (width >= 2.0**-1000) & (width <= 2.0**1000)
+
+
+def _codes_in_numpys_way(x: NDArray[Any], lo: float, hi: float, bins: int) -> NDArray[np.int64]:
+    """The bins of the values ``x`` [images] of one unit, by the steps of ``numpy.histogram``."""
+    with np.errstate(over="ignore"):  # in the width, and in the last edge, which is replaced
+        half = 1.0 if np.isfinite(hi - lo) else 0.5
+        x, lo, hi = x.astype(np.float64) * half, lo * half, hi * half
+        edges = np.linspace(lo, hi, bins + 1)
+    edges[bins] = np.inf  # no value moves beyond it
+    codes = np.full(x.shape, bins)
+    inside = (lo <= x) & (x <= hi)
+    x = x[inside]
+    guess = np.minimum(((x - lo) / (hi - lo) * bins).astype(np.int64), bins - 1)
+    codes[inside] = guess - (x < edges[guess]) + (x >= edges[guess + 1])
+    return codes
+
+
+@compiled
+def _find_ranges(
+    values: NDArray[Any],
+    stride: int,
+    images: int,
+    lo: NDArray[Any],
+    hi: NDArray[Any],
+    n: NDArray[np.int32],
+) -> None:
+    units = lo.shape[0]
+    for i in range(images):
+        row = values[i * stride : i * stride + units]
+        for u in range(units):
+            x = row[u]
+            finite = np.isfinite(x)
+            lo[u] = min(lo[u], x) if finite else lo[u]
+            hi[u] = max(hi[u], x) if finite else hi[u]
+            n[u] += np.int32(finite)
+
+
+@compiled
+def _fill_codes(
+    values: NDArray[Any],
+    values_stride: int,
+    lo: NDArray[np.float64],
+    hi: NDArray[np.float64],
+    step: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    bins: int,
+    codes: Codes,
+    codes_stride: int,
+    images: int,
+) -> None:
+    tile = np.empty(_TILE_IMAGES * _TILE_WIDTH, np.int32)
+    for u in range(0, lo.shape[0], _TILE_UNITS):
+        n = min(_TILE_UNITS, lo.shape[0] - u)
+        a, b, steps, scales = lo[u : u + n], hi[u : u + n], step[u : u + n], scale[u : u + n]
+        for i in range(0, images, _TILE_IMAGES):
+            rows = min(_TILE_IMAGES, images - i)
+            for r in range(rows):
+                row = values[(i + r) * values_stride + u :][:n]
+                _code_row(row, a, b, steps, scales, bins, tile[r * _TILE_WIDTH :])
+            _store_turned(tile, rows, n, codes, u * codes_stride + i, codes_stride)
+
+
+@compiled
+def _code_row(
+    row: NDArray[Any],
+    lo: NDArray[np.float64],
+    hi: NDArray[np.float64],
+    step: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    bins: int,
+    codes: NDArray[np.int32],
+) -> None:
+    """The codes of one image; of a constant unit (step and scale 0) too, of no other awkward one.
+
+    Without a branch, so that several units are done at a time.
+    """
+    last, none = np.float64(bins - 1), np.float64(bins)
+    for u in range(row.shape[0]):
+        x = np.float64(row[u])
+        k = np.rint((x - lo[u]) * scale[u])  # the nearest edge: below it or not decides
+        k = k - 1.0 if x < k * step[u] + lo[u] else k
+        inside = (lo[u] <= x) & (x <= hi[u])
+        codes[u] = np.int32(min(k, last) if inside else none)
+
+
+@compiled
+def _turn(
+    values: NDArray[Any],
+    values_stride: int,
+    units: int,
+    columns: NDArray[Any],
+    columns_stride: int,
+    images: int,
+) -> None:
+    tile = np.empty(_TILE_IMAGES * _TILE_WIDTH, columns.dtype)
+    for u in range(0, units, _TILE_UNITS):
+        n = min(_TILE_UNITS, units - u)
+        for i in range(0, images, _TILE_IMAGES):
+            rows = min(_TILE_IMAGES, images - i)
+            for r in range(rows):
+                row, copy = values[(i + r) * values_stride + u :], tile[r * _TILE_WIDTH :]
+                for k in range(n):
+                    copy[k] = row[k]
+            _store_turned(tile, rows, n, columns, u * columns_stride + i, columns_stride)
+
+
+@compiled
+def _store_turned(
+    tile: NDArray[Any], rows: int, units: int, memory: NDArray[Any], start: int, stride: int
+) -> None:
+    """Write the columns of ``tile``, the first from ``start`` on and each a stride further."""
+    for u in range(units):
+        for r in range(rows):
+            # An unsigned index is not looked at for being negative.
+            memory[np.uint64(start + u * stride + r)] = tile[np.uint64(r * _TILE_WIDTH + u)]

@@ -18,6 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
 from kdsspark import __version__
 from kdsspark.errors import KdssparkError
 
@@ -45,6 +48,17 @@ def compiled(function: Function) -> Function:
     finally:
         numba.config.CACHE_LOCATOR_CLASSES = chosen
     return kernel
+
+
+def memory_of(rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """All memory from the first element of ``rows`` to the last, and how far rows lie apart.
+
+    ``rows`` has two axes, of which the last adjoins, and may be cut out of a larger array. One
+    axis is known to adjoin when a loop is compiled; the rows of a part of an array are not.
+    """
+    stride = rows.strides[0] // rows.itemsize
+    size = (rows.shape[0] - 1) * stride + rows.shape[1] if rows.size else 0
+    return as_strided(rows, (size,), (rows.itemsize,), writeable=rows.flags.writeable), stride
 
 
 def _unavailable(function: Function, missing: ImportError) -> Function:

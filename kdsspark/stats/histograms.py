@@ -20,9 +20,9 @@ def class_histograms(
 ) -> NDArray[np.int32]:
     """Images per bin of every (unit, class): int32 [units, classes, bins].
 
-    ``codes`` is [units, images] from :func:`kdsspark.stats.bins.bin_codes`; a code of ``bins``
-    (no bin) is not counted. ``labels`` is [images], each from 0 to ``n_classes - 1``. Raises
-    ValueError for a label outside and for shapes that do not fit.
+    ``codes`` is [units, images] from :func:`kdsspark.stats.bins.bin_codes`, and may be cut out of
+    a larger array; a code of ``bins`` (no bin) is not counted. ``labels`` is [images], each from
+    0 to ``n_classes - 1``. Raises ValueError for a label outside and for shapes that do not fit.
     """
     if codes.ndim != 2:
         raise ValueError(f"codes must be [units, images], got shape {codes.shape}")
@@ -30,9 +30,9 @@ def class_histograms(
         raise ValueError(f"labels must be {codes.shape[1:]}, got {labels.shape}")
     check_labels(labels, n_classes)
     counts = np.zeros((codes.shape[0], n_classes, bins), np.int32)
-    first_cell = labels.astype(np.int64) * bins
-    rows: Any = np.ascontiguousarray(codes)
-    _count(rows, first_cell, bins, counts.reshape(codes.shape[0], -1))
+    # As narrow as it may be: it is read anew for every unit.
+    first_cell = labels.astype(np.uint32 if n_classes * bins <= 1 << 32 else np.uint64) * bins
+    _count(codes, first_cell, bins, counts.reshape(codes.shape[0], -1))
     return counts
 
 
@@ -48,9 +48,7 @@ def check_labels(labels: NDArray[Any], n_classes: int) -> None:
 
 
 @compiled
-def _count(
-    codes: Codes, first_cell: NDArray[np.int64], bins: int, counts: NDArray[np.int32]
-) -> None:
+def _count(codes: Codes, first_cell: NDArray[Any], bins: int, counts: NDArray[np.int32]) -> None:
     for u in range(codes.shape[0]):
         row, cells = codes[u], counts[u]
         for i in range(row.shape[0]):

@@ -18,7 +18,7 @@ class up to a place, and N of all classes, ``gap = k * n_inner - p * N``. Distan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,12 @@ from numpy.typing import NDArray
 from kdsspark.stats.bins import as_values
 from kdsspark.stats.compiled import compiled
 from kdsspark.stats.histograms import check_labels
+from kdsspark.stats.order import Sorter
+
+# What is known of a class while values are swept over, by columns: how many values it has, N times
+# those passed by so far, and its highest and lowest gap.
+_SIZE, _PASSED, _HIGHEST, _LOWEST = range(4)
+_FAR: Final = 1 << 62  # beyond any gap
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,45 +76,22 @@ def exact_ks(
     0.0 are one). NaN where inner or outer is empty. Raises ValueError for shapes that do not fit
     and for labels outside [0, n_classes); TypeError for another dtype of the values.
     """
-    values, labels = as_values(values), np.ascontiguousarray(labels, np.int32)
+    values = as_values(values)
     units, images = values.shape
     if labels.ndim != 2 or labels.shape[1] != images:
         raise ValueError(f"labels must be [labelings, {images}], got shape {labels.shape}")
     check_labels(labels, n_classes)
+    sizes = np.zeros((labels.shape[0], n_classes), np.int64)
+    for labeling, size in zip(labels, sizes, strict=True):
+        size[:] = np.bincount(labeling, minlength=n_classes)
+    # Labels are looked up in a random order, which is quickest where they take little memory.
+    labels = np.ascontiguousarray(labels, np.uint16 if n_classes <= 1 << 16 else np.uint32)
     ks = np.empty((labels.shape[0], units, n_classes))
-    sort = _RadixSort(images) if values.dtype == np.float32 else _sort_float64
+    sort = Sorter(images)
+    seen, state = np.empty(images, labels.dtype), np.empty((n_classes, 4), np.int64)
     for unit in range(units):
-        order, ends = sort(values[unit])
-        _sweep_values(order, ends, labels, ks[:, unit])
+        _sweep_values(*sort(values[unit]), labels, sizes, seen, state, ks[:, unit])
     return ks
-
-
-class _RadixSort:
-    """Sorts float32 values; holds the scratch space from one feature to the next."""
-
-    def __init__(self, images: int) -> None:
-        self._keys = np.empty((2, images), np.uint64)
-        self._digits = np.empty((3, 2048), np.uint32)
-        self._order = np.empty(images, np.int32)
-        self._ends = np.empty(images, np.int32)
-
-    def __call__(self, row: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Images in the order of their finite values, and where each run of equals ends.
-
-        The next call overwrites both.
-        """
-        n, runs = _radix_sort(
-            row.view(np.uint32), self._keys[0], self._keys[1], self._digits, self._order, self._ends
-        )
-        return self._order[:n], self._ends[:runs]
-
-
-def _sort_float64(row: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    finite = np.flatnonzero(np.isfinite(row))
-    order = finite[np.argsort(row[finite])].astype(np.int32)
-    ordered = row[order]
-    last = np.append(ordered[1:] != ordered[:-1], [True] * (order.size > 0))
-    return order, (np.flatnonzero(last) + 1).astype(np.int32)
 
 
 @compiled
@@ -169,118 +152,92 @@ def _largest_gap(
 
 
 @compiled
-def _radix_sort(
-    bits: NDArray[np.uint32],
-    keys: NDArray[np.uint64],
-    spare: NDArray[np.uint64],
-    digits: NDArray[np.uint32],
-    order: NDArray[np.int32],
-    ends: NDArray[np.int32],
-) -> tuple[int, int]:
-    """Sort the finite of the float32 values given by ``bits``; fills ``order`` and ``ends``.
-
-    Returns how many of each are meant. Three passes order the keys by 11 bits each.
-    """
-    n = _fill_keys(bits, keys, digits)
-    for turn in range(3):
-        place = digits[turn]
-        start = np.uint32(0)
-        for d in range(2048):
-            start, place[d] = start + place[d], start
-        shift = np.uint64(32 + 11 * turn)
-        for i in range(n):
-            digit = (keys[i] >> shift) & np.uint64(2047)
-            spare[place[digit]] = keys[i]
-            place[digit] += np.uint32(1)
-        keys, spare = spare, keys
-    runs = 0
-    for i in range(n):
-        order[i] = np.int32(keys[i] & np.uint64(0xFFFFFFFF))
-        if i == n - 1 or (keys[i] ^ keys[i + 1]) >> np.uint64(32):
-            ends[runs] = i + 1
-            runs += 1
-    return n, runs
-
-
-@compiled
-def _fill_keys(
-    bits: NDArray[np.uint32], keys: NDArray[np.uint64], digits: NDArray[np.uint32]
-) -> int:
-    """Keys that ascend with the finite values, above the image's index; counts their digits."""
-    sign, infinite, mask = np.uint32(0x80000000), np.uint32(0x7F800000), np.uint32(2047)
-    one, eleven = np.uint32(1), np.uint32(11)
-    low, middle, high = digits[0], digits[1], digits[2]
-    digits[:] = 0
-    n = 0
-    for i in range(bits.shape[0]):
-        k = bits[i]
-        if k & infinite == infinite:
-            continue
-        k = np.uint32(0) if k == sign else k  # -0.0 equals 0.0
-        # Positive values: set the sign. Negative ones: flip every bit, so that they descend.
-        k ^= sign | np.uint32(np.int32(k) >> 31)
-        low[k & mask] += one
-        middle[(k >> eleven) & mask] += one
-        high[k >> eleven >> eleven] += one
-        keys[n] = (np.uint64(k) << np.uint64(32)) | np.uint64(i)
-        n += 1
-    return n
-
-
-@compiled
 def _sweep_values(
-    order: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    labels: NDArray[np.int32],
+    images: NDArray[np.uint32],
+    starts: NDArray[np.uint32],
+    ends: NDArray[np.uint32],
+    total: int,
+    left_out: NDArray[np.intp],
+    labels: NDArray[Any],
+    sizes: NDArray[np.int64],
+    seen: NDArray[Any],
+    state: NDArray[np.int64],
     ks: NDArray[np.float64],
 ) -> None:
     """The distances of one feature, ``ks`` [labelings, classes], in one pass per labeling.
 
-    Between two values of a class its gap ``k * n - p * N`` grows with k, so its size is largest
-    just before or just after a value of its own; only there does it compete. Both are taken in
-    the order of the values, so the first of equals wins.
+    ``images`` to ``left_out`` are an :class:`.order.Order`; ``sizes`` [labelings, classes] counts
+    all images; ``seen`` [images] and ``state`` [classes, 4] are scratch space.
     """
-    total, classes = order.shape[0], ks.shape[1]
-    state = np.empty((classes, 3), np.int64)  # per class: n, p * N, the best gap so far
-    seen = np.empty(total, np.uint32)  # labels in the order of the values
+    above = images.shape[0]
     for s in range(labels.shape[0]):
-        state[:] = 0
-        for i in range(total):
-            seen[i] = labels[s, order[i]]
-            state[seen[i], 0] += 1
-        start = 0
-        for end in ends:
-            if end - start == 1:  # a value of its own: the loops of `_sweep_run` in one step
-                c = seen[start]
-                gap = start * state[c, 0] - state[c, 1]
-                best = _larger(state[c, 2], gap)
-                state[c, 2] = _larger(best, gap + state[c, 0] - total)
-                state[c, 1] += total
-            else:
-                _sweep_run(start, end, seen, total, state)
-            start = end
-        for c in range(classes):
-            n = state[c, 0]
+        for i in range(above):
+            seen[i] = labels[s, images[i]]
+        state[:, _SIZE] = sizes[s]
+        for i in left_out:
+            state[labels[s, i], _SIZE] -= 1
+        _find_gaps(seen[:above], starts, ends, total, state)
+        for c in range(state.shape[0]):
+            n = state[c, _SIZE]
             outer = total - n
-            ks[s, c] = state[c, 2] / (n * outer) if n > 0 and outer > 0 else np.nan
+            gap = _largest_of_class(c, seen[:above], starts, ends, total, state)
+            ks[s, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
 
 
 @compiled
-def _sweep_run(
-    start: int, end: int, seen: NDArray[np.uint32], total: int, state: NDArray[np.int64]
+def _find_gaps(
+    seen: NDArray[Any],
+    starts: NDArray[np.uint32],
+    ends: NDArray[np.uint32],
+    total: int,
+    state: NDArray[np.int64],
 ) -> None:
-    """Pass over the equal values from ``start`` to ``end``: gaps count before and after all."""
-    for i in range(start, end):
+    """The highest and the lowest gap of every class over the values above the lowest.
+
+    Between two values of a class its gap ``k * n - p * N`` grows with k, so it is highest just
+    before a run with values of its own and lowest just after one. Within a run, every value of
+    the class competes: the first comes highest before it, the last lowest after it. What the
+    class has at the lowest value is not known yet, and so p counts from there on; the gaps are
+    too high by the same amount, then.
+    """
+    state[:, _PASSED] = 0
+    state[:, _HIGHEST] = -_FAR
+    state[:, _LOWEST] = _FAR
+    for i in range(seen.shape[0]):
         c = seen[i]
-        state[c, 2] = _larger(state[c, 2], start * state[c, 0] - state[c, 1])
-    for i in range(start, end):
-        state[seen[i], 1] += total
-    for i in range(start, end):
-        c = seen[i]
-        state[c, 2] = _larger(state[c, 2], end * state[c, 0] - state[c, 1])
+        start, end = np.int64(starts[i]), np.int64(ends[i])
+        n, passed = state[c, _SIZE], state[c, _PASSED]
+        state[c, _HIGHEST] = max(state[c, _HIGHEST], start * n - passed)
+        passed += total
+        state[c, _LOWEST] = min(state[c, _LOWEST], end * n - passed)
+        state[c, _PASSED] = passed
 
 
 @compiled
-def _larger(first: int, second: int) -> int:
-    """The gap of larger size, the first of equals."""
-    return second if abs(second) > abs(first) else first
+def _largest_of_class(
+    c: int,
+    seen: NDArray[Any],
+    starts: NDArray[np.uint32],
+    ends: NDArray[np.uint32],
+    total: int,
+    state: NDArray[np.int64],
+) -> Any:
+    """The gap of largest size of one class, the first of equals, from what was found."""
+    n = state[c, _SIZE]
+    passed = n * total - state[c, _PASSED]  # at the lowest value
+    after_lowest = (total - seen.shape[0]) * n - passed
+    highest = max(0, state[c, _HIGHEST] - passed)
+    lowest = min(0, after_lowest, state[c, _LOWEST] - passed)
+    if highest != -lowest:
+        return highest if highest > -lowest else lowest
+    if after_lowest == lowest:
+        return lowest
+    # Rarely both are of one size, and then it takes another look to see which comes first.
+    for i in range(seen.shape[0]):
+        if seen[i] == c:
+            if np.int64(starts[i]) * n - passed == highest:
+                return highest
+            passed += total
+            if np.int64(ends[i]) * n - passed == lowest:
+                return lowest
+    return 0

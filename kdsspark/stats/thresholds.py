@@ -127,7 +127,8 @@ def distribution(ks: NDArray[np.float64]) -> NDArray[np.int64]:
 
     The rule of :mod:`kdsspark.stats.bins`; NaN is left out (paper figures 6 and 8).
     """
-    codes = bin_codes(ks.reshape(1, -1), np.array([-1.0]), np.array([1.0]), DISTRIBUTION_BINS)
+    codes = np.empty((1, ks.size), np.uint8)
+    bin_codes(ks.reshape(-1, 1), np.array([-1.0]), np.array([1.0]), DISTRIBUTION_BINS, codes)
     counts = np.bincount(codes[0], minlength=DISTRIBUTION_BINS + 1)
     return counts[:DISTRIBUTION_BINS].astype(np.int64)
 

@@ -139,8 +139,9 @@ def test_bins_see_what_is_there_when_every_value_has_its_own() -> None:
     values = rng.integers(0, 101, (4, 600)).astype(np.float32)
     values[:, :2] = [0, 100]
     labels = rng.integers(0, 7, 600).astype(np.int32)
-    ranges = feature_ranges(values)
-    codes = bin_codes(values, ranges.lo, ranges.hi, 101)
+    ranges = feature_ranges(values.T)
+    codes = np.empty(values.shape, np.uint8)
+    bin_codes(values.T, ranges.lo, ranges.hi, 101, codes)
     assert (codes == values).all()
     binned = binned_ks(class_histograms(codes, labels, 7, 101)).ks
     assert binned.tolist() == exact_ks(values, labels[None], 7)[0].tolist()
@@ -166,6 +167,22 @@ def test_the_order_of_images_does_not_matter() -> None:
     order = rng.permutation(90)
     moved = exact_ks(values[:, order], labels[:, order], 5)
     assert moved.tobytes() == exact_ks(values, labels, 5).tobytes()
+
+
+def test_classes_beyond_16_bits() -> None:
+    values = np.array([[1.0, 2.0, 3.0, 3.0]], np.float32)
+    labels = np.array([[70_000, 4464, 70_000, 4464]], np.int32)  # equal in their lower 16 bits
+    result = exact_ks(values, labels, 70_001)
+    assert result[0, 0, [4464, 70_000]].tolist() == [0.5, -0.5]
+    assert np.isnan(result).sum() == 69_999
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_values_cut_out_of_a_larger_array(dtype: type) -> None:
+    wide = np.random.default_rng(3).normal(size=(7, 60)).astype(dtype)
+    labels = np.arange(50, dtype=np.int32)[None] % 3
+    expected = exact_ks(wide[2:5, 4:54].copy(), labels, 3)
+    assert exact_ks(wide[2:5, 4:54], labels, 3).tobytes() == expected.tobytes()
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -1,0 +1,181 @@
+"""The images in the order of one feature's values, for the exact distances of :mod:`.ks`.
+
+After a ReLU many images, often half of them, share a feature's lowest value. They come first in
+any order, so only the others are sorted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdsspark.stats.compiled import compiled
+
+_NONE: Final = np.uint32(0)  # the key of what is not finite; no finite value has it
+_HIGHEST_KEY: Final = np.uint32(0xFFFFFFFF)
+_PASSES: Final = 3
+_MOST_DIGITS: Final = 1 << 11  # three times 11 bits hold a key of 32
+_NO_IMAGE: Final = np.empty(0, np.intp)
+
+
+class Order(NamedTuple):
+    """The finite values of one feature in ascending order, those above the lowest one by one.
+
+    ``images``, ``starts`` and ``ends`` are uint32 [values above the lowest]: the image, and the
+    places where the run of equals it belongs to starts and ends (the first one after it). Places
+    count all finite values from 0, those at the lowest value first. ``n`` is how many are finite;
+    ``left_out`` lists the images whose value is not.
+    """
+
+    images: NDArray[np.uint32]
+    starts: NDArray[np.uint32]
+    ends: NDArray[np.uint32]
+    n: int
+    left_out: NDArray[np.intp]
+
+
+class Sorter:
+    """Orders features of one number of images; holds the scratch space for the next feature."""
+
+    def __init__(self, images: int) -> None:
+        self._keys = np.empty(images, np.uint32)
+        # One more, for a value that is not kept is written too, before the next takes its place.
+        self._pairs = np.empty((2, images + 1), np.uint64)
+        self._digits = np.empty((_PASSES, _MOST_DIGITS), np.uint32)
+        self._order = np.empty((3, images), np.uint32)
+
+    def __call__(self, row: NDArray[Any]) -> Order:
+        """The order of ``row`` [images], float32 or float64; the next call overwrites it."""
+        if row.dtype == np.float32:
+            _keys_of_floats(row.view(np.uint32), self._keys)
+        else:
+            self._keys[:] = _NONE
+            finite = np.isfinite(row)
+            self._keys[finite] = 1 + np.unique(row[finite], return_inverse=True)[1]
+        above, n = _sort(self._keys, self._pairs[0], self._pairs[1], self._digits, self._order)
+        left_out = np.flatnonzero(self._keys == _NONE) if n < row.size else _NO_IMAGE
+        images, starts, ends = self._order[:, :above]
+        return Order(images, starts, ends, int(n), left_out)
+
+
+@compiled
+def _keys_of_floats(bits: NDArray[np.uint32], keys: NDArray[np.uint32]) -> None:
+    """Keys that ascend with the finite values and are equal where they are (-0.0 and 0.0 too)."""
+    sign, infinite = np.uint32(0x80000000), np.uint32(0x7F800000)
+    for i in range(bits.shape[0]):
+        k = bits[i]
+        # Positive values: set the sign. Negative ones: flip every bit, so that they descend.
+        key = sign if k == sign else k ^ (np.uint32(np.int32(k) >> 31) | sign)
+        keys[i] = _NONE if k & infinite == infinite else key
+
+
+@compiled
+def _sort(
+    keys: NDArray[np.uint32],
+    pairs: NDArray[np.uint64],
+    spare: NDArray[np.uint64],
+    digits: NDArray[np.uint32],
+    order: NDArray[np.uint32],
+) -> tuple[int, np.int64]:
+    """Fill ``order`` with images, starts and ends (:class:`Order`); count these, and the finite.
+
+    Keys are ordered by three digits of as many bits as the distance of the highest from the
+    second lowest needs: the lowest, a zero most often, may lie far below.
+    """
+    lowest, highest, n = _extremes(keys)
+    second = _least_above(keys, lowest)
+    above = _fill_pairs(keys, lowest, second, pairs)
+    bits = 1
+    while above and (highest - second) >> (_PASSES * bits):
+        bits += 1
+    _count_digits(pairs[:above], bits, digits)
+    _scatter(pairs[:above], 32, digits[0, : 1 << bits], spare)
+    _scatter(spare[:above], 32 + bits, digits[1, : 1 << bits], pairs)
+    _scatter(pairs[:above], 32 + 2 * bits, digits[2, : 1 << bits], spare)
+    _fill_order(spare[:above], n - above, order[0], order[1], order[2])
+    return above, n
+
+
+@compiled
+def _extremes(keys: NDArray[np.uint32]) -> tuple[np.int64, np.int64, np.int64]:
+    """The lowest and the highest key, and how many there are."""
+    lowest, highest, n = _HIGHEST_KEY, _NONE, np.uint32(0)
+    for i in range(keys.shape[0]):
+        k = keys[i]
+        lowest = min(lowest, _HIGHEST_KEY if k == _NONE else k)
+        highest = max(highest, k)
+        n += np.uint32(k != _NONE)
+    return np.int64(lowest), np.int64(highest), np.int64(n)
+
+
+@compiled
+def _least_above(keys: NDArray[np.uint32], lowest: np.int64) -> np.int64:
+    bound, least = np.uint32(lowest), _HIGHEST_KEY
+    for i in range(keys.shape[0]):
+        least = min(least, keys[i] if keys[i] > bound else _HIGHEST_KEY)
+    return np.int64(least)
+
+
+@compiled
+def _fill_pairs(
+    keys: NDArray[np.uint32], lowest: np.int64, second: np.int64, pairs: NDArray[np.uint64]
+) -> int:
+    """The keys above the lowest, less the second lowest, above their images; how many."""
+    bound, base = np.uint32(lowest), np.uint32(second)
+    n = 0
+    for i in range(keys.shape[0]):
+        k = keys[i]
+        # Written always and kept if wanted: a jump would often be foreseen wrongly.
+        pairs[n] = np.uint64(k - base) << np.uint64(32) | np.uint64(i)
+        n += k > bound
+    return n
+
+
+@compiled
+def _count_digits(pairs: NDArray[np.uint64], bits: int, digits: NDArray[np.uint32]) -> None:
+    low, middle, high = digits[0], digits[1], digits[2]
+    digits[:, : 1 << bits] = 0
+    shift, mask, one = np.uint64(bits), np.uint64((1 << bits) - 1), np.uint32(1)
+    for i in range(pairs.shape[0]):
+        k = pairs[i] >> np.uint64(32)
+        low[k & mask] += one
+        middle[(k >> shift) & mask] += one
+        high[k >> (shift + shift)] += one
+
+
+@compiled
+def _scatter(
+    pairs: NDArray[np.uint64], lowest_bit: int, place: NDArray[np.uint32], out: NDArray[np.uint64]
+) -> None:
+    """One pass of a radix sort: ``place`` counts the pairs of every value of the digit."""
+    start = np.uint32(0)
+    for d in range(place.shape[0]):
+        start, place[d] = start + place[d], start
+    shift, mask = np.uint64(lowest_bit), np.uint64(place.shape[0] - 1)
+    for i in range(pairs.shape[0]):
+        digit = (pairs[i] >> shift) & mask
+        to = place[digit]
+        out[to] = pairs[i]
+        place[digit] = to + np.uint32(1)
+
+
+@compiled
+def _fill_order(
+    pairs: NDArray[np.uint64],
+    n_lowest: np.int64,
+    images: NDArray[np.uint32],
+    starts: NDArray[np.uint32],
+    ends: NDArray[np.uint32],
+) -> None:
+    start, before = np.int64(0), _HIGHEST_KEY  # no pair has this key
+    for i in range(pairs.shape[0]):
+        key = np.uint32(pairs[i] >> np.uint64(32))
+        start = start if key == before else n_lowest + i
+        images[i], starts[i], before = np.uint32(pairs[i]), start, key
+    end, after = np.int64(0), _HIGHEST_KEY
+    for i in range(pairs.shape[0] - 1, -1, -1):
+        key = np.uint32(pairs[i] >> np.uint64(32))
+        end = end if key == after else n_lowest + i + 1
+        ends[i], after = end, key
