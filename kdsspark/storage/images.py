@@ -12,22 +12,21 @@ import threading
 import warnings
 from typing import Final
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
-from fsspec.core import url_to_fs
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from kdsspark.errors import ImageError
+from kdsspark.storage.fetch import fetch
 
 IMAGE_SUFFIXES: Final = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
     *(".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".avif"),
 )
-"""Lower-case suffixes of the files that the folder layout takes for images."""
+"""Lower-case suffixes of the files that are taken for images."""
 
 MAX_BYTES: Final = 2**29
-"""Largest file read, in bytes (512 MiB)."""
+"""Largest image read, in bytes (512 MiB)."""
 
 MAX_PIXELS: Final = 2**27
 """Most pixels of an image (134 million, 0.5 GiB of memory), as stored and again as resized.
@@ -54,20 +53,16 @@ _FLOAT_WHITES: Final = (1, 255, 65535)
 
 
 def read(uri: str) -> bytes:
-    """Fetch the bytes of ``uri``, a local path or any fsspec URL.
+    """Fetch the bytes of ``uri``: a file, or an image within one (:mod:`kdsspark.storage.fetch`).
 
     Raises :class:`ImageError` with stage ``read`` for any failure, ``error`` being the class of
-    the underlying exception (``FileNotFoundError``, ``PermissionError``, ...), and for a file
+    the underlying exception (``FileNotFoundError``, ``PermissionError``, ...), and for an image
     above :data:`MAX_BYTES`.
     """
     try:
-        fs, path = _locate(uri)
-        data = bytes(fs.cat_file(path, start=0, end=MAX_BYTES + 1))
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"file must have at most {MAX_BYTES:,} bytes, got more")
+        return fetch(uri, MAX_BYTES)
     except Exception as error:
         raise _image_error("read", error) from error
-    return data
 
 
 def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
@@ -105,17 +100,6 @@ def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
         raise ImageError("decode", type(error).__name__, text) from error
     except Exception as error:
         raise _image_error("decode", error) from error
-
-
-def _locate(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """As ``url_to_fs``, which would take the ``::`` of a folder named so for a chain of stores."""
-    first, *rest = uri.split("::")
-    if "://" in uri and all("://" in link for link in rest):
-        fs, path = url_to_fs(uri)
-    else:
-        fs, _ = url_to_fs(first)
-        path = fs._strip_protocol(uri)
-    return fs, path
 
 
 def _image_error(stage: str, error: Exception) -> ImageError:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from kdsspark.config import Dataset
 from kdsspark.errors import DatasetError
-from kdsspark.storage import listing, parquet, readymade
+from kdsspark.storage import layouts, listing, parquet, readymade
 from kdsspark.storage.files import Store
+from kdsspark.storage.layouts.layout import Published
 from kdsspark.tables import IMAGES
 
 
@@ -26,6 +27,18 @@ class Indexed:
     dataset: str
     n_images: int
     n_classes: int
+    published: Published | None = None  # what it should have found
+
+    def __str__(self) -> str:
+        """One line for people; a difference from the published size is shown."""
+        found = f"dataset {self.dataset}: {self.n_images} images in {self.n_classes} classes"
+        expected = self.published
+        if expected is None:
+            return found
+        if (self.n_images, self.n_classes) == (expected.images, expected.classes):
+            return f"{found}, as published"
+        note = f", {expected.note}" if expected.note else ""
+        return f"{found}; published: {expected.images} in {expected.classes}{note}"
 
 
 def write_index(store: Store, dataset: Dataset) -> Indexed:
@@ -44,7 +57,7 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
         _refuse_duplicates(dataset, listed)
         path = f"{IMAGES.partition(dataset.name)}/part-0.parquet"
         rows = parquet.write(store, path, _with_class_ids(listed, sorted(classes)), IMAGES.schema)
-    return Indexed(dataset.name, rows, len(classes))
+    return Indexed(dataset.name, rows, len(classes), layouts.expected(dataset))
 
 
 def image_id(dataset: str, path: str) -> str:
@@ -56,7 +69,7 @@ def _collect(dataset: Dataset, target: Path) -> set[str]:
     if dataset.ready_made:
         tables = readymade.listing(readymade.source(dataset))
     else:
-        tables = listing.images(dataset)
+        tables = layouts.images(dataset)
     classes: set[str] = set()
     schema = listing.LISTING.append(pa.field("image_id", pa.string(), nullable=False))
     with pq.ParquetWriter(target, schema) as writer:

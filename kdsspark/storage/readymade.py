@@ -1,35 +1,44 @@
-"""Embeddings made elsewhere: Parquet files with a label column and columns of lists.
+"""Embeddings made elsewhere: Parquet files with labels, and the values as lists or ``.npy`` arrays.
 
-Each column of fixed-length lists of floating point numbers is a layer, its positions are the
-units. Rows are named by their file and position, or by an ``image_id`` column where there is one;
-errors count them from 0.
+Each column of fixed-length lists (:mod:`readymade_parquet`), or each set of arrays beside the
+Parquet files (:mod:`readymade_npy`), is a layer, its positions are the units. The label is a
+column, or a Hive-style folder ``label=...`` as Spark's ``partitionBy`` writes. Rows are named by
+their Parquet file and position, or by an ``image_id`` column where there is one; errors count
+them from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.config import Dataset, check_layer_names
+from kdsspark.config import Dataset
 from kdsspark.errors import DatasetError
+from kdsspark.storage import readymade_npy as npy
+from kdsspark.storage import readymade_parquet as columns
 from kdsspark.storage.files import locate
 from kdsspark.storage.listing import BATCH, LISTING, Root, file_version
+
+_PARQUET: Final = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one ready-made dataset, and its layers: name -> width, and element type."""
+    """One ready-made dataset: its Parquet files, and layers: name -> width, and element type.
+
+    ``prefixes``: where the values are arrays, the layers' (see :mod:`readymade_npy`); else empty.
+    """
 
     dataset: Dataset
     files: tuple[str, ...]
     widths: dict[str, int]
     value_types: dict[str, pa.DataType]
+    prefixes: dict[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Root:
@@ -38,82 +47,81 @@ class Source:
         fs, path = locate(url)
         return Root(fs, path.rstrip("/"), url)
 
+    def arrays(self, path: str) -> dict[str, str]:
+        """Layer -> the array that belongs to one of ``files``."""
+        return {name: npy.array_path(prefix, path) for name, prefix in self.prefixes.items()}
+
+    def where(self, path: str, column: str | None = None) -> str:
+        """How errors begin."""
+        where = f"dataset {self.dataset.name}: {path}"
+        return where if column is None else f"{where} column {column}"
+
 
 def source(dataset: Dataset) -> Source:
     """Find the files and what they hold (driver); raises :class:`DatasetError`.
 
-    Widths are taken from the first row; every other row is held against them by :func:`batches`.
+    Widths and types are the first row's; all others are held against them by :func:`listing`
+    (headers and schemas) and :func:`batches` (values).
     """
-    found = Source(dataset, _files(dataset), {}, {})
+    found = _find(dataset)
     for path in found.files:
         with _open(found, path) as file:
-            types = _layer_types(found, path, file.schema_arrow)
-            head = next(file.iter_batches(batch_size=1, columns=list(types)), None)
-        if head is not None and len(head):
-            widths = {name: _width(found, path, name, head[name]) for name in types}
-            return Source(dataset, found.files, widths, types)
+            if _has_rows(found, file):
+                widths, types = _layers(found, path, file)
+                return replace(found, widths=widths, value_types=types)
     raise DatasetError(f"dataset {dataset.name}: {', '.join(found.files)} has no rows")
 
 
 def listing(source: Source) -> Iterator[pa.Table]:
-    """The rows of every file with their labels, in order, as :mod:`listing` gives images."""
-    root = source.root
+    """The rows of every file with their labels, in order, as :mod:`listing` gives images (driver).
+
+    A row's version is that of its file, and of the arrays that belong to it. Raises
+    :class:`DatasetError` for files whose layers differ, before a value is read.
+    """
     for path in source.files:
-        version, uri, row = file_version(root.fs, path), root.uri(path), 0
         with _open(source, path) as file:
-            columns = [
-                c for c in (source.dataset.label, "image_id") if c in file.schema_arrow.names
-            ]
-            for batch in file.iter_batches(batch_size=BATCH, columns=columns):
-                rows = [f"#{row + i}" for i in range(len(batch))]
-                below = path.removeprefix(root.path).lstrip("/")
-                if "image_id" in columns:
-                    names = _texts(source, path, "image_id", batch["image_id"], row)
-                else:
-                    names = pa.array([below + r for r in rows], pa.string())
-                labels = _texts(
-                    source, path, source.dataset.label, batch[source.dataset.label], row
-                )
-                uris = pa.array([uri + r for r in rows], pa.string())
-                versions = pa.repeat(pa.scalar(version, pa.string()), len(batch))
-                yield pa.Table.from_arrays([names, uris, labels, versions], schema=LISTING)
-                row += len(batch)
+            if _has_rows(source, file):
+                _refuse_other_layers(source, path, file)
+                yield from _rows(source, path, file)
 
 
 def batches(source: Source, path: str, rows: int) -> Iterator[dict[str, pa.Array]]:
     """Layer -> list array of one file, at most ``rows`` images at a time (executor).
 
     Raises :class:`DatasetError` naming file, column and row for lists of another length than the
-    first row's, and for nulls.
+    first row's and for nulls, and naming the array for whatever :func:`readymade_npy.opened` does.
     """
-    first = 0
     with _open(source, path) as file:
-        types = _layer_types(source, path, file.schema_arrow)
-        if types != source.value_types:
-            raise DatasetError(
-                f"dataset {source.dataset.name}: {path} must have the layers "
-                f"{_in_words(source.value_types)}, got {_in_words(types)}"
-            )
-        for batch in file.iter_batches(batch_size=rows, columns=list(source.widths)):
-            yield {name: _checked(source, path, name, batch[name], first) for name in source.widths}
-            first += len(batch)
+        if source.prefixes:
+            yield from _from_arrays(source, path, file.metadata.num_rows, rows)
+        else:
+            _refuse_other_layers(source, path, file)
+            yield from _from_lists(source, path, file, rows)
 
 
-def _files(dataset: Dataset) -> tuple[str, ...]:
-    """The Parquet files of a folder, or one file whatever its name."""
+# -- files --------------------------------------------------------------------------------------
+
+
+def _find(dataset: Dataset) -> Source:
+    """The files of a folder, or one Parquet file whatever its name; nothing is opened yet."""
     where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
         fs, root = locate(cast(str, dataset.embeddings))
         fs.invalidate_cache()
-        if fs.isfile(root):
-            return (root,)
-        found = fs.find(root) if fs.exists(root) else []
+        single = fs.isfile(root)
+        found = sorted(fs.find(root)) if not single and fs.exists(root) else []
     except (OSError, ValueError, ImportError) as error:
         raise DatasetError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
-    files = [f for f in found if f.lower().endswith((".parquet", ".pq")) and not _hidden(f, root)]
+    if single and not root.endswith(npy.SUFFIX):
+        return Source(dataset, (root,), {}, {})
+    visible = [path for path in found if not _hidden(path, root)]
+    files = tuple(path for path in visible if path.lower().endswith(_PARQUET))
+    arrays = [path for path in visible if path.endswith(npy.SUFFIX)]
     if not files:
-        raise DatasetError(f"{where} must be a Parquet file or a folder of some, found none")
-    return tuple(sorted(files))
+        got = ".npy without Parquet metadata" if arrays or single else "none"
+        raise DatasetError(f"{where} must be a Parquet file or a folder of some, found {got}")
+    prefixes = npy.layer_prefixes(f"dataset {dataset.name}", arrays, files) if arrays else {}
+    return Source(dataset, files, {}, {}, prefixes)
 
 
 def _hidden(path: str, root: str) -> bool:
@@ -128,81 +136,106 @@ def _open(source: Source, path: str) -> Iterator[pq.ParquetFile]:
             yield file
     except (OSError, pa.ArrowException) as error:
         raise DatasetError(
-            f"dataset {source.dataset.name}: {path} is not readable Parquet: "
-            f"{' '.join(str(error).split())}"
+            f"{source.where(path)} is not readable Parquet: {' '.join(str(error).split())}"
         ) from error
 
 
-def _layer_types(source: Source, path: str, schema: pa.Schema) -> dict[str, pa.DataType]:
-    """Layer -> stored element type; float16 becomes float32, which holds it exactly."""
-    where = f"dataset {source.dataset.name}: {path}"
-    if source.dataset.label not in schema.names:
-        raise DatasetError(
-            f"{where} must have the label column {source.dataset.label}, "
-            f"got {', '.join(schema.names)}"
-        )
-    lists = [f for f in schema if _is_list(f.type) and pa.types.is_floating(f.type.value_type)]
-    if not lists:
-        raise DatasetError(
-            f"{where} must have a column of fixed-length lists of floats, "
-            f"got {', '.join(f'{f.name} {f.type}' for f in schema)}"
-        )
-    try:
-        check_layer_names(field.name for field in lists)
-    except ValueError as error:
-        raise DatasetError(f"{where} list columns: {error}") from None
-    doubles = {field.name: pa.types.is_float64(field.type.value_type) for field in lists}
-    return {name: pa.float64() if double else pa.float32() for name, double in doubles.items()}
+def _has_rows(source: Source, file: pq.ParquetFile) -> bool:
+    """Spark writes files without rows, with any columns; beside an array nothing is skipped."""
+    return bool(source.prefixes or file.metadata.num_rows)
 
 
-def _in_words(types: dict[str, pa.DataType]) -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in types.items())
+# -- layers -------------------------------------------------------------------------------------
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind)
-    )
+def _layers(
+    source: Source, path: str, file: pq.ParquetFile
+) -> tuple[dict[str, int], dict[str, pa.DataType]]:
+    """Widths and types of the first file."""
+    if source.prefixes:
+        with _opened(source, path, file.metadata.num_rows) as arrays:
+            widths = {name: array.width for name, array in arrays.items()}
+            return widths, {name: array.value_type for name, array in arrays.items()}
+    types = columns.layer_types(source.where(path), file.schema_arrow)
+    head = next(file.iter_batches(batch_size=1, columns=list(types)))
+    return {n: columns.first_width(source.where(path, n), head[n]) for n in types}, types
 
 
-def _width(source: Source, path: str, name: str, first: pa.Array) -> int:
-    width: int | None = pc.list_value_length(first)[0].as_py()
-    if not width:
-        got = "null" if width is None else "an empty list"
-        raise DatasetError(
-            f"dataset {source.dataset.name}: {path} column {name} row 0: must be a list of "
-            f"values, got {got}"
-        )
-    return width
+def _refuse_other_layers(source: Source, path: str, file: pq.ParquetFile) -> None:
+    if source.prefixes:
+        with _opened(source, path, file.metadata.num_rows):
+            return
+    types = columns.layer_types(source.where(path), file.schema_arrow)
+    columns.refuse_other_types(source.where(path), types, source.value_types)
 
 
-def _texts(source: Source, path: str, column: str, values: pa.Array, first: int) -> pa.Array:
-    """A column of names or whole numbers as strings; errors for nulls name the row."""
-    where = f"dataset {source.dataset.name}: {path}"
-    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
-    if not (
-        pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    ):
-        raise DatasetError(f"{where} column {column}: must be strings or integers, got {kind}")
-    if values.null_count:
-        row = first + pc.index(values.is_null(), True).as_py()
-        raise DatasetError(f"{where} column {column} row {row}: must not be null")
-    return values.cast(pa.string())
+def _from_lists(
+    source: Source, path: str, file: pq.ParquetFile, rows: int
+) -> Iterator[dict[str, pa.Array]]:
+    layers = [(n, width, source.value_types[n]) for n, width in source.widths.items()]
+    first = 0
+    for batch in file.iter_batches(batch_size=rows, columns=list(source.widths)):
+        yield {
+            name: columns.checked(source.where(path, name), batch[name], width, kind, first)
+            for name, width, kind in layers
+        }
+        first += len(batch)
 
 
-def _checked(source: Source, path: str, name: str, lists: pa.Array, first: int) -> pa.Array:
-    width = source.widths[name]
-    where = f"dataset {source.dataset.name}: {path} column {name}"
-    lengths = pc.list_value_length(lists)
-    wrong = pc.fill_null(pc.not_equal(lengths, width), True)
-    if pc.any(wrong).as_py():
-        row = pc.index(wrong, True).as_py()
-        raise DatasetError(
-            f"{where} row {first + row}: must have {width} values, got {lengths[row].as_py()}"
-        )
-    values = pc.list_flatten(lists)
-    if values.null_count:
-        row = pc.index(values.is_null(), True).as_py() // max(width, 1)
-        raise DatasetError(f"{where} row {first + row}: has a null among its values")
-    offsets = pa.array(range(0, (len(lists) + 1) * width, max(width, 1)), pa.int32())
-    return pa.ListArray.from_arrays(offsets, values.cast(source.value_types[name]))
+def _from_arrays(source: Source, path: str, total: int, rows: int) -> Iterator[dict[str, pa.Array]]:
+    with _opened(source, path, total) as arrays:
+        for start in range(0, total, rows):
+            stop = min(start + rows, total)
+            yield {
+                name: columns.as_lists(pa.array(array.read(start, stop).ravel()), array.width)
+                for name, array in arrays.items()
+            }
+
+
+@contextmanager
+def _opened(source: Source, path: str, rows: int) -> Iterator[dict[str, npy.Array]]:
+    """Layer -> open array of one metadata file with ``rows``, which it must have, too."""
+    fs = source.root.fs
+    with ExitStack() as stack:
+        arrays = {
+            name: stack.enter_context(npy.opened(fs, array, source.where(array)))
+            for name, array in source.arrays(path).items()
+        }
+        for name, array in arrays.items():
+            npy.refuse_other_rows(array, rows, path)
+            if source.widths:  # of the first file
+                npy.refuse_other_values(array, source.widths[name], source.value_types[name])
+        yield arrays
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+def _rows(source: Source, path: str, file: pq.ParquetFile) -> Iterator[pa.Table]:
+    root, where, label = source.root, source.where(path), source.dataset.label
+    below, uri = path.removeprefix(root.path).lstrip("/"), root.uri(path)
+    version = " ".join(file_version(root.fs, p) for p in (path, *source.arrays(path).values()))
+    names = file.schema_arrow.names
+    stored = _stored(where, names, label)
+    folder = "" if label in stored else columns.folder_label(where, below, label, names)
+    first = 0
+    for batch in file.iter_batches(batch_size=BATCH, columns=stored):
+        texts = {c: columns.texts(source.where(path, c), batch[c], first) for c in stored}
+        positions = [f"#{first + i}" for i in range(len(batch))]
+        rows = [
+            texts.get("image_id", pa.array([below + p for p in positions], pa.string())),
+            pa.array([uri + p for p in positions], pa.string()),
+            texts.get(label, pa.repeat(pa.scalar(folder, pa.string()), len(batch))),
+            pa.repeat(pa.scalar(version, pa.string()), len(batch)),
+        ]
+        yield pa.Table.from_arrays(rows, schema=LISTING)
+        first += len(batch)
+
+
+def _stored(where: str, found: Sequence[str], label: str) -> list[str]:
+    """Which of the label and the ids a file has as columns."""
+    stored = [column for column in (label, "image_id") if column in found]
+    for column in stored:
+        if found.count(column) > 1:
+            raise DatasetError(f"{where} must have one column {column}, got {found.count(column)}")
+    return stored

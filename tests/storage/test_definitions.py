@@ -58,6 +58,8 @@ def fill(store: Store, network: str, dataset: str) -> None:
     for table in BY_PAIR:
         rest = ["true"] if len(table.partitioned_by) == 3 else []
         touch(store, f"{table.partition(network, dataset, *rest)}/part-0.parquet")
+    for folder in ("_ranges", "_summaries", "_columns"):
+        touch(store, f"{folder}/network={network}/dataset={dataset}/part-0")
     for stage, unit in (("embed", "/shard-1"), ("measure", "/layer-0"), ("summarize", "")):
         receipts.write(store, stage, Receipt(f"{network}/{dataset}{unit}", "digest"))
 
@@ -130,7 +132,7 @@ def test_every_difference_is_named(store: Store) -> None:
 def test_afresh_removes_all_of_a_network_and_nothing_else(store: Store, name: str) -> None:
     before = store.files("")
     gone = {path for path in before if of_network(path, name)}
-    assert len(gone) == 1 + 2 + len(DATASETS) * (1 + len(BY_PAIR) + 3)
+    assert len(gone) == 1 + 2 + len(DATASETS) * (1 + len(BY_PAIR) + 3 + 3)
     raw = changed("networks", name, crops="center")
     settle(store, parse(raw), fresh=True)
     assert store.files("") == [path for path in before if path not in gone]
@@ -144,7 +146,7 @@ def test_afresh_removes_all_of_a_network_and_nothing_else(store: Store, name: st
 def test_afresh_removes_all_of_a_dataset_and_nothing_else(store: Store, name: str) -> None:
     before = store.files("")
     gone = {path for path in before if of_dataset(path, name)}
-    assert len(gone) == 1 + len(NETWORKS) * (1 + len(BY_PAIR) + 3)
+    assert len(gone) == 1 + len(NETWORKS) * (1 + len(BY_PAIR) + 3 + 3)
     raw = changed("datasets", name, path="/other")
     settle(store, parse(raw), fresh=True)
     assert store.files("") == [path for path in before if path not in gone]
@@ -219,3 +221,13 @@ def test_an_interrupted_removal_is_taken_up_or_refused(
     monkeypatch.undo()
     settle(store, raw, fresh=True)
     assert not any(of(path, name) for path in store.files(""))
+
+
+def test_a_key_that_is_new_to_an_output_had_its_default(store: Store) -> None:
+    saved = store.read_json("_definitions.json")
+    for name in DATASETS:
+        del saved[f"datasets.{name}"]["split"]
+    store.write_json("_definitions.json", saved)
+    settle(store, parse(RAW), fresh=False)
+    with pytest.raises(ConfigError, match="split was None and is now 'test'"):
+        settle(store, parse(changed("datasets", "birds", split="test")), fresh=False)

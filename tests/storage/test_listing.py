@@ -17,7 +17,8 @@ import pytest
 from kdsspark.config import Dataset
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage import listing
-from kdsspark.storage.listing import BATCH, LISTING, images
+from kdsspark.storage.layouts import images
+from kdsspark.storage.listing import BATCH, LISTING
 
 AWKWARD = [
     "two words",

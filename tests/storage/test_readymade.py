@@ -12,7 +12,7 @@ import pytest
 
 from kdsspark.config import RESERVED_LAYERS, Dataset
 from kdsspark.errors import DatasetError
-from kdsspark.storage import readymade
+from kdsspark.storage import readymade, readymade_parquet
 from kdsspark.storage.listing import LISTING
 from kdsspark.storage.readymade import Source
 
@@ -95,9 +95,8 @@ def test_every_kind_of_list_comes_out_exactly(tmp_path: Path, shape: str, kind: 
 @pytest.mark.parametrize("shape", ["list", "fixed", "large"])
 def test_lists_that_start_in_the_middle_of_an_array_come_out_right(shape: str) -> None:
     matrix = values(9, 4)
-    source = Source(Dataset(name="mine", embeddings="e"), (), {"fc": 4}, {"fc": pa.float32()})
     sliced = lists(matrix, shape).slice(3, 5)
-    checked = readymade._checked(source, "e", "fc", sliced, 0)
+    checked = readymade_parquet.checked("column fc", sliced, 4, pa.float32(), 0)
     assert checked.to_pylist() == matrix[3:8].tolist()
     assert checked.offsets.to_pylist() == [0, 4, 8, 12, 16, 20]
 
@@ -222,6 +221,7 @@ def test_rows_may_bring_their_own_ids(tmp_path: Path) -> None:
         (pa.array([3, 12], pa.int16()), ["3", "12"]),
         (pa.array([3, 12], pa.uint64()), ["3", "12"]),
         (pa.array(["a b", "é"], pa.large_string()), ["a b", "é"]),
+        (pa.array(["a b", "é"], pa.string_view()), ["a b", "é"]),
         (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
     ],
 )
@@ -229,6 +229,22 @@ def test_labels_are_strings_or_integers(tmp_path: Path, column: pa.Array, names:
     dataset = save(tmp_path / "e.parquet", {"label": column, "fc": lists(values(2, 2))})
     (table,) = readymade.listing(readymade.source(dataset))
     assert table["class_name"].to_pylist() == names
+
+
+def test_labels_may_be_folders(tmp_path: Path) -> None:
+    names = ["a b", "a%2Fb%3Dc", "café", "1+1", "007"]
+    for name in names:
+        save(tmp_path / f"d/split=x/label={name}/part-0.parquet", {"fc": lists(values(1, 2))})
+    save(tmp_path / "d/whole.parquet", {"label": ["own"], "fc": lists(values(1, 2))})
+    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    table = pa.concat_tables(readymade.listing(source))
+    assert sorted(table["class_name"].to_pylist()) == [
+        "007", "1+1", "a b", "a/b=c", "café", "own",
+    ]  # fmt: skip
+    first = "split=x/label=007/part-0.parquet#0"
+    assert table["path"][0].as_py() == first
+    assert table["uri"][0].as_py() == f"{tmp_path}/d/{first}"
+    assert len(read(source)["fc"]) == 6
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -251,6 +267,33 @@ def test_labels_are_refused(
     assert refusal(dataset) == f"{tmp_path}/e.parquet {words}"
 
 
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("label=__HIVE_DEFAULT_PARTITION__", "column label: must not be null"),
+        ("other=a", "must have the label column label, got fc"),
+        (
+            "label=%FF",
+            "is not readable Parquet: Partition segment was not valid UTF-8 "
+            "after URL decoding: %FF",
+        ),
+    ],
+)
+def test_folders_of_labels_are_refused(tmp_path: Path, folder: str, words: str) -> None:
+    save(tmp_path / f"d/{folder}/e.parquet", {"fc": lists(values(1, 2))})
+    dataset = Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    assert refusal(dataset) == f"{tmp_path}/d/{folder}/e.parquet {words}"
+
+
+@pytest.mark.parametrize("column", ["label", "image_id"])
+def test_columns_of_one_name_are_refused(tmp_path: Path, column: str) -> None:
+    names = ["label", "image_id", "fc", column]
+    arrays = [pa.array(["a"]), pa.array(["1"]), lists(values(1, 2)), pa.array(["b"])]
+    pq.write_table(pa.table(arrays, names=names), tmp_path / "e.parquet")
+    dataset = Dataset(name="mine", embeddings=f"{tmp_path}/e.parquet", label="label")
+    assert refusal(dataset) == f"{tmp_path}/e.parquet must have one column {column}, got 2"
+
+
 def test_ids_are_refused(tmp_path: Path) -> None:
     columns = {"label": ["a", "b"], "image_id": ["7", None], "fc": lists(values(2, 2))}
     line = refusal(save(tmp_path / "e.parquet", columns))
@@ -265,8 +308,8 @@ RAGGED = [[1.0, 2.0]] * 7
     [
         ([*RAGGED, [1.0]], "row 7: must have 2 values, got 1"),
         ([*RAGGED, []], "row 7: must have 2 values, got 0"),
-        ([*RAGGED, None], "row 7: must have 2 values, got None"),
-        ([*RAGGED, [1.0, None]], "row 7: has a null among its values"),
+        ([*RAGGED, None], "row 7: must have 2 values, got null"),
+        ([*RAGGED, [1.0, None]], "row 7: value 1 must not be null"),
         ([None, *RAGGED], "row 0: must be a list of values, got null"),
         ([[], *RAGGED], "row 0: must be a list of values, got an empty list"),
     ],
@@ -279,8 +322,8 @@ def test_rows_are_refused(tmp_path: Path, column: list[Any], words: str) -> None
 
 def test_a_null_among_lists_of_fixed_size_is_refused(tmp_path: Path) -> None:
     for bad, words in (
-        (None, "must have 2 values, got None"),
-        ([1.0, None], "has a null among its values"),
+        (None, "must have 2 values, got null"),
+        ([1.0, None], "value 1 must not be null"),
     ):
         array = pa.array([*RAGGED, bad], pa.list_(pa.float32(), 2))
         dataset = save(tmp_path / "e.parquet", {"label": labels(8), "fc": array})
@@ -317,12 +360,12 @@ def test_columns_are_refused(tmp_path: Path, columns: dict[str, Any], words: str
     ("second", "words"),
     [
         ({"fc": values(1, 3)}, "column fc row 0: must have 2 values, got 3"),
-        ({"fc6": values(1, 2)}, "must have the layers fc float, got fc6 float"),
+        ({"fc6": values(1, 2)}, "must have the layers fc float32, got fc6 float32"),
         (
             {"fc": values(1, 2), "fc6": values(1, 2)},
-            "must have the layers fc float, got fc float, fc6 float",
+            "must have the layers fc float32, got fc float32, fc6 float32",
         ),
-        ({"fc": values(1, 2, "double")}, "must have the layers fc float, got fc double"),
+        ({"fc": values(1, 2, "double")}, "must have the layers fc float32, got fc float64"),
     ],
 )
 def test_files_that_differ_are_refused(
@@ -333,6 +376,26 @@ def test_files_that_differ_are_refused(
     save(tmp_path / "d/b.parquet", columns)
     dataset = Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
     assert refusal(dataset) == f"{tmp_path}/d/b.parquet {words}"
+
+
+def test_layers_that_differ_are_told_when_indexing(tmp_path: Path) -> None:
+    save(tmp_path / "d/a.parquet", {"label": ["a"], "fc": lists(values(1, 2))})
+    save(tmp_path / "d/b.parquet", {"label": ["a"], "fc": pa.array([[1, 2]])})
+    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    words = (
+        r"b\.parquet must have a column of fixed-length lists of floats, got .* fc list<.*int64>"
+    )
+    with pytest.raises(DatasetError, match=words):
+        list(readymade.listing(source))
+
+
+def test_files_without_rows_may_have_any_columns(tmp_path: Path) -> None:
+    for name in ("a", "c"):
+        save(tmp_path / f"d/{name}.parquet", {"x": pa.array([], pa.null())})
+    dataset = save(tmp_path / "d/b.parquet", {"label": ["a"], "fc": lists(values(1, 2))})
+    dataset = dataset.model_copy(update={"embeddings": f"{tmp_path}/d"})
+    source = readymade.source(dataset)
+    assert sum(len(table) for table in readymade.listing(source)) == 1
 
 
 def test_files_are_refused(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, embeddings_schema
 
 Images = dict[str, tuple[str, str]]  # image id -> version and class name
-Held = dict[str, tuple[str, str]]  # image id -> version and shard
+Held = dict[str, str]  # image id -> shard
+KEY = "0123456789abcdef"
 light = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ids = st.sampled_from([f"{number:02x}" for number in range(40)])
@@ -33,15 +34,13 @@ def wanted(images: Images) -> pa.Table:
 
 
 def table_of(held: Held) -> pa.Table:
-    rows = [(i, version, shard) for i, (version, shard) in held.items()]
-    columns = zip(*rows, strict=True) if rows else ([], [], [])
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
-    return pa.Table.from_arrays(arrays, ["image_id", "version", "shard"])
+    columns = [pa.array(list(values), pa.string()) for values in (held, held.values())]
+    return pa.Table.from_arrays(columns, ["image_id", "shard"])
 
 
-def assign(images: Images, held: Held, size: int) -> dict[str, str]:
+def assign(images: Images, held: Held, size: int, key: str = KEY) -> Held:
     """Image id -> shard; every image is in exactly one."""
-    assigned = shards.assign(wanted(images), table_of(held), size)
+    assigned = shards.assign(wanted(images), table_of(held), size, key)
     assert set(assigned.column_names) == {*IMAGES.schema.names, "shard"}
     pairs = list(zip(assigned["image_id"].to_pylist(), assigned["shard"].to_pylist(), strict=True))
     assert Counter(i for i, _ in pairs) == Counter(list(images))
@@ -51,15 +50,11 @@ def assign(images: Images, held: Held, size: int) -> dict[str, str]:
 
 def split(images: Images, held: Held, size: int) -> dict[str, tuple[str, list[dict[str, Any]]]]:
     """Shard -> its digest and rows."""
-    found = list(shards.split(shards.assign(wanted(images), table_of(held), size)))
+    found = list(shards.split(shards.assign(wanted(images), table_of(held), size, KEY)))
     assert all(shard.n_images == len(rows) > 0 for shard, rows in found)
     assert all(rows.column_names == IMAGES.schema.names for _, rows in found)
     assert len({shard.name for shard, _ in found}) == len(found)
     return {shard.name: (shard.digest, rows.to_pylist()) for shard, rows in found}
-
-
-def held_after(images: Images, shard_of: dict[str, str]) -> Held:
-    return {i: (images[i][0], shard) for i, shard in shard_of.items()}
 
 
 # -- assign -------------------------------------------------------------------------------------
@@ -67,23 +62,53 @@ def held_after(images: Images, shard_of: dict[str, str]) -> Held:
 
 @light
 @given(images, images, sizes, sizes)
-def test_held_images_stay_and_new_ones_are_cut_in_the_order_of_their_ids(
+def test_held_images_stay_whatever_their_version_and_others_follow_in_order(
     before: Images, now: Images, size_before: int, size: int
 ) -> None:
-    held = held_after(before, assign(before, {}, size_before))
+    held = assign(before, {}, size_before)
     found = assign(now, held, size)
-    stay = {i for i in now if i in before and before[i][0] == now[i][0]}
-    assert all(found[i] == held[i][1] for i in stay)
-    fresh = sorted(set(now) - stay)
-    assert not {found[i] for i in fresh} & {shard for _, shard in held.values()}
-    expected = [fresh[start : start + size] for start in range(0, len(fresh), size)]
-    assert [[i for i in fresh if found[i] == found[first]] for first, *_ in expected] == expected
+    assert all(found[i] == held[i] for i in now if i in held)
+    fresh = sorted(set(now) - set(before))
+    runs = [found[i] for n, i in enumerate(fresh) if n == 0 or found[i] != found[fresh[n - 1]]]
+    assert len(runs) == len(set(runs))  # the images of a shard stand together
+    began_new = [shard not in held.values() for shard in runs]
+    assert began_new == sorted(began_new)  # old shards are filled before new ones begin
+
+
+@light
+@given(images, images, sizes, sizes)
+def test_small_shards_are_filled_and_new_ones_are_not_small(
+    before: Images, now: Images, size_before: int, size: int
+) -> None:
+    held = {i: shard for i, shard in assign(before, {}, size_before).items() if i in now}
+    at_first, found = Counter(held.values()), assign(now, held, size)
+    counts = Counter(found.values())
+    small = {shard for shard, n in at_first.items() if 2 * n < size}
+    grown = {shard for shard, n in at_first.items() if counts[shard] > n}
+    new = set(counts) - set(at_first)
+    assert grown <= small
+    assert all(2 * counts[shard] < 3 * size for shard in new | grown)
+    assert all(counts[shard] >= size for shard in small) or not new
+    assert all(2 * counts[shard] >= size for shard in new) or (len(new) == 1 and not small)
+
+
+@light
+@given(images, images, sizes, sizes, st.data())
+def test_a_crash_leaves_the_rest_of_the_plan(
+    before: Images, now: Images, size_before: int, size: int, data: st.DataObject
+) -> None:
+    held = assign(before, {}, size_before)
+    plan = assign(now, held, size)
+    done = data.draw(st.sets(st.sampled_from(sorted(set(plan.values())))))
+    unchanged = {i: s for i, s in held.items() if s not in done}
+    finished = {i: shard for i, shard in plan.items() if shard in done}
+    assert assign(now, unchanged | finished, size) == plan
 
 
 @light
 @given(images, sizes, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(images: Images, size: int, random: Any) -> None:
-    held = {i: (version, "shard-old") for i, (version, name) in images.items() if name == "a"}
+    held = {i: "shard-old" for i, (_, name) in images.items() if name == "a"}
     expected = split(images, held, size)
     shuffled, held_items = list(images.items()), list(held.items())
     random.shuffle(shuffled)
@@ -91,49 +116,67 @@ def test_the_order_of_rows_does_not_matter(images: Images, size: int, random: An
     assert split(dict(shuffled), dict(held_items), size) == expected
 
 
-@light
-@given(images, images, sizes, st.data())
-def test_a_crash_leaves_the_rest_of_the_plan(
-    before: Images, now: Images, size: int, data: st.DataObject
-) -> None:
-    held = held_after(before, assign(before, {}, 5))
-    plan = assign(now, held, size)
-    done = data.draw(st.sets(st.sampled_from(sorted(set(plan.values())))))
-    unchanged = {i: (v, s) for i, (v, s) in held.items() if s not in done}
-    finished = {i: (now[i][0], shard) for i, shard in plan.items() if shard in done}
-    assert assign(now, unchanged | finished, size) == plan
+def numbered(*numbers: int) -> Images:
+    return {f"{number:02d}": ("v", "c") for number in numbers}
 
 
 def test_nothing_held_and_everything_held() -> None:
-    images = {f"{number:02d}": ("v", "c") for number in range(10)}
+    images = numbered(*range(10))
     plan = assign(images, {}, 4)
     assert sorted(Counter(plan.values()).values()) == [2, 4, 4]
-    assert assign(images, held_after(images, plan), 3) == plan
+    assert assign(images, plan, 3) == plan
 
 
-def test_the_name_of_a_shard_tells_what_it_was_made_of() -> None:
+def test_a_few_images_a_night_do_not_make_a_shard_a_night() -> None:
+    held: Held = {}
+    counts = []
+    for night in range(1, 200):
+        held = assign(numbered(*range(3 * night)), held, 50)
+        counts.append(Counter(held.values()))
+    assert max(map(len, counts)) == len(counts[-1]) <= 3 * 199 / 25
+    assert all(sum(2 * n < 50 for n in count.values()) <= 1 for count in counts)
+
+
+def test_an_image_found_twice_stays_where_it_was_found_first() -> None:
+    twice = pa.table({"image_id": ["00", "01", "00"], "shard": ["s1", "s1", "s0"]})
+    found = shards.assign(wanted(numbered(0, 1)), twice, 4, KEY)
+    assert found["shard"].to_pylist() == ["s1", "s1"]
+
+
+def test_the_name_of_a_shard_tells_what_it_was_made_of_and_how() -> None:
     first = {"1": ("v1", "a"), "2": ("v1", "a")}
     names = [
-        set(assign(images, {}, 9).values())
-        for images in (
-            first,
-            {"1": ("v1", "b"), "2": ("v1", "a")},  # another class is no other shard
-            {"1": ("v2", "a"), "2": ("v1", "a")},
-            {"1": ("v1", "a")},
+        set(assign(images, {}, 9, key).values())
+        for images, key in (
+            (first, KEY),
+            ({"1": ("v1", "b"), "2": ("v1", "a")}, KEY),  # another class is no other shard
+            ({"1": ("v2", "a"), "2": ("v1", "a")}, KEY),
+            ({"1": ("v1", "a")}, KEY),
+            (first, "fedcba9876543210"),
         )
     ]
     assert names[0] == names[1]
-    assert len({*names[0], *names[2], *names[3]}) == 3
-    assert all(name.startswith("shard-") for some in names for name in some)
+    assert len({*names[0], *names[2], *names[3], *names[4]}) == 4
+    assert all(name.startswith(shards.name_prefix(KEY)) for some in names[:4] for name in some)
+
+
+def test_a_name_that_is_taken_is_not_given_again() -> None:
+    """A shard may hold nothing of what it was named by, and that may come back."""
+    (name,) = set(assign(numbered(1, 2), {}, 2).values())
+    held = {"03": name, "04": name}
+    found = assign(numbered(1, 2, 3, 4), held, 2)
+    assert found["03"] == found["04"] == name
+    assert found["01"] == found["02"] != name
 
 
 def test_rows_in_many_chunks_are_assigned_alike() -> None:
     images = {f"{number:02d}": ("v", "c") for number in range(30)}
-    held = {f"{number:02d}": ("v", "shard-old") for number in range(0, 30, 3)}
+    held = {f"{number:02d}": "shard-old" for number in range(0, 30, 3)}
     whole, known = wanted(images), table_of(held)
     pieces = pa.concat_tables([whole.slice(row, 1) for row in reversed(range(30))])
     known_pieces = pa.concat_tables([known.slice(row, 1) for row in reversed(range(10))])
-    found, expected = shards.assign(pieces, known_pieces, 4), shards.assign(whole, known, 4)
+    found = shards.assign(pieces, known_pieces, 4, KEY)
+    expected = shards.assign(whole, known, 4, KEY)
     assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
     assert [s for s, _ in shards.split(found)] == [s for s, _ in shards.split(expected)]
 
@@ -144,11 +187,9 @@ def test_many_images_are_assigned_soon() -> None:
         hashlib.blake2b(str(number).encode(), digest_size=16).hexdigest() for number in range(n)
     ]
     images = {name: ("v", "c") for name in names}
-    held = {name: ("v", f"shard-{number // 500}") for number, name in enumerate(names[: n // 2])}
-    found = assign(images, held, 512)
-    counts = Counter(found.values())
-    assert sorted(counts.values())[-1] == 512
-    assert len(counts) == n // 2 // 500 + -(-n // 2 // 512)
+    held = {name: f"shard-{number // 500}" for number, name in enumerate(names[: n // 2])}
+    counts = Counter(Counter(assign(images, held, 512).values()).values())
+    assert counts == {500: 40, 512: 38, 512 + 32: 1}  # 20,000 new images: 39 * 512 and 32 more
 
 
 # -- split and its digests ----------------------------------------------------------------------
@@ -158,8 +199,7 @@ def test_many_images_are_assigned_soon() -> None:
 @given(images, images, sizes)
 def test_digests_change_exactly_where_the_rows_do(before: Images, now: Images, size: int) -> None:
     first = split(before, {}, size)
-    held = held_after(before, assign(before, {}, size))
-    second = split(now, held, size)
+    second = split(now, assign(before, {}, size), size)
     keys = ("image_id", "version", "class_id", "class_name")
     for name in set(first) & set(second):
         contents = [[[row[k] for k in keys] for row in plan[name][1]] for plan in (first, second)]
@@ -171,7 +211,7 @@ def test_digests_change_exactly_where_the_rows_do(before: Images, now: Images, s
     [
         ({}, set()),
         ({"00": None}, {0}),  # removed
-        ({"05": ("v2", "b")}, {1}),  # taken from its shard into a new one
+        ({"05": ("v2", "b")}, {1}),  # changed, and stays
         ({"05": ("v1", "d")}, {1}),  # moved to a class at the end
         ({"x": ("v1", "d")}, set()),  # a class at the end moves no other
         ({"x": ("v1", "a")}, set()),
@@ -184,16 +224,15 @@ def test_what_a_change_touches(change: dict[str, Any], changed: set[int]) -> Non
     before: Images = {f"{n:02d}": ("v1", "abc"[n // 4]) for n in range(12)}
     first = split(before, {}, 4)
     order = sorted(first, key=lambda name: str(first[name][1][0]["image_id"]))
-    held = held_after(before, assign(before, {}, 4))
     now = {i: row for i, row in {**before, **change}.items() if row is not None}
-    second = split(now, held, 4)
+    second = split(now, assign(before, {}, 4), 4)
     touched = {
         position
         for position, name in enumerate(order)
         if name in second and second[name][0] != first[name][0]
     }
     assert touched == changed
-    fresh = {i for i in now if i not in before or now[i][0] != "v1"}
+    fresh = set(now) - set(before)
     assert {row["image_id"] for n in set(second) - set(first) for row in second[n][1]} == fresh
 
 
@@ -272,26 +311,24 @@ def test_what_is_held_is_what_was_embedded_and_what_failed(store: Store) -> None
     put(store, "d", "shard-2", [], ["4"])
     put(store, "d.e", "shard-3", ["5"], [])
     held = shards.held_rows(store, "net", "d").to_pydict()
-    found = sorted(zip(held["shard"], held["image_id"], held["version"], strict=True))
-    assert found == [
-        ("shard-1", "1", "v"),
-        ("shard-1", "2", "v"),
-        ("shard-1", "3", "v"),
-        ("shard-2", "4", "v"),
-    ]
+    found = list(zip(held["shard"], held["image_id"], strict=True))
+    assert found == [("shard-1", "1"), ("shard-1", "2"), ("shard-1", "3"), ("shard-2", "4")]
     nothing = shards.held_rows(store, "net", "other")
-    assert (nothing.column_names, len(nothing)) == (["image_id", "version", "shard"], 0)
+    assert (nothing.column_names, len(nothing)) == (["image_id", "shard"], 0)
 
 
-def test_a_shard_is_complete_if_all_its_rows_are_there(store: Store) -> None:
+def test_receipts_of_shards_with_lost_rows_lose_their_digest(store: Store) -> None:
     put(store, "d", "shard-1", ["1", "2"], ["3"])
     put(store, "d", "shard-2", ["4"], [])  # its failures are lost
     put(store, "d", "shard-3", ["5"], [])  # has no receipt
     counts = {"shard-1": 3, "shard-2": 2, "shard-4": 1}  # the last has no file
     committed = {name: Receipt(name, "x", {"images": n}) for name, n in counts.items()}
     held = shards.held_rows(store, "net", "d")
-    assert shards.complete(held, committed) == {"shard-1": committed["shard-1"]}
-    assert shards.complete(table_of({}), committed) == {}
+    assert shards.with_losses_known(held, committed) == {
+        "shard-1": committed["shard-1"],
+        "shard-2": Receipt("shard-2", "", {"images": 2}),
+    }
+    assert shards.with_losses_known(table_of({}), committed) == {}
 
 
 def test_the_name_of_a_shard_is_that_of_its_file() -> None:
@@ -307,14 +344,13 @@ def test_planned_rows_are_found_in_whatever_file_they_are(
 ) -> None:
     monkeypatch.setattr(shards, "_SHARDS_PER_PLAN_FILE", 3)
     images = {f"{number:02d}": ("v", f"c{number % 3}") for number in range(20)}
-    plan = list(shards.split(shards.assign(wanted(images), table_of({}), 2)))[: n_images // 2]
-    finished = {shard.name for shard, _ in plan[::2]}
-    located = list(shards.write_plan(store, "_plans/net/d", iter(plan), finished))
+    plan = list(shards.split(shards.assign(wanted(images), table_of({}), 2, KEY)))
+    plan = plan[: n_images // 2]
+    located = list(shards.write_plan(store, "_plans/net/d", iter(plan)))
     assert len(store.files("_plans/net/d")) == -(-len(plan) // 3)
     assert [(s.name, s.digest, s.n_images) for s in located] == [
         (s.name, s.digest, s.n_images) for s, _ in plan
     ]
-    assert {shard.name for shard in located if shard.held} == finished
     for shard, (_, rows) in zip(located, plan, strict=True):
         found = shards.planned_rows(store, shard)
         assert found.schema == IMAGES.schema
@@ -322,10 +358,10 @@ def test_planned_rows_are_found_in_whatever_file_they_are(
 
 
 def test_a_plan_replaces_the_former_and_spares_others(store: Store) -> None:
-    plan = list(shards.split(shards.assign(wanted({"1": ("v", "c")}), table_of({}), 2)))
+    plan = list(shards.split(shards.assign(wanted({"1": ("v", "c")}), table_of({}), 2, KEY)))
     for folder in ("_plans/net/d", "_plans/net/d.e", "_plans/net/d"):
-        assert [s.plan for s in shards.write_plan(store, folder, iter(plan), set())] == [
+        assert [s.plan for s in shards.write_plan(store, folder, iter(plan))] == [
             f"{folder}/000000.parquet"
         ]
-    assert list(shards.write_plan(store, "_plans/net/d", iter([]), set())) == []
+    assert list(shards.write_plan(store, "_plans/net/d", iter([]))) == []
     assert store.files("_plans") == ["_plans/net/d.e/000000.parquet"]
