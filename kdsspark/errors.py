@@ -43,6 +43,13 @@ class ImageError(KdssparkError):
         return f"{self.stage}: {self.error}: {self.message}"
 
 
+class PlacementError(KdssparkError):
+    """Tasks and GPUs do not fit: two tasks on one GPU, or a GPU that torch cannot use.
+
+    Ends a stage at once, since its other tasks are placed in the same way.
+    """
+
+
 class InvariantError(KdssparkError):
     """A finished table contradicts another: a defect of the program or damage to its files."""
 

@@ -5,10 +5,10 @@ Run at the end of every run; what has been checked and not written since is not 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
-from kdsspark.config import fingerprint
+from kdsspark.config import Measure, fingerprint
 from kdsspark.errors import InvariantError
 from kdsspark.spark import units
 from kdsspark.spark.units import Outcome, Unit
@@ -26,9 +26,11 @@ from kdsspark.storage.files import Store
 from kdsspark.tables import EMBEDDINGS, FAILURES, HISTOGRAMS, IMAGES, KS, RANGES, Table
 
 
-def check(session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]]) -> None:
+def check(
+    session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
+) -> None:
     """Check every (network, dataset); raises :class:`InvariantError` naming what disagrees."""
-    work = [unit for network, dataset in pairs for unit in _plan(store, network, dataset)]
+    work = [unit for pair in pairs for unit in _plan(_Pair(store, *pair, settings))]
     units.run(session, store, receipts.CHECK, work, _call, "parts")
 
 
@@ -42,10 +44,13 @@ class _Pair:
     store: Store
     network: str
     dataset: str
+    settings: Measure
 
-    def part(self, table: Table, name: str, *labels: str) -> pa.Table | None:
+    def row_groups(self, name: str, table: Table, *labels: str) -> Iterator[pa.Table]:
+        """A slice's part of a table, a block of its units at a time."""
         path = f"{table.partition(self.network, self.dataset, *labels)}/{name}.parquet"
-        return parquet.read_file(self.store, path) if self.store.exists(path) else None
+        self.require(self.store.exists(path), f"{path} is missing")
+        return parquet.row_groups(self.store, path)
 
     def require(self, holds: bool, what: str, *details: object) -> None:
         if not holds:
@@ -53,14 +58,13 @@ class _Pair:
             raise InvariantError(f"{self.network}/{self.dataset}: {what} {seen}".rstrip())
 
 
-def _plan(store: Store, network: str, dataset: str) -> list[Unit]:
-    pair = _Pair(store, network, dataset)
-    shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
+def _plan(pair: _Pair) -> list[Unit]:
+    prefix = f"{pair.network}/{pair.dataset}"
+    shards = receipts.read(pair.store, receipts.EMBED, prefix)
     n_images = sum(r.counts["embedded"] for r in shards.values())
     embedded = fingerprint(sorted((r.unit, r.digest) for r in shards.values()))
-    prefix = f"{network}/{dataset}"
     work = [Unit(f"{prefix}/images", embedded, partial(_check_images, pair))]
-    for name, receipt in receipts.read(store, receipts.MEASURE, prefix).items():
+    for name, receipt in receipts.read(pair.store, receipts.MEASURE, prefix).items():
         part = name.rpartition("/")[2]
         work.append(Unit(name, receipt.digest, partial(_check_part, pair, part, n_images)))
     return work
@@ -87,40 +91,68 @@ def _check_images(pair: _Pair) -> None:
 
 def _check_part(pair: _Pair, name: str, n_images: int) -> None:
     """Invariants 2, 3 and 5 for one measured slice."""
-    ranges, true = pair.part(RANGES, name), pair.part(KS, name, "true")
-    shuffled, histograms = pair.part(KS, name, "shuffled"), pair.part(HISTOGRAMS, name)
-    if ranges is None or true is None or shuffled is None:
-        raise InvariantError(f"{pair.network}/{pair.dataset}: parts of {name} are missing")
-    shape = (len(ranges), len(true) // max(1, len(ranges)))
-    n_inner = _column(true, "n_inner").reshape(shape)
-    nonfinite = _column(ranges, "n_nonfinite")
-    if histograms is not None:
-        _check_histograms(pair, name, histograms, true, shape)
-    repeated = _column(shuffled, "n_inner").reshape(*shape, -1)
-    sums = np.concatenate([n_inner.sum(1)[:, None], repeated.sum(1)], axis=1)
+    nonfinite = np.concatenate(
+        [_column(ranges, "n_nonfinite") for ranges in pair.row_groups(name, RANGES)]
+    )
+    blocks = [_distances(rows) for rows in pair.row_groups(name, KS, "true")]
+    true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in _COMPARED}
+    sizes = true["n_inner"]
     pair.require(
-        bool((sums + nonfinite[:, None] == n_images).all()),
+        bool((sizes.sum(1) + nonfinite == n_images).all()),
         f"{name}: n over all classes + n_nonfinite must be {n_images} images",
     )
-    whole = nonfinite == 0
-    same = repeated[whole] == n_inner[whole][:, :, None]
-    pair.require(bool(same.all()), f"{name}: shuffled labels must keep the sizes of classes")
+    if pair.settings.histograms:
+        _check_histograms(pair, name, true)
+    if pair.settings.keep_shuffled:
+        _check_shuffled(pair, name, sizes, nonfinite)
 
 
-def _check_histograms(
-    pair: _Pair, name: str, histograms: pa.Table, true: pa.Table, shape: tuple[int, int]
+_COMPARED: Final = ("unit", "n_inner", "ks", "bin")
+_Distances = dict[str, npt.NDArray[Any]]
+
+
+def _distances(rows: pa.Table) -> _Distances:
+    """Column of ``ks`` -> [units, classes, shuffles]; null reads as NaN."""
+    shape = [pc.count_distinct(rows[key]).as_py() for key in ("unit", "class_id", "shuffle")]
+    return {column: _column(rows, column).reshape(shape) for column in _COMPARED}
+
+
+def _check_histograms(pair: _Pair, name: str, true: _Distances) -> None:
+    """``true``: column of ``ks`` -> [units, classes]."""
+    n_classes, first = true["ks"].shape[1], 0
+    for rows in pair.row_groups(name, HISTOGRAMS):
+        held = _column(rows, "n").reshape(-1, n_classes)
+        units = slice(first, first + len(held))
+        first = units.stop
+        counts = pc.list_flatten(rows["counts"]).to_numpy().reshape(*held.shape, -1)
+        pair.require(bool((counts.sum(2) == held).all()), f"{name}: counts must add up to n")
+        again = binned_ks(np.ascontiguousarray(counts))
+        same = [
+            np.array_equal(again.ks, true["ks"][units], equal_nan=True),
+            np.array_equal(again.bin, true["bin"][units]),
+            np.array_equal(held, true["n_inner"][units]),
+        ]
+        pair.require(all(same), f"{name}: ks must be what the histograms give")
+    pair.require(first == len(true["ks"]), f"{name}: every feature must have a histogram")
+
+
+def _check_shuffled(
+    pair: _Pair, name: str, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]
 ) -> None:
-    flat = pc.list_flatten(histograms["counts"]).to_numpy()
-    counts = flat.reshape(*shape, -1)
-    n = _column(histograms, "n").reshape(shape)
-    pair.require(bool((counts.sum(2) == n).all()), f"{name}: counts must add up to n")
-    again = binned_ks(np.ascontiguousarray(counts))
-    ks = _column(true, "ks").reshape(shape)  # null reads as NaN
-    same = (again.ks == ks) | (np.isnan(again.ks) & np.isnan(ks))
-    pair.require(
-        bool(same.all() and (again.bin == _column(true, "bin").reshape(shape)).all()),
-        f"{name}: ks must be what the histograms give",
-    )
+    """Each feature has as many values in all under any labels; where all are finite, by class."""
+    first = None  # unit of the slice
+    for rows in pair.row_groups(name, KS, "shuffled"):
+        block = _distances(rows)
+        first = block["unit"].min() if first is None else first
+        units = block["unit"][:, 0, 0] - first
+        expected = sizes[units]
+        pair.require(
+            bool((block["n_inner"].sum(1) == expected.sum(1)[:, None]).all()),
+            f"{name}: n of every shuffle must add up to that of the true labels",
+        )
+        whole = nonfinite[units] == 0
+        same = block["n_inner"][whole] == expected[whole][:, :, None]
+        pair.require(bool(same.all()), f"{name}: shuffled labels must keep the sizes of classes")
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[Any]:

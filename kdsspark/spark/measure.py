@@ -1,69 +1,156 @@
 """Stage ``measure``: histograms and distances of every feature for every class (driver).
 
-A unit is one layer of one dataset, or a slice of its units where the memory budget asks for it.
+A unit is one layer of one dataset, or a slice of its units where memory, or an even load, asks
+for it (:mod:`.measure_plan`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Measure, fingerprint
 from kdsspark.errors import DatasetError
-from kdsspark.spark import units
-from kdsspark.spark.measure_slice import PARTS, LayerSlice, MeasureJob, measure_slice
+from kdsspark.spark import measure_plan, measure_rows, shard_ranges, summaries, units
+from kdsspark.spark.measure_plan import Cut, Piece, Shape, Way
+from kdsspark.spark.measure_slice import MeasureJob, measure_slice
+from kdsspark.spark.rechunk import ColumnsFile, LayerSlice, RechunkJob, rechunk, slice_name
+from kdsspark.spark.slice_parts import PARTS, written
 from kdsspark.spark.units import Unit
+from kdsspark.stats.bins import Ranges
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FAILURES, FEATURES, HISTOGRAMS, IMAGES
+from kdsspark.tables import EMBEDDINGS, FAILURES, FEATURES, IMAGES
 
-_FORMAT: Final = 1  # of what a slice writes; another number makes every output measure again
+_FORMAT: Final = 2  # of what a slice writes; another number makes every output measure again
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one dataset by one network is measured."""
+
+    pair: tuple[str, str]  # network, dataset
+    layers: tuple[str, ...]
+    shape: Shape
+    cut: Cut
+    parts: Mapping[str, int]  # files of `embeddings` -> rows
+    digest: str  # of the embeddings and everything else that determines the tables
+
+    @property
+    def prefix(self) -> str:
+        """Of the names of its units."""
+        return "/".join(self.pair)
+
+    @cached_property
+    def slices(self) -> dict[str, list[str]]:
+        """Layer -> its slices, as files are named, in the order of the features."""
+        cuts = enumerate(zip(self.layers, self.cut.slices, strict=True))
+        return {
+            layer: [slice_name(depth, *units) for units in slices]
+            for depth, (layer, slices) in cuts
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """All slices."""
+        return [name for slices in self.slices.values() for name in slices]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Unit -> digest: what the receipts say when all is measured."""
+        return {f"{self.prefix}/{name}": self.digest for name in self.names}
+
+    @cached_property
+    def row_ranges(self) -> dict[str, tuple[Piece, ...]]:
+        """Unit -> rows that it turns to columns; none where slices read the embeddings."""
+        if self.cut.way is Way.WHOLE:
+            return {}
+        found = measure_plan.row_ranges(self.shape, dict(self.parts))
+        return {f"{self.prefix}/rows-{n:06d}": pieces for n, pieces in enumerate(found)}
 
 
 def measure(
     session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> list[Receipt]:
     """Measure every (network, dataset); :class:`DatasetError` where embeddings are not current."""
-    work = []
-    for network, dataset in pairs:
-        _require_current(store, network, dataset)
-        planned = plan(store, network, dataset, settings)
-        _prune(store, network, dataset, {u.name.rpartition("/")[2] for u in planned}, settings)
-        work += planned
-    return units.run(session, store, receipts.MEASURE, work, measure_slice, "features")
+    for pair in pairs:
+        _require_current(store, pair)
+    plans = [plan(store, pair, settings) for pair in pairs]
+    todo = [p for p in plans if not units.finished(store, receipts.MEASURE, p.digests)]
+    for p in todo:
+        _prune(store, p, settings)
+    ranges = shard_ranges.merged(session, store, {p.pair: list(p.parts) for p in todo})
+    _rechunk(session, store, todo, ranges)
+    work = {way: _units(store, [p for p in plans if p.cut.way is way], ranges) for way in Way}
+    measured = units.run(
+        session,
+        store,
+        receipts.MEASURE,
+        [*work[Way.WHOLE], *work[Way.COLUMNS]],
+        measure_slice,
+        "features",
+    )
+    if work[Way.ROWS]:
+        measured += measure_rows.run(session, store, work[Way.ROWS])
+    for p in plans:
+        _drop_columns(store, p)
+    return measured
 
 
-def plan(store: Store, network: str, dataset: str, settings: Measure) -> list[Unit]:
-    """The slices that make up a measured dataset, whether they are done or not."""
-    shards = list(receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values())
-    n_images = sum(shard.counts["embedded"] for shard in shards)
-    job = _job(store, network, dataset, n_images, settings)
-    inputs = fingerprint(
+def plan(store: Store, pair: tuple[str, str], settings: Measure) -> Plan:
+    """How a dataset is measured, whether that is done or not."""
+    network, dataset = pair
+    shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values()
+    folder = EMBEDDINGS.partition(network, dataset)
+    parts = {
+        f"{folder}/{shard.unit.rpartition('/')[2]}.parquet": shard.counts["embedded"]
+        for shard in sorted(shards, key=lambda shard: shard.unit)
+        if shard.counts["embedded"]
+    }
+    if not parts:
+        raise DatasetError(f"dataset {dataset}: is not embedded by {network}, run embed first")
+    widths = layer_widths(store, network)
+    classes = parquet.read(store, IMAGES, dataset, columns=["class_id"])["class_id"]
+    layout = measure_plan.layout_of(
+        list(widths.values()), _dtypes(store, next(iter(parts)), widths), settings
+    )
+    shape = Shape(sum(parts.values()), (pc.max(classes).as_py() or 0) + 1, layout, settings)
+    digest = fingerprint(
         {
             "format": _FORMAT,
             "shards": sorted((shard.unit, shard.digest) for shard in shards),
-            "classes": job.n_classes,
+            "classes": shape.n_classes,
             "settings": settings.model_dump(exclude={"memory"}),
         }
     )
-    slices = [
-        LayerSlice(layer, depth, start, stop, width)
-        for depth, (layer, width) in enumerate(layer_widths(store, network).items())
-        for start, stop in slices_of(width, bytes_of_a_unit(job), settings.memory_bytes)
-    ]
-    return [
-        Unit(f"{network}/{dataset}/{s.name}", inputs, (job, s), s.stop - s.start) for s in slices
-    ]
+    return Plan(pair, tuple(widths), shape, measure_plan.cut(shape), parts, digest)
 
 
-def _require_current(store: Store, network: str, dataset: str) -> None:
+def _dtypes(store: Store, part: str, layers: Mapping[str, int]) -> list[str]:
+    """float32 or float64, for each layer."""
+    schema = parquet.schema(store, part)
+    return [np.dtype(schema.field(name).type.value_type.to_pandas_dtype()).name for name in layers]
+
+
+def layer_widths(store: Store, network: str) -> dict[str, int]:
+    """Layer -> number of units, in the order of the embedding."""
+    features = parquet.read(store, FEATURES, network, columns=["layer", "depth"])
+    counts = features.group_by(["layer", "depth"]).aggregate([([], "count_all")])
+    ordered = counts.sort_by("depth")
+    return dict(zip(ordered["layer"].to_pylist(), ordered["count_all"].to_pylist(), strict=True))
+
+
+def _require_current(store: Store, pair: tuple[str, str]) -> None:
     """Every indexed image must be embedded or failed, at its present version and class."""
+    network, dataset = pair
     key = ["image_id", "version", "class_id", "class_name"]
     indexed = parquet.read(store, IMAGES, dataset, columns=key)
     held = pa.concat_tables(
@@ -80,47 +167,98 @@ def _require_current(store: Store, network: str, dataset: str) -> None:
         )
 
 
-def _job(store: Store, network: str, dataset: str, n_images: int, settings: Measure) -> MeasureJob:
-    parts = store.files(EMBEDDINGS.partition(network, dataset))
-    classes = parquet.read(store, IMAGES, dataset, columns=["class_id"])["class_id"]
-    n_classes = pc.max(classes).as_py() + 1
-    return MeasureJob(store, network, dataset, tuple(parts), n_images, n_classes, settings)
-
-
-def layer_widths(store: Store, network: str) -> dict[str, int]:
-    """Layer -> number of units, in the order of the embedding."""
-    features = parquet.read(store, FEATURES, network, columns=["layer", "depth"])
-    counts = features.group_by(["layer", "depth"]).aggregate([([], "count_all")])
-    ordered = counts.sort_by("depth")
-    return dict(zip(ordered["layer"].to_pylist(), ordered["count_all"].to_pylist(), strict=True))
-
-
-def bytes_of_a_unit(job: MeasureJob) -> int:
-    """Memory that one unit of a slice takes in a task: its values, as float64 at worst, twice.
-
-    Counts and distances are made for a few units at a time and hardly matter.
-    """
-    return 2 * 8 * job.n_images
-
-
-def slices_of(width: int, bytes_of_one: int, memory: int) -> list[tuple[int, int]]:
-    """Cut ``width`` units into as few equal slices as keep each below ``memory`` bytes."""
-    most = max(1, memory // bytes_of_one)
-    n_slices = -(-width // most)
-    edges = [width * i // n_slices for i in range(n_slices + 1)]
-    return list(pairwise(edges))
-
-
-def _prune(store: Store, network: str, dataset: str, wanted: set[str], settings: Measure) -> None:
+def _prune(store: Store, planned: Plan, settings: Measure) -> None:
     """Remove the parts of slices that are no longer cut so, before new ones appear beside them."""
-    found = receipts.read(store, receipts.MEASURE, f"{network}/{dataset}")
+    found = receipts.read(store, receipts.MEASURE, planned.prefix)
     for unit in found:
-        if unit.rpartition("/")[2] not in wanted:
+        if unit not in planned.digests:
             receipts.remove(store, receipts.MEASURE, unit)
-    for table, labels in PARTS:
-        folder = table.partition(network, dataset, *labels)
-        keep = wanted if settings.histograms or table is not HISTOGRAMS else set()
+    kept = written(settings)
+    wanted = {part: set(planned.names) if part in kept else set() for part in PARTS}
+    folders = {table.partition(*planned.pair, *labels): w for (table, labels), w in wanted.items()}
+    folders[summaries.folder_of(planned.pair)] = set(planned.names)
+    for folder, names in folders.items():
         store.clean(folder)
         for path in store.files(folder):
-            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in keep:
+            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in names:
                 store.remove(path)
+
+
+# -- work ----------------------------------------------------------------------------------------
+
+
+def _units(
+    store: Store, plans: Sequence[Plan], ranges: Mapping[tuple[str, str], Ranges]
+) -> list[Unit]:
+    """Every slice, the largest first, so that cores end together; done ones without work."""
+    sized = []
+    for p in plans:
+        job = MeasureJob(store, p.pair, p.shape, _pieces(p), _files(p))
+        for cut, found in _slices(p, ranges[p.pair]) if p.pair in ranges else ():
+            n = cut.stop - cut.start
+            unit = Unit(f"{p.prefix}/{cut.name}", p.digest, (job, cut, found), n)
+            sized.append((n * p.shape.n_images, unit))
+        if p.pair not in ranges:
+            sized += [(0, Unit(unit, digest, None)) for unit, digest in p.digests.items()]
+    return [unit for _, unit in sorted(sized, key=lambda item: -item[0])]
+
+
+def _slices(planned: Plan, ranges: Ranges) -> list[tuple[LayerSlice, Ranges]]:
+    found, offset = [], 0
+    for depth, (layer, slices) in enumerate(zip(planned.layers, planned.cut.slices, strict=True)):
+        for start, stop in slices:
+            part = shard_ranges.some(ranges, offset + start, offset + stop)
+            found.append((LayerSlice(layer, depth, start, stop, part.lo, part.hi), part))
+        offset += planned.shape.layout.widths[depth]
+    return found
+
+
+def _pieces(planned: Plan) -> tuple[Piece, ...]:
+    if planned.cut.way is not Way.WHOLE:
+        return ()
+    return tuple(Piece(part, 0, rows) for part, rows in planned.parts.items())
+
+
+def _files(planned: Plan) -> tuple[ColumnsFile, ...]:
+    return tuple(
+        ColumnsFile(_columns_path(unit), sum(piece.stop - piece.start for piece in pieces))
+        for unit, pieces in planned.row_ranges.items()
+    )
+
+
+# -- columns -------------------------------------------------------------------------------------
+
+
+def _columns_path(unit: str) -> str:
+    network, dataset, name = unit.split("/")
+    return f"_columns/network={network}/dataset={dataset}/{name}.bin"
+
+
+def _rechunk(
+    session: SparkSession,
+    store: Store,
+    plans: Sequence[Plan],
+    ranges: Mapping[tuple[str, str], Ranges],
+) -> None:
+    """Turn the rows of all that are measured by columns."""
+    work = []
+    for p in plans:
+        whole = [((0, width),) for width in p.shape.layout.widths]
+        layers = _slices(replace(p, cut=Cut(p.cut.way, tuple(whole))), ranges[p.pair])
+        job = RechunkJob(
+            store, p.shape.layout, p.shape.settings.bins, tuple(layer for layer, _ in layers)
+        )
+        for unit, pieces in p.row_ranges.items():
+            digest = fingerprint([p.digest, [(q.part, q.start, q.stop) for q in pieces]])
+            rows = sum(piece.stop - piece.start for piece in pieces)
+            work.append(Unit(unit, digest, (job, pieces, _columns_path(unit)), rows))
+    if work:
+        units.run(session, store, receipts.RECHUNK, work, rechunk, "images")
+
+
+def _drop_columns(store: Store, planned: Plan) -> None:
+    """Remove the scratch files of a dataset that is measured; first what says they are there."""
+    for unit in receipts.read(store, receipts.RECHUNK, planned.prefix):
+        receipts.remove(store, receipts.RECHUNK, unit)
+    network, dataset = planned.pair
+    store.remove(f"_columns/network={network}/dataset={dataset}")

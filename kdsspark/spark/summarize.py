@@ -23,7 +23,7 @@ from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FEATURES, KS
 
-_FORMAT: Final = 1  # of what is written; another number makes every output summarize again
+_FORMAT: Final = 2  # of what is written; another number makes every output summarize again
 _NOT_MEASURED: Final = (
     "is not measured by network {} with these settings, run the measure stage first"
 )
@@ -42,21 +42,23 @@ def _plan(store: Store, network: str, dataset: str, settings: Measure) -> Unit:
     if not store.files(KS.partition(network, dataset)):
         raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     measured = receipts.read(store, receipts.MEASURE, name)
-    planned = {unit.name: unit.digest for unit in plan(store, network, dataset, settings)}
-    if planned != {unit: receipt.digest for unit, receipt in measured.items()}:
+    planned = plan(store, (network, dataset), settings)
+    if planned.digests != {unit: receipt.digest for unit, receipt in measured.items()}:
         raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     classes = parquet.read(store, EMBEDDINGS, network, dataset, columns=["class_id"])["class_id"]
     job = SummaryJob(
         store,
         network,
         dataset,
-        tuple(sorted(unit.rpartition("/")[2] for unit in planned)),
+        planned.slices,
         _kinds(store, network),
         n_images=len(classes),
+        classes=planned.shape.n_classes,
         n_classes=pc.count_distinct(classes).as_py(),
         shuffles=settings.shuffles,
+        keep_shuffled=settings.keep_shuffled,
     )
-    return Unit(name, fingerprint([_FORMAT, sorted(planned.items())]), job)
+    return Unit(name, fingerprint([_FORMAT, sorted(planned.digests.items())]), job)
 
 
 def _kinds(store: Store, network: str) -> dict[str, str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
-from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from kdsspark.spark import summaries
 from kdsspark.spark.significance import write_significance
 from kdsspark.spark.units import Outcome
 from kdsspark.stats import lognormal
@@ -23,9 +23,6 @@ from kdsspark.stats.thresholds import (
     Curve,
     Tally,
     Thresholds,
-    distribution,
-    survival,
-    tally,
     thresholds,
 )
 from kdsspark.storage import parquet
@@ -45,6 +42,9 @@ _SIGNS: Final = ("+", "-")
 _LABELS: Final = ("true", "shuffled")
 _PART: Final = "part-0.parquet"
 
+_Counts = tuple[Tally, npt.NDArray[np.int64]]
+"""The tally and the distribution [200] of a layer under one labeling."""
+
 
 @dataclass(frozen=True)
 class SummaryJob:
@@ -53,28 +53,23 @@ class SummaryJob:
     store: Store
     network: str
     dataset: str
-    slices: tuple[str, ...]  # names of the measured slices, sorted: layers in their order
+    layers: dict[str, list[str]]  # layer -> names of its measured slices
     kinds: dict[str, str]  # layer -> conv, fc or other
     n_images: int  # embedded
-    n_classes: int  # with at least one embedded image
+    classes: int  # in the index
+    n_classes: int  # of these, with at least one embedded image
     shuffles: int
-
-    @property
-    def layers(self) -> list[list[str]]:
-        """The slices of each layer, in order."""
-        grouped = groupby(self.slices, key=lambda name: name.rpartition("-units-")[0])
-        return [list(slices) for _, slices in grouped]
+    keep_shuffled: bool
 
 
 @dataclass(frozen=True)
-class _LayerSummary:
+class _Layer:
     """What one layer contributes for one kind of labels."""
 
-    layer: str
+    name: str
     tallies: tuple[Tally, ...]  # one a shuffle; of the true labels, one
-    fits: tuple[LogNormal, LogNormal]  # of ks > 0, of -ks > 0
     distribution: npt.NDArray[np.int64]  # [200]
-    survival: npt.NDArray[np.int64]  # [classes * shuffles, signs, 101]
+    fits: tuple[LogNormal, LogNormal]  # of ks > 0, of -ks > 0
 
     @property
     def tally(self) -> Tally:
@@ -85,20 +80,22 @@ class _LayerSummary:
 def summarize_dataset(job: SummaryJob) -> Outcome:
     """Write the dataset's rows of every table that follows from ``ks``."""
     start = time.perf_counter()
-    layers = {
-        "true": [_summarize(*layer, 1) for layer in _layers(job, "true")],
-        "shuffled": [_summarize(*layer, job.shuffles) for layer in _layers(job, "shuffled")],
-    }
+    layers: dict[str, list[_Layer]] = {labels: [] for labels in _LABELS}
+    curves = np.zeros((1 + job.shuffles, job.classes, 2, SURVIVAL_GRID.size), np.int64)
+    for name, slices in job.layers.items():
+        counts = _add_up(job, slices, curves)
+        for labels in _LABELS:
+            layers[labels].append(_layer(job, labels, name, slices, counts))
     (true,), shuffled = _totals(layers["true"]), _totals(layers["shuffled"])
     found = _thresholds(job, true, shuffled)
     _write(job, DAVG, _davg(found))
     for labels in _LABELS:
-        first, n = (0, 1) if labels == "true" else (1, job.shuffles)
+        first, part = (0, curves[:1]) if labels == "true" else (1, curves[1:])
         _write(job, LAYERS, _layer_rows(layers[labels], found), labels)
         _write(job, DISTRIBUTION, _distribution_rows(job, layers[labels]), labels)
-        _write(job, SURVIVAL, _survival_rows(layers[labels], first, n), labels)
+        _write(job, SURVIVAL, _survival_rows(part, first), labels)
     row = _threshold_row(job, found, [_thresholds(job, true, [one]) for one in shuffled])
-    row |= write_significance(job.store, job.network, job.dataset, job.layers)
+    row |= write_significance(job.store, job.network, job.dataset, list(job.layers.values()))
     path = f"{THRESHOLDS.partition(job.network)}/{job.dataset}.parquet"
     table = pa.Table.from_pylist([row], schema=THRESHOLDS.schema)
     parquet.write(job.store, path, table, THRESHOLDS.schema)
@@ -118,26 +115,41 @@ def _write(job: SummaryJob, table: Table, rows: pa.Table, *labels: str) -> None:
 # -- one layer at a time -------------------------------------------------------------------------
 
 
-def _layers(job: SummaryJob, labels: str) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-    """Layer, its distances [units, classes * shuffles]: NaN where undefined."""
+def _add_up(job: SummaryJob, slices: Sequence[str], curves: npt.NDArray[np.int64]) -> list[_Counts]:
+    """The counts of a layer, labeling by labeling; its survivals are added to ``curves``."""
+    zero = (Tally.zero(), np.zeros(DISTRIBUTION_BINS, np.int64))
+    found: list[_Counts] = [zero] * (1 + job.shuffles)
+    for name in slices:
+        for shuffle, summary in summaries.read(job.store, (job.network, job.dataset), name):
+            tally, distribution = found[shuffle]
+            found[shuffle] = (tally.merge(summary.tally), distribution + summary.distribution)
+            curves[shuffle] += summary.survival
+    return found
+
+
+def _layer(
+    job: SummaryJob, labels: str, name: str, slices: Sequence[str], counts: Sequence[_Counts]
+) -> _Layer:
+    some = counts[:1] if labels == "true" else counts[1:]
+    tallies = tuple(tally for tally, _ in some)
+    distribution = np.sum([counted for _, counted in some], axis=0)
+    return _Layer(name, tallies, distribution, _fits(job, labels, slices, tallies))
+
+
+def _fits(
+    job: SummaryJob, labels: str, slices: Sequence[str], tallies: Sequence[Tally]
+) -> tuple[LogNormal, LogNormal]:
+    """Of the positive and the negative distances of a layer; only counted if they are not kept."""
+    if labels == "shuffled" and not job.keep_shuffled:
+        total = reduce(Tally.merge, tallies)
+        return LogNormal(int(total.plus[0])), LogNormal(int(total.minus[0]))
     folder = KS.partition(job.network, job.dataset, labels)
-    for slices in job.layers:
-        parts = [
-            parquet.read_file(job.store, f"{folder}/{name}.parquet", ["layer", "unit", "ks"])
-            for name in slices
-        ]
-        rows = pa.concat_tables(parts)
-        n_units = len(rows["unit"].unique())
-        yield rows["layer"][0].as_py(), rows["ks"].to_numpy().reshape(n_units, -1)
+    paths = [f"{folder}/{name}.parquet" for name in slices]
+    ks = np.concatenate([parquet.read_file(job.store, p, ["ks"])["ks"].to_numpy() for p in paths])
+    return lognormal.fit(ks[ks > 0]), lognormal.fit(-ks[ks < 0])
 
 
-def _summarize(layer: str, ks: npt.NDArray[np.float64], shuffles: int) -> _LayerSummary:
-    fits = (lognormal.fit(ks[ks > 0]), lognormal.fit(-ks[ks < 0]))
-    tallies = tuple(tally(ks[:, shuffle::shuffles]) for shuffle in range(shuffles))
-    return _LayerSummary(layer, tallies, fits, distribution(ks), survival(ks))
-
-
-def _totals(layers: Sequence[_LayerSummary]) -> list[Tally]:
+def _totals(layers: Sequence[_Layer]) -> list[Tally]:
     """Over all layers, shuffle by shuffle."""
     by_shuffle = zip(*(layer.tallies for layer in layers), strict=True)
     return [reduce(Tally.merge, tallies) for tallies in by_shuffle]
@@ -173,7 +185,7 @@ def _davg(found: Thresholds) -> pa.Table:
     return pa.table(columns)
 
 
-def _layer_rows(layers: Sequence[_LayerSummary], found: Thresholds) -> pa.Table:
+def _layer_rows(layers: Sequence[_Layer], found: Thresholds) -> pa.Table:
     rows = []
     for layer in layers:
         beyond = (
@@ -183,7 +195,7 @@ def _layer_rows(layers: Sequence[_LayerSummary], found: Thresholds) -> pa.Table:
         for sign, fit, count in zip(_SIGNS, layer.fits, beyond, strict=True):
             defined = count is not None and layer.tally.n_pairs
             kept = count / layer.tally.n_pairs if defined else None
-            rows.append({"layer": layer.layer, "sign": sign, **asdict(fit), "kept": kept})
+            rows.append({"layer": layer.name, "sign": sign, **asdict(fit), "kept": kept})
     return pa.Table.from_pylist(rows, schema=LAYERS.schema)
 
 
@@ -192,9 +204,9 @@ def _beyond(counts: npt.NDArray[np.int64], threshold: float | None) -> Any:
     return None if threshold is None else int(counts[np.searchsorted(GRID, threshold)])
 
 
-def _distribution_rows(job: SummaryJob, layers: Sequence[_LayerSummary]) -> pa.Table:
+def _distribution_rows(job: SummaryJob, layers: Sequence[_Layer]) -> pa.Table:
     edges = np.linspace(-1, 1, DISTRIBUTION_BINS + 1)
-    n, names = len(layers), [layer.layer for layer in layers]
+    n, names = len(layers), [layer.name for layer in layers]
     return pa.table(
         {
             "kind": np.repeat([job.kinds[name] for name in names], DISTRIBUTION_BINS),
@@ -207,15 +219,17 @@ def _distribution_rows(job: SummaryJob, layers: Sequence[_LayerSummary]) -> pa.T
     )
 
 
-def _survival_rows(layers: Sequence[_LayerSummary], first: int, shuffles: int) -> pa.Table:
-    """Rows by class, shuffle, sign and x; ``first`` is the number of the first shuffle."""
-    counts = np.sum([layer.survival for layer in layers], axis=0)
-    n_classes, steps = counts.shape[0] // shuffles, SURVIVAL_GRID.size
-    class_id, shuffle, sign, step = np.indices((n_classes, shuffles, 2, steps)).reshape(4, -1)
+def _survival_rows(curves: npt.NDArray[np.int64], first: int) -> pa.Table:
+    """Rows by class, shuffle, sign and x from counts [shuffles, classes, signs, 101].
+
+    ``first`` is the number of the first shuffle.
+    """
+    counts = curves.swapaxes(0, 1)
+    class_id, shuffle, sign, step = np.indices(counts.shape, np.int32).reshape(4, -1)
     return pa.table(
         {
-            "class_id": class_id.astype(np.int32),
-            "shuffle": (shuffle + first).astype(np.int32),
+            "class_id": class_id,
+            "shuffle": shuffle + np.int32(first),
             "sign": np.array(_SIGNS)[sign],
             "x": SURVIVAL_GRID[step],
             "n_features": counts.ravel(),

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
-from pyspark import Accumulator, SparkContext, TaskContext
+from pyspark import RDD, Accumulator, AccumulatorParam, SparkContext, TaskContext
 from pyspark.sql import SparkSession
 
-from kdsspark.errors import KdssparkError
+from kdsspark.errors import KdssparkError, PlacementError
 from kdsspark.progress import Progress
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
@@ -45,27 +45,50 @@ class Outcome:
 
 
 Task = Callable[[Any], Outcome]
+Spread = Callable[[SparkContext, Sequence[Unit]], "RDD[Unit]"]
+
+
+def parallelize(context: SparkContext, units: Sequence[Unit]) -> RDD[Unit]:
+    """One Spark task a unit."""
+    return context.parallelize(units, len(units))
 
 
 def run(
-    session: SparkSession, store: Store, stage: str, units: Sequence[Unit], task: Task, counted: str
+    session: SparkSession,
+    store: Store,
+    stage: str,
+    units: Sequence[Unit],
+    task: Task,
+    counted: str,
+    spread: Spread = parallelize,
+    at_once: int | None = None,
 ) -> list[Receipt]:
     """Run the units that are not done, show progress in ``counted``, return all receipts (driver).
 
+    ``spread`` makes the tasks of them; it may complete what their work needs on the way.
+    ``at_once`` limits how many run at a time, each with its share of the cores.
+
     A :class:`KdssparkError` in a task is raised when the other units are done, without retries,
-    since trying again would not mend a user's mistake; any other error is retried as Spark is
-    told to.
+    since trying again would not mend a user's mistake; a :class:`PlacementError`, which the others
+    would meet as well, is raised at once. Any other error is retried as Spark is told to.
     """
-    done = _receipts_of(store, stage, units)
+    done = _receipts_of(store, stage, [u.name for u in units])
     todo = [u for u in units if u.name not in done or done[u.name].digest != u.digest]
     with Progress(stage, sum(u.items for u in todo), counted) as progress:
-        fresh = _run_all(session.sparkContext, store, stage, todo, task, progress) if todo else []
+        job = _Job(session.sparkContext, store, stage, task, spread, at_once)
+        fresh = job.run(todo, progress) if todo else []
     done |= {receipt.unit: receipt for receipt in fresh}
     return [done[u.name] for u in units]
 
 
-def _receipts_of(store: Store, stage: str, units: Sequence[Unit]) -> dict[str, Receipt]:
-    folders = sorted({unit.name.rpartition("/")[0] for unit in units})
+def finished(store: Store, stage: str, digests: Mapping[str, str]) -> bool:
+    """Whether every unit (name -> digest) has its receipt."""
+    found = _receipts_of(store, stage, list(digests))
+    return all(name in found and found[name].digest == d for name, d in digests.items())
+
+
+def _receipts_of(store: Store, stage: str, names: Sequence[str]) -> dict[str, Receipt]:
+    folders = sorted({name.rpartition("/")[0] for name in names})
     return {
         name: receipt
         for folder in folders
@@ -73,35 +96,69 @@ def _receipts_of(store: Store, stage: str, units: Sequence[Unit]) -> dict[str, R
     }
 
 
-def _run_all(
-    context: SparkContext,
-    store: Store,
-    stage: str,
-    units: Sequence[Unit],
-    task: Task,
-    progress: Progress,
-) -> list[Receipt]:
-    items, failed = context.accumulator(0), context.accumulator(0)
-    runner = _Runner(store, stage, task, items, failed)
-    tasks = context.parallelize(units, len(units)).map(runner)
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(tasks.collect)
-        _watch(context, job, lambda: progress.show(items.value, failed.value))
-    results = job.result()
-    for result in results:
-        if isinstance(result, KdssparkError):
-            raise result
-    return [result for result in results if isinstance(result, Receipt)]
+@dataclass(frozen=True)
+class _Job:
+    """How the units of a stage are run (driver)."""
 
+    context: SparkContext
+    store: Store
+    stage: str
+    task: Task
+    spread: Spread
+    at_once: int | None
 
-def _watch(context: SparkContext, job: Future[Any], show: Callable[[], None]) -> None:
-    try:
-        while wait_for([job], _POLL_SECONDS).not_done:
+    def run(self, units: Sequence[Unit], progress: Progress) -> list[Receipt]:
+        items, failed = self.context.accumulator(0), self.context.accumulator(0)
+        fatal: Accumulator[list[KdssparkError]] = self.context.accumulator([], _Concatenated())
+        cpus = max(1, self.context.defaultParallelism // self.at_once) if self.at_once else None
+        runner = _Runner(self.store, self.stage, self.task, items, failed, fatal, cpus)
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(self._collect, units, runner)
+            self._watch(job, lambda: progress.show(items.value, failed.value), fatal)
+        results = job.result()
+        for result in results:
+            if isinstance(result, KdssparkError):
+                raise result
+        return [result for result in results if isinstance(result, Receipt)]
+
+    def _collect(self, units: Sequence[Unit], runner: _Runner) -> list[Receipt | KdssparkError]:
+        """One Spark job, or one after the other where few units may run at a time."""
+        size = self.at_once or len(units)
+        results: list[Receipt | KdssparkError] = []
+        for start in range(0, len(units), size):
+            if runner.fatal.value:
+                break
+            wave = self.spread(self.context, units[start : start + size])
+            results += wave.map(runner).collect()
+        return results
+
+    def _watch(
+        self,
+        job: Future[Any],
+        show: Callable[[], None],
+        fatal: Accumulator[list[KdssparkError]],
+    ) -> None:
+        try:
+            while wait_for([job], _POLL_SECONDS).not_done:
+                show()
+                if fatal.value:
+                    raise fatal.value[0]
             show()
-        show()
-    except KeyboardInterrupt:
-        context.cancelAllJobs()
-        raise
+        except (KeyboardInterrupt, KdssparkError):
+            self.context.cancelAllJobs()
+            raise
+
+
+class _Concatenated(AccumulatorParam[list[KdssparkError]]):
+    """Errors of several tasks, in any order."""
+
+    def zero(self, value: list[KdssparkError]) -> list[KdssparkError]:
+        return value[:0]
+
+    def addInPlace(  # noqa: N802 (Spark's name)
+        self, value1: list[KdssparkError], value2: list[KdssparkError]
+    ) -> list[KdssparkError]:
+        return value1 + value2
 
 
 @dataclass(frozen=True)
@@ -113,8 +170,11 @@ class _Runner:
     task: Task
     items: Accumulator[int]
     failed: Accumulator[int]
+    fatal: Accumulator[list[KdssparkError]]
+    cpus: int | None = None  # of a task; null: as Spark says
 
     def __call__(self, unit: Unit) -> Receipt | KdssparkError:
+        _grant(self.cpus)
         pa.set_cpu_count(task_cpus())
         committed = receipts.find(self.store, self.stage, unit.name)
         if committed and committed.digest == unit.digest:
@@ -125,6 +185,8 @@ class _Runner:
         try:
             outcome = self.task(unit.work)
         except KdssparkError as error:
+            if isinstance(error, PlacementError):
+                self.fatal.add([error])  # reaches the driver while other units run
             return error
         receipt = Receipt(unit.name, unit.digest, dict(outcome.counts), dict(outcome.seconds))
         receipts.write(self.store, self.stage, receipt)
@@ -133,8 +195,16 @@ class _Runner:
         return receipt
 
 
+_granted: int | None = None  # set by each unit, since Spark uses a process again
+
+
+def _grant(cpus: int | None) -> None:
+    global _granted
+    _granted = cpus
+
+
 def task_cpus() -> int:
-    """CPUs Spark gave to the running task (``spark.task.cpus``)."""
+    """CPUs of the running task: what Spark gave it (``spark.task.cpus``), more if few run."""
     context = TaskContext.get()
     assert context is not None, "only inside a Spark task"
-    return context.cpus()
+    return _granted or context.cpus()

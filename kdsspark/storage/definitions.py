@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from kdsspark.config import Config
+from pydantic import BaseModel
+
+from kdsspark.config import Config, Dataset, Network
 from kdsspark.errors import ConfigError
 from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES, TABLES
 
 _PATH: Final = "_definitions.json"
+_BESIDE_TABLES: Final = ("_ranges", "_columns", "_summaries")  # filed like tables
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
 
 
@@ -24,7 +27,7 @@ def settle(store: Store, config: Config, fresh: bool) -> None:
     With ``fresh``, what came from a changed definition is removed instead. One that nothing came
     of, a mistyped path for example, is merely replaced.
     """
-    saved: _Definitions = store.read_json(_PATH) if store.exists(_PATH) else {}
+    saved = _with_defaults(store.read_json(_PATH)) if store.exists(_PATH) else {}
     current = _definitions(config)
     changed = [key for key in current if key in saved and saved[key] != current[key]]
     for key in changed:
@@ -44,6 +47,16 @@ def _definitions(config: Config) -> _Definitions:
     networks = {f"networks.{n.name}": n.model_dump(mode="json") for n in config.networks}
     datasets = {f"datasets.{d.name}": d.model_dump(mode="json") for d in config.datasets}
     return networks | datasets
+
+
+def _with_defaults(saved: _Definitions) -> _Definitions:
+    """Definitions as they would be saved today: a key that is new had its default."""
+    sections: dict[str, type[BaseModel]] = {"networks": Network, "datasets": Dataset}
+    return {
+        key: {n: f.default for n, f in sections[key.partition(".")[0]].model_fields.items()}
+        | fields
+        for key, fields in saved.items()
+    }
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
@@ -84,10 +97,11 @@ def remove(store: Store, column: str, name: str) -> None:
     for path, network, dataset in _receipts(store):
         if name == (network if column == "network" else dataset):
             store.remove(path)
-    for table in sorted(TABLES.values(), key=lambda table: table is IMAGES):
-        for path in store.files(table.name):
+    names = sorted(TABLES, key=lambda table: table == IMAGES.name)
+    for table in [*_BESIDE_TABLES, *names]:
+        for path in store.files(table):
             folders = path.split("/")[:-1]
-            by_file = table.name == "thresholds" and path.endswith(f"/{name}.parquet")
+            by_file = table == "thresholds" and path.endswith(f"/{name}.parquet")
             if f"{column}={name}" in folders or (by_file and column == "dataset"):
                 store.remove(path)
     record = _record(name)

@@ -14,6 +14,7 @@ from typing import Final
 from kdsspark.storage.files import Store
 
 EMBED: Final = "embed"
+RECHUNK: Final = "rechunk"
 MEASURE: Final = "measure"
 SUMMARIZE: Final = "summarize"
 CHECK: Final = "check"

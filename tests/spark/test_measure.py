@@ -10,8 +10,7 @@ import pytest
 from scipy import stats
 
 from kdsspark import config
-from kdsspark.spark.measure import slices_of
-from kdsspark.spark.measure_slice import image_keys
+from kdsspark.spark.arrow import image_keys
 from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
@@ -241,21 +240,6 @@ def test_one_class_has_no_distances_and_no_thresholds(store: Store) -> None:
     assert (ks["bin"] == -1).all()
     row = _frame(store, THRESHOLDS).set_index("dataset").loc["alone"]
     assert row[["t_plus", "davg_plus", "t_minus", "davg_minus"]].isna().all()
-
-
-@pytest.mark.parametrize(
-    ("width", "bytes_of_one", "memory", "expected"),
-    [
-        (64, 10, 1000, [(0, 64)]),
-        (64, 10, 320, [(0, 32), (32, 64)]),
-        (7, 10, 30, [(0, 2), (2, 4), (4, 7)]),
-        (3, 10, 1, [(0, 1), (1, 2), (2, 3)]),
-    ],
-)
-def test_slices_cover_a_layer_within_memory(
-    width: int, bytes_of_one: int, memory: int, expected: list[tuple[int, int]]
-) -> None:
-    assert slices_of(width, bytes_of_one, memory) == expected
 
 
 def test_significance_by_scipy(store: Store, data: dict[str, Any]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
-from kdsspark.errors import DatasetError
+from kdsspark.errors import DatasetError, PlacementError
 from kdsspark.spark import units
 from kdsspark.spark.units import Outcome, Unit, task_cpus
 from kdsspark.storage import receipts
@@ -80,6 +81,26 @@ def test_a_users_mistake_is_not_tried_again(spark: SparkSession, store: Store) -
     assert "net/set/0" in receipts.read(store, "stage")
 
 
+def _misplaced(store: Store, number: int, seconds: float = 0.5) -> Outcome:
+    if number == 1:
+        raise PlacementError("GPU 0 is used by another task")
+    time.sleep(seconds)
+    return _work(store, number)
+
+
+def test_misplaced_tasks_end_the_stage_at_once(spark: SparkSession, store: Store) -> None:
+    with pytest.raises(PlacementError, match=r"^GPU 0 is used by another task$"):
+        units.run(spark, store, "stage", _units(40), partial(_misplaced, store), "items")
+    assert len(receipts.read(store, "stage")) < 20
+
+
+def test_no_wave_follows_a_misplaced_task(spark: SparkSession, store: Store) -> None:
+    task = partial(_misplaced, store, seconds=0)
+    with pytest.raises(PlacementError):
+        units.run(spark, store, "stage", _units(40), task, "items", at_once=1)
+    assert list(receipts.read(store, "stage")) == ["net/set/0"]
+
+
 def _killed_once(store: Store, number: int) -> Outcome:
     outcome = _work(store, number)
     if _attempts(store, number) == 1:
@@ -143,7 +164,11 @@ def test_a_late_attempt_leaves_a_commit_alone(spark: SparkSession, store: Store)
     committed = receipts.Receipt(unit.name, unit.digest, {"failed": 0}, {"write": 9.0})
     receipts.write(store, "stage", committed)
     runner = units._Runner(
-        store, "stage", partial(_work, store), *(spark.sparkContext.accumulator(0) for _ in "ab")
+        store,
+        "stage",
+        partial(_work, store),
+        *(spark.sparkContext.accumulator(0) for _ in "ab"),
+        spark.sparkContext.accumulator([], units._Concatenated()),
     )
     (found,) = spark.sparkContext.parallelize([unit], 1).map(runner).collect()
     assert found == committed
