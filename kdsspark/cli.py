@@ -73,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     for stage, help_text in STAGES.items():
-        stages.add_parser(stage, parents=[common], help=help_text, description=help_text)
+        added = stages.add_parser(stage, parents=[common], help=help_text, description=help_text)
+        added.set_defaults(retry_failures=False)
+        if stage in ("run", "embed"):
+            added.add_argument(
+                "--retry-failures", action="store_true", help="also try again what failed before"
+            )
     return parser
 
 
@@ -83,7 +88,7 @@ def _run(options: argparse.Namespace) -> None:
     from kdsspark.pipeline.study import Study
     from kdsspark.storage.lock import Lock
 
-    study = Study(loaded, options.fresh, options.verbose)
+    study = Study(loaded, options.fresh, options.verbose, options.retry_failures)
     with Lock(study.store):
         study.settle()
         try:

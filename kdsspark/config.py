@@ -33,10 +33,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 _LARGEST_SEED: Final = 2**63 - 1
-_LARGEST_SHARD: Final = 65_536  # times 12,416 features stays below 2**31: Arrow's list offsets
+_LARGEST_SHARD: Final = 65_536  # images: what a task that dies does again
 
 RESERVED_LAYERS: Final = frozenset(
-    {"network", "dataset", "image_id", "class_id", "class_name", "version"}
+    {"network", "dataset", "image_id", "class_id", "class_name", "version", "content"}
 )
 """Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
 
@@ -77,13 +77,17 @@ def _scalar(value: object) -> object:
 
 
 def _memory(value: str) -> str:
-    if parse_size(value) < 1 << 24:
-        raise ValueError("must be at least 16MiB")
+    if parse_size(value) < 1 << 14:  # little enough to cut a small dataset like a large one
+        raise ValueError("must be at least 16KiB")
     return value
 
 
 Name = Annotated[str, AfterValidator(_name)]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+Layout = Literal[
+    "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
+    "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
+]  # fmt: skip
 
 
 def parse_size(text: str) -> int:
@@ -142,8 +146,9 @@ class Dataset(_Section):
     """Images with classes (``path``), or ready-made embeddings with labels (``embeddings``)."""
 
     name: Name
-    path: str | None = None  # folder of class folders, or the manifest
-    layout: Literal["folder", "manifest"] = "folder"
+    path: str | None = None  # what the layout reads: a folder, a manifest, a shard
+    layout: Layout = "folder"
+    split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
     embeddings: str | None = None  # Parquet file or folder of ready-made embeddings
     label: str = "class_name"  # their label column
     network: Name = "given"  # the network partition they are filed under
@@ -153,6 +158,8 @@ class Dataset(_Section):
         if (self.path is None) == (self.embeddings is None):
             got = "neither" if self.path is None else "both"
             raise ValueError(f"must have either path or embeddings, got {got}")
+        if self.split is not None and self.path is None:
+            raise ValueError(f"split must be null where embeddings are given, got {self.split!r}")
         return self
 
     @property
@@ -171,10 +178,11 @@ class Spark(_Section):
 class Embed(_Section):
     """How images become embeddings. None of these changes a number, but for float rounding."""
 
-    # Images of one work unit and one Parquet file.
+    # Images of one work unit and one Parquet file, up to half as many more.
     shard_images: int = Field(512, ge=1, le=_LARGEST_SHARD)
     batch_images: int | None = Field(None, ge=1)  # images per forward pass; null: chosen
     decode_threads: int | None = Field(None, ge=1)  # per task; null: chosen
+    image_seconds: float = Field(120, gt=0)  # for reading an image, and again for decoding it
     max_failures: float = Field(0.01, ge=0, le=1)  # share of images that may fail; above: exit 3
 
 
@@ -186,6 +194,7 @@ class Measure(_Section):
     seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the permutations
     exact: bool = True  # also the distance over the raw values
     histograms: bool = True  # write the histograms table
+    keep_shuffled: bool = True  # write the distances of single shuffles; counts are kept anyway
     # Peak memory of one measuring task, for its arrays.
     memory: Annotated[str, AfterValidator(_memory)] = "1GiB"
 

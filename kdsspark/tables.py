@@ -73,6 +73,12 @@ _CLASS_NAME = Column("class_name", pa.string(), "name of the class, unchanged")
 _VERSION = Column(
     "version", pa.string(), "what the store says of the file's state: size and mtime, or its etag"
 )
+_CONTENT = Column(
+    "content",
+    pa.string(),
+    "128-bit BLAKE2b hash (hex) of the file's bytes; null where there is no file, or none to read",
+    nullable=True,
+)
 _LAYER = Column("layer", pa.string(), "layer of the network")
 _UNIT = Column("unit", pa.int32(), "position within the layer, from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
@@ -94,6 +100,7 @@ FAILURES = Table(
         _CLASS_ID,
         _CLASS_NAME,
         _VERSION,
+        _CONTENT,
         ("stage", pa.string(), "where it failed: read or decode"),
         ("error", pa.string(), "kind of error, e.g. FileNotFoundError"),
         ("message", pa.string(), "what was wrong, in words"),
@@ -104,10 +111,26 @@ FAILURES = Table(
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT),
     ("network", "dataset", "image_id"),
     "one row an image; after these columns one array<float> column per layer",
     open_ended=True,
+)
+DUPLICATES = Table(
+    "duplicates",
+    ("dataset",),
+    _columns(
+        _IMAGE_ID,
+        _URI,
+        _CLASS_ID,
+        _CLASS_NAME,
+        Column("content", pa.string(), "what it shares with others; see embeddings"),
+        ("in_class", pa.int64(), "images of its class with that content, itself included"),
+        ("in_dataset", pa.int64(), "images of its dataset with that content"),
+        ("in_all", pa.int64(), "images of all configured datasets with that content"),
+    ),
+    ("dataset", "image_id"),
+    "embedded images whose files are byte-identical to those of others",
 )
 FEATURES = Table(
     "features",
@@ -240,7 +263,8 @@ LAYERS = Table(
         Column("kept", pa.float64(), "share of all pairs of the layer beyond this sign's t", True),
     ),
     ("network", "dataset", "labels", "layer", "sign"),
-    "distribution of the distances per layer (paper figures 5 and 10)",
+    "distribution of the distances per layer (paper figures 5 and 10); of shuffled labels only n "
+    "and kept where their distances are not kept",
 )
 DISTRIBUTION = Table(
     "distribution",
@@ -276,6 +300,7 @@ TABLES: Final[dict[str, Table]] = {
         IMAGES,
         FAILURES,
         EMBEDDINGS,
+        DUPLICATES,
         FEATURES,
         RANGES,
         HISTOGRAMS,

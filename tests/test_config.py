@@ -112,7 +112,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         ("measure.shuffles", 0, "measure.shuffles: must be greater than or equal to 1, got 0"),
         ("measure.exact", "yes", "measure.exact: must be a valid boolean, got 'yes'"),
         ("measure.memory", "a lot", "measure.memory: must be a size such as 512MiB or 2GiB, got"),
-        ("measure.memory", "1MiB", "measure.memory: must be at least 16MiB, got '1MiB'"),
+        ("measure.memory", "1KiB", "measure.memory: must be at least 16KiB, got '1KiB'"),
         ("measure", None, "measure: must be a mapping of keys, got None"),
         ("embed.max_failures", 1.5, "embed.max_failures: must be less than or equal to 1, got 1.5"),
         (

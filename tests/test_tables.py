@@ -33,12 +33,12 @@ PUBLIC = {  # table: (partition columns, columns)
 }
 EXTRA = {
     "images": {"version"},
-    "failures": {"version"},
-    "embeddings": {"version"},
+    "failures": {"version", "content"},
+    "embeddings": {"version", "content"},
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
 }
-EXTRA_TABLES = {"significance"}
+EXTRA_TABLES = {"significance", "duplicates"}
 TYPES = {
     "layer": pa.string(),
     "unit": pa.int32(),
@@ -52,6 +52,10 @@ TYPES = {
     "sign": pa.string(),
 }
 NULLABLE = {
+    "failures": {"content"},
+    "embeddings": {"content"},
+    "failures": {"content"},
+    "embeddings": {"content"},
     "ranges": {"lo", "hi"},
     "ks": {"ks", "ks_exact"},
     "thresholds": {

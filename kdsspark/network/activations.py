@@ -69,7 +69,7 @@ def needs(model: nn.Module, table: Mapping[str, str], activation: str) -> dict[s
     """
     _, nodes = _trace(model, table, activation)
     keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
-    return {layer: _tensors_of(_ancestors(node), keys) for layer, node in nodes.items()}
+    return {layer: _tensors_of(ancestors(node), keys) for layer, node in nodes.items()}
 
 
 def inspect(
@@ -136,6 +136,10 @@ def pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
         return activation.to(torch.float32, copy=True)  # not what an in-place ReLU overwrites
     if pooling == "max":
         return activation.amax(others).to(torch.float32)
+    if activation.device.type == "cpu" and activation.dtype != torch.float32:
+        # View by view: torch makes a float32 copy first, which should stay in the cache.
+        over = [other - 1 for other in others]
+        return torch.stack([view.mean(over, dtype=torch.float32) for view in activation])
     return activation.mean(others, dtype=torch.float32)
 
 
@@ -191,15 +195,15 @@ def _is(modules: Mapping[str, nn.Module], path: str, kinds: tuple[type, ...]) ->
     return isinstance(modules[path], kinds)
 
 
-def _ancestors(node: fx.Node) -> set[fx.Node]:
-    """``node`` and every node that it depends on."""
+def ancestors(node: fx.Node, start: fx.Node | None = None) -> set[fx.Node]:
+    """``node`` and every node that it depends on, but for what comes before ``start``."""
     found: set[fx.Node] = set()
     waiting = [node]
     while waiting:
         node = waiting.pop()
         if node not in found:
             found.add(node)
-            waiting.extend(node.all_input_nodes)
+            waiting.extend(node.all_input_nodes if node is not start else ())
     return found
 
 

@@ -25,15 +25,9 @@ def views(image: Tensor, crops: str, size: int) -> Tensor:
     The result is a channels-last tensor. Raises ValueError for an image that is not uint8 with
     three channels, or with a side shorter than ``size`` pixels.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
-        raise ValueError(
-            f"image must be uint8 [height, width, 3], got {image.dtype} {list(image.shape)}"
-        )
-    height, width, _ = image.shape
-    if min(height, width) < size:
-        raise ValueError(f"image must be at least {size} pixels a side, got {height} x {width}")
+    _check(image, size)
     if crops == "center":
-        cut = [_center(image, size)]
+        cut = [_five(image, size)[-1]]
     elif crops == "ten":
         cut = [*_five(image, size), *_five(image.flip(1), size)]
     else:
@@ -58,18 +52,37 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     return pixels.to(torch.float32).sub_(mean).div_(std)
 
 
-def _five(image: Tensor, size: int) -> list[Tensor]:
-    height, width, _ = image.shape
+def mirrored(image: Tensor, size: int) -> Tensor:
+    """uint8 [height, width, channels] -> uint8 [image and mirror, channels, height, width].
+
+    The crops of ``ten`` are those at :func:`five` of the one, then of the other. Channels-last,
+    and raises like :func:`views`.
+    """
+    _check(image, size)
+    return torch.stack([image, image.flip(1)]).permute(0, 3, 1, 2)
+
+
+def five(height: int, width: int, size: int) -> tuple[tuple[int, int], ...]:
+    """(top, left) of the four corners and the centre, in the order of :func:`views`."""
     bottom, right = height - size, width - size
-    corners = [(0, 0), (0, right), (bottom, 0), (bottom, right)]
-    cut = [image[top : top + size, left : left + size] for top, left in corners]
-    return [*cut, _center(image, size)]
-
-
-def _center(image: Tensor, size: int) -> Tensor:
+    corners = (0, 0), (0, right), (bottom, 0), (bottom, right)
     # Halves are rounded to even, as torchvision does.
-    top, left = (round((side - size) / 2) for side in image.shape[:2])
-    return image[top : top + size, left : left + size]
+    return *corners, (round(bottom / 2), round(right / 2))
+
+
+def _check(image: Tensor, size: int) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
+        raise ValueError(
+            f"image must be uint8 [height, width, 3], got {image.dtype} {list(image.shape)}"
+        )
+    height, width, _ = image.shape
+    if min(height, width) < size:
+        raise ValueError(f"image must be at least {size} pixels a side, got {height} x {width}")
+
+
+def _five(image: Tensor, size: int) -> list[Tensor]:
+    corners = five(image.shape[0], image.shape[1], size)
+    return [image[top : top + size, left : left + size] for top, left in corners]
 
 
 def _squashed(image: Tensor, size: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor, fx
 
 from kdsspark.errors import WeightsError
-from kdsspark.network import activations, crops
+from kdsspark.network import activations, crops, sharing
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 
+_log = logging.getLogger(__name__)
 _cache: dict[tuple[str, str], Extractor] = {}
 _cache_lock = threading.Lock()
 
@@ -40,12 +43,20 @@ def cached_extractor(
 
 
 class Extractor:
-    """A network ready to compute the features of images; always in evaluation mode."""
+    """A network ready to compute the features of images; always in evaluation mode.
+
+    On a CPU the ten crops of an image share the first blocks of networks that allow it
+    (:mod:`sharing`). float32 means float32: on GPUs, too, nothing is rounded to TF32.
+    """
 
     def __init__(self, spec: NetworkSpec, network: fx.GraphModule, device: str) -> None:
         self.spec = spec
         self.device = device
         self._network = network
+        self._most = sys.maxsize  # images a pass; less, once memory did not suffice
+        self._shared: sharing.Shared | None = None
+        if device == "cpu":
+            self._shared = sharing.split(network, spec)
 
     @classmethod
     def load(
@@ -62,6 +73,7 @@ class Extractor:
         """
         if threads is not None:
             torch.set_num_threads(threads)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         model = skeleton(spec.architecture, spec.preprocessing.crop)
         network = activations.read(model, spec.layers, spec.activation, spec.pooling)
         try:
@@ -81,27 +93,56 @@ class Extractor:
         """{layer name: float32 [images, units]}, averaged over each image's views.
 
         ``images`` are uint8 RGB [height, width, channels], the short side already resized;
-        their sizes may differ. They go through the network in one pass. Raises ValueError for an
-        image of other shape or dtype, or smaller than a crop.
+        their sizes may differ. They go through the network in one pass, or in smaller ones where
+        memory does not suffice. Raises ValueError for an image of other shape or dtype, or
+        smaller than a crop, and torch's own error if memory does not suffice for a single one.
         """
-        if not images:
-            return {
-                layer.name: np.empty((0, layer.units), np.float32) for layer in self.spec.layers
-            }
-        outputs = self._network(self._views(images))
-        return {
-            layer.name: output.view(len(images), -1, layer.units).mean(1).cpu().numpy()
-            for layer, output in zip(self.spec.layers, outputs, strict=True)
-        }
+        passes = [[torch.empty(0, layer.units) for layer in self.spec.layers]]
+        done = 0
+        while done < len(images):
+            batch = images[done : done + self._most]
+            try:
+                passes.append(self._features(batch))
+            except RuntimeError as error:
+                if len(batch) == 1 or not _out_of_memory(error):
+                    raise
+                self._most = len(batch) // 2
+                _log.warning("%d images do not fit into memory, trying %d", len(batch), self._most)
+            else:
+                done += len(batch)
+        features = (torch.cat(layer).numpy() for layer in zip(*passes, strict=True))
+        return dict(zip((layer.name for layer in self.spec.layers), features, strict=True))
 
-    def _views(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """[images x views, channels, height, width] in the network's precision."""
-        spec, size = self.spec, self.spec.preprocessing.crop
-        cut = [crops.views(_upload(image, self.device), spec.crops, size) for image in images]
-        pixels = crops.normalise(torch.cat(cut), spec.preprocessing)
-        return pixels.to(getattr(torch, spec.precision), memory_format=torch.channels_last)
+    def _features(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        """Float32 [images, units] per layer, on the CPU."""
+        if self._shared is not None:
+            features = self._shared([self._input(self._mirrored(image)) for image in images])
+            # Sharing also computes pixels that no crop has, and 0 x infinity is no number.
+            if all(bool(layer.isfinite().all()) for layer in features):
+                return features
+        outputs = self._network(self._input(torch.cat([self._views(image) for image in images])))
+        return [output.view(len(images), -1, output.shape[1]).mean(1).cpu() for output in outputs]
+
+    def _views(self, image: NDArray[np.uint8]) -> Tensor:
+        size = self.spec.preprocessing.crop
+        return crops.views(_upload(image, self.device), self.spec.crops, size)
+
+    def _mirrored(self, image: NDArray[np.uint8]) -> Tensor:
+        return crops.mirrored(_upload(image, self.device), self.spec.preprocessing.crop)
+
+    def _input(self, pixels: Tensor) -> Tensor:
+        """uint8 [images or views, channels, height, width] as the network takes them."""
+        dtype = getattr(torch, self.spec.precision)
+        normal = crops.normalise(pixels, self.spec.preprocessing)
+        return normal.to(dtype, memory_format=torch.channels_last)
 
 
 def _upload(image: NDArray[np.uint8], device: str) -> Tensor:
     # Pillow's arrays are read-only, which torch warns about; nothing here writes to them.
     return torch.from_numpy(np.require(image, requirements=["C", "W"])).to(device)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    # Only GPUs' memory has a class of its own; the others are told by the allocators' names.
+    texts = "DefaultCPUAllocator", "bad_alloc", "ALLOC_FAILED"
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(t in str(error) for t in texts)

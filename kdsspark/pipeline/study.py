@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from kdsspark.config import Config
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.pipeline import networks, reporting
 from kdsspark.progress import Progress
-from kdsspark.spark import check, embed, measure, session, summarize
+from kdsspark.spark import check, duplicates, embed, measure, session, summarize
 from kdsspark.storage import definitions, index, readymade, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
@@ -22,12 +23,13 @@ class Study:
     """The stages of one configuration on one output; holds Spark once a stage needs it.
 
     ``fresh``: where a network or dataset is not what the output was made of, what came from it
-    is removed; otherwise that is refused.
+    is removed; otherwise that is refused. ``retry_failures``: images that failed are tried again.
     """
 
     config: Config
     fresh: bool = False
     verbose: bool = False
+    retry_failures: bool = False
 
     @cached_property
     def store(self) -> Store:
@@ -50,12 +52,13 @@ class Study:
         definitions.settle(self.store, self.config, self.fresh)
 
     def index(self) -> None:
-        """List the images of every dataset, or the rows of ready-made embeddings."""
-        total = len(self.config.datasets)
-        with Progress("index", total, "datasets") as progress:
-            for done, dataset in enumerate(self.config.datasets, start=1):
-                index.write_index(self.store, dataset)
+        """List the images of every dataset, or the rows of ready-made embeddings; say how many."""
+        datasets, indexed = self.config.datasets, []
+        with Progress("index", len(datasets), "datasets") as progress:
+            for done, dataset in enumerate(datasets, start=1):
+                indexed.append(index.write_index(self.store, dataset))
                 progress.show(done)
+        print(*indexed, sep="\n", file=sys.stderr)
 
     def embed(self) -> None:
         """Embed what is indexed and not embedded; raises :class:`TooManyFailuresError`."""
@@ -71,7 +74,7 @@ class Study:
 
     def check(self) -> None:
         """Hold the invariants against the files; raises :class:`InvariantError`."""
-        check.check(self.spark, self.store, self.pairs)
+        check.check(self.spark, self.store, self.pairs, self.config.measure)
 
     def report(self) -> None:
         """Draw the report from the tables."""
@@ -88,20 +91,36 @@ class Study:
         self._refuse_failures(receipts)
 
     def closing_table(self) -> str:
-        """Per dataset: images, failures, t+ and t-, and where the report is."""
-        return reporting.closing_table(self.store, self.config)
+        """Per dataset: images, failures, t+ and t-, and where the report is.
+
+        Byte-identical images are told first, where there are some.
+        """
+        twins = duplicates.summary(self.store, list(self._first_networks))
+        return "\n".join([*twins, reporting.closing_table(self.store, self.config)])
 
     def _embed(self) -> list[Receipt]:
         config, store = self.config, self.store
         with_images = [d for d in config.datasets if not d.ready_made]
         sources = [readymade.source(d) for d in config.datasets if d.ready_made]
         networks.write_ready_made_features(store, sources)
-        work = embed.plan_imports(store, sources, config.embed)
+        work = embed.plan_imports(store, sources)
         for network in networks.prepare_networks(store, config, self.fresh):
+            if self.retry_failures:
+                embed.forget_failures(store, network.spec.name, with_images)
             work += embed.plan_images(
                 store, with_images, network.spec, network.weights, config.embed
             )
-        return embed.run(self.spark, store, work)
+        done = embed.run(self.spark, store, work)
+        duplicates.find(self.spark, store, self._first_networks)
+        return done
+
+    @property
+    def _first_networks(self) -> dict[str, str]:
+        """Dataset -> the first network that embeds it."""
+        found: dict[str, str] = {}
+        for network, dataset in self.config.pairs():
+            found.setdefault(dataset.name, network)
+        return found
 
     def _all_failed(self, network: str, dataset: str) -> bool:
         found = receipts.read(self.store, receipts.EMBED, f"{network}/{dataset}").values()

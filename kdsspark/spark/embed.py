@@ -2,12 +2,23 @@
 
 The driver decides what each shard must hold; a task fetches, decodes and embeds the rows its
 shard lacks and writes the shard's two files. Nothing heavy passes through the JVM.
+
+Shards are named by the network's fingerprint and by what they were made of, so rows of another
+network are never taken for this one's. A shard's receipt says ``<digest>-<attempt>``: the digest
+of what the shard must hold (:mod:`..storage.shards`), and which planning of it this was. What is
+measured from it is so measured again whenever the shard was made again, though it must hold the
+same: images that failed may have been embedded since.
 """
 
 from __future__ import annotations
 
+import sys
+import time
+import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +27,7 @@ from pyspark.sql import SparkSession
 from kdsspark.config import Dataset, Embed
 from kdsspark.errors import DatasetError
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.spark import units
+from kdsspark.spark import attempts, placement, shard_ranges, units
 from kdsspark.spark.embed_images import ImageJob, embed_shard
 from kdsspark.spark.import_embeddings import ImportJob, import_file
 from kdsspark.spark.units import Outcome, Unit
@@ -28,36 +39,95 @@ from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 
 
 def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Receipt]:
-    """Embed whatever the plans of :func:`plan_images` and :func:`plan_imports` lack."""
-    return units.run(session, store, receipts.EMBED, work, _call, "images")
+    """Embed whatever the plans of :func:`plan_images` and :func:`plan_imports` lack.
+
+    Says where the seconds went, and which shard it was that Spark gave up.
+    """
+    start = time.perf_counter()
+    images = [unit for unit in work if unit.work[0].func is embed_shard]
+    imports = [unit for unit in work if unit.work[0].func is not embed_shard]
+    # Images come first: Python workers of an earlier job would be used again, all of them in turn,
+    # and every one would hold the network on the GPU.
+    with attempts.named(store):
+        done = [
+            *(_run_images(session, store, images) if images else []),
+            *units.run(session, store, receipts.EMBED, imports, _call, "images"),
+        ]
+    stale = {unit.name for unit in work if unit.work[1].plan}
+    if stale:
+        for pair in sorted({name.rpartition("/")[0] for name in stale}):
+            _clean(store, *pair.split("/"))
+        fresh = [receipt for receipt in done if receipt.unit in stale]
+        print(breakdown(fresh, time.perf_counter() - start), file=sys.stderr)
+    return done
+
+
+def _run_images(session: SparkSession, store: Store, images: Sequence[Unit]) -> list[Receipt]:
+    gpus = placement.slots(session.sparkContext)
+    return units.run(
+        session, store, receipts.EMBED, images, _call_on_gpu, "images", gpus.spread, gpus.at_once
+    )
+
+
+def _call_on_gpu(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
+    try:
+        return _call(work)
+    finally:
+        placement.release()
+
+
+def breakdown(done: Sequence[Receipt], seconds: float) -> str:
+    """Where the seconds of some shards went, those of all tasks added up; in one line.
+
+    The network computes or waits, for images or for a writer that lags behind; threads beside it
+    read, decode and write.
+    """
+    spent: Counter[str] = Counter()
+    for receipt in done:
+        spent.update(receipt.seconds)
+    n_images = sum(receipt.counts["computed"] for receipt in done)
+    parts = ", ".join(f"{name} {spent[name]:.1f} s" for name in _ACTIVITIES if name in spent)
+    rate = f"{n_images} images in {seconds:.1f} s, {n_images / seconds:.1f}/s"
+    return f"embed: {rate}; in tasks: {parts}"
+
+
+_ACTIVITIES: Final = ("load", "compute", "wait", "read", "decode", "write", "copy")
 
 
 def plan_images(
     store: Store, datasets: Sequence[Dataset], spec: NetworkSpec, weights: str, settings: Embed
 ) -> list[Unit]:
     """Every image dataset by one network; ``weights`` is a file of the store."""
-    work = []
+    work, key = [], spec.fingerprint
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
         wanted = _indexed(store, dataset)
-        held, finished = _finished(store, spec.name, dataset)
+        held, finished = _finished(store, spec.name, dataset, shards.name_prefix(key))
         size = shards.shard_size(len(wanted), settings.shard_images)
-        assigned = shards.assign(wanted, held, size)
+        assigned = shards.assign(wanted, held, size, key)
         work += _units(store, spec.name, dataset, assigned, finished, partial(embed_shard, job))
     return work
 
 
-def plan_imports(store: Store, sources: Sequence[readymade.Source], settings: Embed) -> list[Unit]:
+def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit]:
     """Ready-made embeddings, filed in the same table so that all that follows is the same."""
     work = []
     for source in sources:
         dataset = source.dataset
-        job = ImportJob(store, source, settings.shard_images)
-        _, finished = _finished(store, dataset.network, dataset)
+        task = partial(import_file, ImportJob(store, source))
+        _, finished = _finished(store, dataset.network, dataset, shards.FILE_PREFIX)
         assigned = shards.assign_files(_indexed(store, dataset))
-        task = partial(import_file, job)
         work += _units(store, dataset.network, dataset, assigned, finished, task)
     return work
+
+
+def forget_failures(store: Store, network: str, datasets: Sequence[Dataset]) -> None:
+    """Take failed images for images not tried yet; the plans made next have them tried again."""
+    for dataset in datasets:
+        folder = FAILURES.partition(network, dataset.name)
+        for path in store.files(folder):
+            if path != _no_failures(folder):
+                store.remove(path)
 
 
 def _call(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
@@ -72,35 +142,45 @@ def _indexed(store: Store, dataset: Dataset) -> pa.Table:
     return images
 
 
-def _finished(store: Store, network: str, dataset: Dataset) -> tuple[pa.Table, dict[str, Receipt]]:
-    """The rows that finished shards hold, and those shards' receipts by name.
+def _finished(
+    store: Store, network: str, dataset: Dataset, prefix: str
+) -> tuple[pa.Table, dict[str, Receipt]]:
+    """The rows that shards named so hold, and those shards' receipts by name.
 
-    Whatever else is found, files as well as receipts, is unfinished work and is removed.
+    Shards without a receipt are unfinished work; they are removed, and so are those with another
+    prefix, which hold another network's rows.
     """
-    prefix = f"{network}/{dataset.name}"
-    found = receipts.read(store, receipts.EMBED, prefix)
+    _clean(store, network, dataset.name)
+    found = receipts.read(store, receipts.EMBED, f"{network}/{dataset.name}")
     committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
     held = shards.held_rows(store, network, dataset.name)
-    finished = shards.complete(held, committed)
-    _remove(store, network, dataset, (set(committed) | _on_disk(held)) - set(finished))
+    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
+    finished = shards.with_losses_known(held, ours)
+    on_disk = set(pc.unique(held["shard"]).to_pylist())
+    _remove(store, network, dataset, (set(committed) | on_disk) - set(finished))
     held = held.filter(pc.is_in(held["shard"], pa.array(list(finished), pa.string())))
     return held, finished
-
-
-def _on_disk(held: pa.Table) -> set[str]:
-    return set(pc.unique(held["shard"]).to_pylist())
 
 
 def _remove(store: Store, network: str, dataset: Dataset, names: set[str]) -> None:
     """Take shards out of the tables; first the receipts, so that none speaks of lost files."""
     for name in names:
         receipts.remove(store, receipts.EMBED, f"{network}/{dataset.name}/{name}")
-    for table in (EMBEDDINGS, FAILURES):
-        folder = table.partition(network, dataset.name)
-        store.clean(folder)
-        for path in store.files(folder):
+    for table in (EMBEDDINGS, FAILURES) if names else ():
+        for path in store.files(table.partition(network, dataset.name)):
             if shards.shard_name(path) in names:
                 store.remove(path)
+                if table is EMBEDDINGS:
+                    store.remove(shard_ranges.path_of(path))
+
+
+def _clean(store: Store, network: str, dataset: str) -> None:
+    """Remove what killed tasks left half-written."""
+    embeddings = EMBEDDINGS.partition(network, dataset)
+    receipts_of_shards = f"_receipts/{receipts.EMBED}/{network}/{dataset}"
+    ranges = shard_ranges.path_of(embeddings)
+    for folder in (embeddings, FAILURES.partition(network, dataset), ranges, receipts_of_shards):
+        store.clean(folder)
 
 
 def _units(
@@ -116,22 +196,28 @@ def _units(
     every = {shard.name: shard for shard, _ in split}
     _remove(store, network, dataset, set(finished) - set(every))
     # A dataset without failures has a part too, so that every table can be read.
-    none = f"{FAILURES.partition(network, dataset.name)}/none.parquet"
+    none = _no_failures(FAILURES.partition(network, dataset.name))
     if not store.exists(none):
         parquet.write(store, none, FAILURES.schema.empty_table(), FAILURES.schema)
-    stale = (
-        (shard, rows)
-        for shard, rows in split
-        if shard.name not in finished or finished[shard.name].digest != shard.digest
-    )
-    folder = f"_plans/{receipts.EMBED}/{network}/{dataset.name}"
-    planned = {s.name: s for s in shards.write_plan(store, folder, stale, set(finished))}
+    current = {
+        name: receipt.digest
+        for name, receipt in finished.items()
+        if name in every and receipt.digest.partition("-")[0] == every[name].digest
+    }
+    stale = ((shard, rows) for shard, rows in split if shard.name not in current)
+    folder = f"{attempts.PLANS}/{network}/{dataset.name}"
+    planned = {s.name: s for s in shards.write_plan(store, folder, stale)}
+    attempt = uuid.uuid4().hex[:8]
     return [
         Unit(
             f"{network}/{dataset.name}/{name}",
-            shard.digest,
+            current.get(name, f"{shard.digest}-{attempt}"),
             (task, planned.get(name, shard)),
             shard.n_images,
         )
         for name, shard in every.items()
     ]
+
+
+def _no_failures(folder: str) -> str:
+    return f"{folder}/none.parquet"

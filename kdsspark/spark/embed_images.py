@@ -1,36 +1,44 @@
-"""What an executor does with one shard of images: fetch, decode, embed, write."""
+"""What an executor does with one shard of images: fetch, decode, embed, write, all at once.
+
+Threads fetch and decode ahead (:mod:`..storage.loading`), the task's own thread computes, and one
+more writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row groups and the
+images under way, however large the shard is.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kdsspark.config import Embed
 from kdsspark.errors import ImageError
-from kdsspark.network.crops import VIEWS
-from kdsspark.network.extractor import Extractor, cached_extractor, default_device
+from kdsspark.network import batches
+from kdsspark.network.extractor import Extractor, cached_extractor
 from kdsspark.network.spec import NetworkSpec
+from kdsspark.spark import attempts, placement, shard_files
+from kdsspark.spark.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
 from kdsspark.spark.units import Outcome, task_cpus
-from kdsspark.storage import images, parquet, shards
+from kdsspark.storage import background, images, isolated, shards
+from kdsspark.storage.clock import Clock
 from kdsspark.storage.files import Store
+from kdsspark.storage.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.storage.shards import Shard
-from kdsspark.tables import EMBEDDINGS, FAILURES, Table, embeddings_schema
+from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
 
-_VIEWS_OF_A_BATCH = 10  # a forward pass of ten-crop VGG16 is bound by arithmetic from one image on
-Pixels = npt.NDArray[np.uint8]
+Output = dict[str, npt.NDArray[np.float32]]
+"""Layer -> [images, units] of one forward pass."""
 
 
 @dataclass(frozen=True)
@@ -44,133 +52,153 @@ class ImageJob:
     weights: str  # file of the store
     settings: Embed
 
-    @property
-    def schema(self) -> pa.Schema:
-        """The schema of an ``embeddings`` file of this network."""
-        return embeddings_schema([layer.name for layer in self.spec.layers])
+    def group_rows(self, batch: int) -> int:
+        """Rows of a row group; forward passes do not straddle two."""
+        return shard_files.rows_of_group([layer.units for layer in self.spec.layers], 4, batch)
 
-    def part(self, table: Table, shard: Shard) -> str:
-        """Where a shard's rows of ``embeddings`` or ``failures`` lie."""
-        return f"{table.partition(self.network, self.dataset)}/{shard.name}.parquet"
+    def files(self, shard: Shard) -> ShardFiles:
+        """Where a shard lies."""
+        schema = embeddings_schema([layer.name for layer in self.spec.layers])
+        return ShardFiles(self.store, self.network, self.dataset, shard.name, schema)
 
-
-@dataclass
-class _Clock:
-    """Seconds by activity; activities of several threads add up."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def time(self, activity: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return call(*arguments)
-        finally:
-            spent = time.perf_counter() - start
-            self.seconds[activity] = self.seconds.get(activity, 0.0) + spent
+    def load(
+        self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
+    ) -> AbstractContextManager[Iterator[Loaded]]:
+        """Read images in threads, so many ahead that the next forward pass finds its own."""
+        threads = self.settings.decode_threads or max(2, task_cpus())
+        ahead = 2 * max(threads, batch)
+        loader = Loader(decode, threads, ahead, self.settings.image_seconds, clock)
+        return closing(loader(uris))
 
 
 def embed_shard(job: ImageJob, shard: Shard) -> Outcome:
     """Make the shard's files hold exactly the planned rows; images it already holds are kept."""
-    clock = _Clock()
-    wanted = shards.planned_rows(job.store, shard)
-    embedded, failed = (_kept(job, table, shard, wanted) for table in (EMBEDDINGS, FAILURES))
-    known = pa.concat_tables([embedded.select(["image_id"]), failed.select(["image_id"])])
-    missing = wanted.filter(pc.invert(pc.is_in(wanted["image_id"], known["image_id"])))
-    if len(missing):
-        fresh, refused = _embed(job, missing, clock)
-        embedded = pa.concat_tables([embedded, fresh])
-        failed = pa.concat_tables([failed, refused])
-    for table, rows, schema in (
-        (FAILURES, failed, FAILURES.schema),
-        (EMBEDDINGS, embedded, job.schema),
-    ):
-        clock.time("write", _write, job.store, job.part(table, shard), rows, schema)
-    counts = {"images": len(wanted), "embedded": len(embedded), "failed": len(failed)}
-    return Outcome(counts | {"computed": len(missing)}, clock.seconds)
+    attempts.note(job.store, shard)
+    clock = Clock()
+    planned, files = shards.planned_rows(job.store, shard), job.files(shard)
+    held = files.held()
+    sources = held.sources(planned, _unchanged(job, held.doubtful(planned), clock))
+    failed = [held.failures(planned, sources)]
+    if not held.holds_exactly(planned, sources):
+        if held.knows(planned.filter(sources == MISSING)):
+            # What changes sides would be in both tables for a moment; so it is in none instead.
+            shard_files.write_failures(files, FAILURES.schema.empty_table())
+        failed += _embed(job, files, planned, sources, clock)
+    refused = pa.concat_tables(failed)
+    shard_files.write_failures(files, refused)
+    counts = {"images": len(planned), "failed": len(refused)}
+    counts["embedded"] = counts["images"] - counts["failed"]
+    counts["computed"] = int((sources == MISSING).sum())
+    return Outcome(counts, clock.seconds)
 
 
-def _write(store: Store, path: str, rows: pa.Table, schema: pa.Schema) -> None:
-    if len(rows):
-        parquet.write(store, path, rows.sort_by("image_id"), schema)
-    else:
-        store.remove(path)
-
-
-def _kept(job: ImageJob, table: Table, shard: Shard, wanted: pa.Table) -> pa.Table:
-    """Rows of an earlier version of the shard that are still wanted, with today's classes."""
-    schema = job.schema if table is EMBEDDINGS else table.schema
-    if not shard.held or not job.store.exists(job.part(table, shard)):
-        return schema.empty_table()
-    rows = parquet.read_file(job.store, job.part(table, shard))
-    positions = pc.index_in(rows["image_id"], value_set=wanted["image_id"].combine_chunks())
-    rows = rows.filter(pc.is_valid(positions))
-    today = wanted.take(pc.drop_null(positions))
-    for column in ("class_id", "class_name"):
-        rows = rows.set_column(rows.column_names.index(column), column, today[column])
-    return rows.cast(schema)
+def _unchanged(job: ImageJob, doubtful: pa.Table, clock: Clock) -> set[str]:
+    """The uris of which only the version changed, and not the bytes."""
+    if not len(doubtful):
+        return set()
+    uris, contents = doubtful["uri"].to_pylist(), doubtful["content"].to_pylist()
+    with job.load(uris, None, 1, clock) as loaded:
+        found = zip(uris, contents, loaded, strict=True)
+        return {uri for uri, content, now in found if now.content == content}
 
 
 # -- computing -----------------------------------------------------------------------------------
 
 
-def _embed(job: ImageJob, rows: pa.Table, clock: _Clock) -> tuple[pa.Table, pa.Table]:
-    """Embed the rows (columns of ``images``): (rows of ``embeddings``, rows of ``failures``)."""
-    extractor = _extractor(job)
-    embedded: list[int] = []
-    failed: list[tuple[int, ImageError]] = []
-    outputs: list[dict[str, npt.NDArray[np.float32]]] = []
-    for batch in _batches(_load(job, rows["uri"].to_pylist(), clock), job):
-        good = [(row, pixels) for row, pixels in batch if isinstance(pixels, np.ndarray)]
-        failed += [(row, error) for row, error in batch if isinstance(error, ImageError)]
-        if good:
-            outputs.append(clock.time("compute", extractor, [pixels for _, pixels in good]))
-            embedded += [row for row, _ in good]
-    good_rows = rows.take(pa.array(embedded, pa.int64()))  # typed: there may be none
-    return _embeddings(job, good_rows, outputs), _failures(rows, failed)
+def _embed(
+    job: ImageJob, files: ShardFiles, planned: pa.Table, sources: Sources, clock: Clock
+) -> list[pa.Table]:
+    """Write the planned rows, kept ones and new ones; returns those that failed."""
+    uris = planned["uri"].filter(pa.array(sources == MISSING)).to_pylist()
+    batch = _batch_images(job) if uris else 1
+    forward, size = _Forward(job, files.schema, batch, clock), job.group_rows(batch)
+    failed = []
+    with (
+        _decoder(job) as decode,
+        job.load(uris, decode, batch, clock) as loaded,
+        background.fed(partial(_write, files, clock)) as put,
+    ):
+        for start in range(0, len(planned), size):
+            rows, source = planned.slice(start, size), sources[start : start + size]
+            fresh, refused = forward(rows.filter(source == MISSING), loaded)
+            failed.append(refused)
+            with clock.time("wait"):
+                put(Group(rows.filter(source >= 0), source[source >= 0], fresh))
+    clock.seconds["write"] -= clock.seconds.pop("idle")
+    return failed
 
 
-def _batches(
-    loaded: Iterable[tuple[int, Pixels | ImageError]], job: ImageJob
-) -> Iterator[list[tuple[int, Pixels | ImageError]]]:
-    """Cut the stream so that each piece has as many good images as a forward pass takes."""
-    size = job.settings.batch_images or max(1, _VIEWS_OF_A_BATCH // VIEWS[job.spec.crops])
-    batch: list[tuple[int, Pixels | ImageError]] = []
-    for item in loaded:
-        batch.append(item)
-        if sum(isinstance(pixels, np.ndarray) for _, pixels in batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _write(files: ShardFiles, clock: Clock, groups: Iterator[Group]) -> None:
+    with clock.time("write"):
+        shard_files.write_groups(files, clock.until_next("idle", groups))
 
 
-def _load(
-    job: ImageJob, uris: Sequence[str], clock: _Clock
-) -> Iterator[tuple[int, Pixels | ImageError]]:
-    """Fetch and decode in threads, a few images ahead of the forward pass, in order."""
-    threads = job.settings.decode_threads or max(2, task_cpus())
-    resize = job.spec.preprocessing.resize
+def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
+    """How images are decoded: apart from this process once an attempt at the shard has failed.
 
-    def load(uri: str) -> Pixels | ImageError:
-        try:
-            data = clock.time("read", images.read, uri)
-            return clock.time("decode", images.decode, data, resize)  # type: ignore[no-any-return]
-        except ImageError as error:
-            return error
+    Perhaps one of its images made the decoder crash, which would end this attempt just so.
+    """
+    short_side = job.spec.preprocessing.resize
+    if attempts.number() > 0:
+        return isolated.decoder(short_side)
+    return nullcontext(partial(images.decode, short_side=short_side))
 
-    with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[tuple[int, Future[Pixels | ImageError]]] = deque()
-        for row, uri in enumerate(uris):
-            ahead.append((row, pool.submit(load, uri)))
-            if len(ahead) > 2 * threads:
-                done, future = ahead.popleft()
-                yield done, future.result()
-        for done, future in ahead:
-            yield done, future.result()
+
+@dataclass(frozen=True)
+class _Forward:
+    """The network at work on some rows of a shard at a time."""
+
+    job: ImageJob
+    schema: pa.Schema
+    batch: int  # images
+    clock: Clock
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The network, loaded when the first images are there."""
+        with self.clock.time("load"):
+            return _extractor(self.job)
+
+    def __call__(self, rows: pa.Table, loaded: Iterator[Loaded]) -> tuple[Fresh, pa.Table]:
+        """Rows of ``embeddings``, made when they are asked for, and of ``failures``.
+
+        ``rows`` are planned ones (columns of ``images``), whose images come next in ``loaded``.
+        """
+        contents: list[str | None] = []
+        errors: list[ImageError | None] = []
+        outputs: list[Output] = []
+        batch: list[Pixels] = []
+        for image in self.clock.until_next("wait", islice(loaded, len(rows))):
+            contents.append(image.content)
+            errors.append(image.result if isinstance(image.result, ImageError) else None)
+            if isinstance(image.result, np.ndarray):
+                batch.append(image.result)
+            if len(batch) == self.batch:
+                outputs.append(self._compute(batch))
+                batch = []
+        if batch:
+            outputs.append(self._compute(batch))
+        rows = rows.append_column("content", pa.array(contents, pa.string()))
+        good = rows.filter(np.array([error is None for error in errors], dtype=bool))
+        return partial(_embeddings, self.schema, good, outputs), _failures(rows, errors)
+
+    def _compute(self, batch: list[Pixels]) -> Output:
+        extractor = self.extractor
+        with self.clock.time("compute"):
+            return extractor(batch)
+
+
+def _batch_images(job: ImageJob) -> int:
+    """Images of a forward pass."""
+    if job.settings.batch_images:
+        return job.settings.batch_images
+    device = placement.device()
+    tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
+    return batches.batch_images(job.spec, device, tasks=tasks)
 
 
 def _extractor(job: ImageJob) -> Extractor:
-    return cached_extractor(job.spec, _local_weights(job), default_device(), threads=task_cpus())
+    return cached_extractor(job.spec, _local_weights(job), placement.device(), threads=task_cpus())
 
 
 def _local_weights(job: ImageJob) -> Path:
@@ -193,20 +221,20 @@ def _local_weights(job: ImageJob) -> Path:
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _embeddings(
-    job: ImageJob, rows: pa.Table, outputs: list[dict[str, npt.NDArray[np.float32]]]
-) -> pa.Table:
+def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Output]) -> pa.Table:
+    """Rows of ``embeddings``: those of ``rows``, which went through the network in this order."""
     columns: list[Any] = [rows[c.name] for c in EMBEDDINGS.columns]
-    for layer in job.spec.layers:
-        values = [output[layer.name] for output in outputs]
+    for layer in schema.names[len(columns) :]:
+        values = [output[layer] for output in outputs]
         flat = np.concatenate(values).ravel() if values else np.empty(0, np.float32)
-        offsets = np.arange(0, len(flat) + 1, layer.units, dtype=np.int32)
-        kind = job.schema.field(layer.name).type
+        offsets = np.arange(len(rows) + 1, dtype=np.int32) * (len(flat) // max(1, len(rows)))
+        kind = schema.field(layer).type
         columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), type=kind))
-    return pa.Table.from_arrays(columns, schema=job.schema)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _failures(rows: pa.Table, failed: list[tuple[int, ImageError]]) -> pa.Table:
+def _failures(rows: pa.Table, errors: Sequence[ImageError | None]) -> pa.Table:
+    failed = [(row, error) for row, error in enumerate(errors) if error is not None]
     table = rows.take(pa.array([row for row, _ in failed], pa.int64()))
     for column in ("stage", "error", "message"):
         values = [getattr(error, column) for _, error in failed]

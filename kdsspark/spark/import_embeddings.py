@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from kdsspark.spark import shard_files
 from kdsspark.spark.units import Outcome
-from kdsspark.storage import parquet, readymade, shards
+from kdsspark.storage import readymade, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.shards import Shard
 from kdsspark.tables import EMBEDDINGS, embeddings_schema
@@ -21,7 +22,6 @@ class ImportJob:
 
     store: Store
     source: readymade.Source
-    rows_of_a_group: int
 
     @property
     def schema(self) -> pa.Schema:
@@ -41,14 +41,17 @@ def import_file(job: ImportJob, shard: Shard) -> Outcome:
     path = wanted["uri"][0].as_py().rpartition("#")[0]
     dataset = job.source.dataset
     target = f"{EMBEDDINGS.partition(dataset.network, dataset.name)}/{shard.name}.parquet"
-    parquet.write(job.store, target, _tables(job, path, wanted), job.schema)
+    shard_files.write(job.store, target, _tables(job, path, wanted), job.schema)
     counts = {"images": len(wanted), "embedded": len(wanted), "failed": 0, "computed": len(wanted)}
     return Outcome(counts, {"copy": time.perf_counter() - start})
 
 
 def _tables(job: ImportJob, path: str, wanted: pa.Table) -> Iterator[pa.Table]:
+    value_bytes = max(kind.bit_width // 8 for kind in job.source.value_types.values())
+    size = shard_files.rows_of_group(list(job.source.widths.values()), value_bytes)
+    wanted = wanted.append_column("content", pa.nulls(len(wanted), pa.string()))
     row = 0
-    for lists in readymade.batches(job.source, path, job.rows_of_a_group):
+    for lists in readymade.batches(job.source, path, size):
         n = len(next(iter(lists.values())))
         fixed = [wanted[c.name].slice(row, n) for c in EMBEDDINGS.columns]
         yield pa.Table.from_arrays([*fixed, *lists.values()], schema=job.schema)

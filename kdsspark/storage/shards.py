@@ -1,20 +1,21 @@
 """Which shard every image belongs to, decided again at each run and stable between runs (driver).
 
 A shard is one work unit of the embed stage and one Parquet file of ``embeddings`` (and one of
-``failures``, if any image failed). It keeps its name for life; what it must hold may change when
-images are removed or renamed classes move ``class_id``, and its digest tells.
+``failures``, if any image failed). It keeps its name for life; what it must hold changes when
+images are removed, files change or new classes move ``class_id``, and its digest tells.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,6 +27,9 @@ from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 
 MIN_SHARD_IMAGES: Final = 4
 SHARDS_OF_A_SMALL_DATASET: Final = 64
+FILE_PREFIX: Final = "file-"
+"""How the shards of ready-made embeddings begin."""
+
 _SHARDS_PER_PLAN_FILE: Final = 256  # a footer with very many row groups is slow to open
 
 
@@ -38,7 +42,6 @@ class Shard:
     n_images: int
     plan: str = ""  # planned rows: this file of the store ...
     row_group: int = 0  # ... and this row group of it
-    held: bool = False  # whether an earlier version of it is finished, to keep rows from
 
 
 def shard_size(n_images: int, shard_images: int) -> int:
@@ -52,22 +55,30 @@ def shard_size(n_images: int, shard_images: int) -> int:
 
 
 def held_rows(store: Store, network: str, dataset: str) -> pa.Table:
-    """``image_id``, ``version`` and ``shard`` of every row on disk, embedded or failed."""
-    tables = []
+    """``image_id`` and ``shard`` of every row on disk, those of ``embeddings`` first."""
+    empty = pa.schema([("image_id", pa.string()), ("shard", pa.string())])
+    tables = [empty.empty_table()]
     for table in (EMBEDDINGS, FAILURES):
         for path in store.files(table.partition(network, dataset)):
-            rows = parquet.read_file(store, path, ["image_id", "version"])
+            rows = parquet.read_file(store, path, ["image_id"])
             shard = pa.repeat(pa.scalar(shard_name(path), pa.string()), len(rows))
-            tables.append(rows.append_column("shard", shard))
-    empty = pa.schema([(c, pa.string()) for c in ("image_id", "version", "shard")]).empty_table()
-    return pa.concat_tables([empty, *(t.cast(empty.schema) for t in tables)])
+            tables.append(rows.append_column("shard", shard).cast(empty))
+    return pa.concat_tables(tables)
 
 
-def complete(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:
-    """The receipts whose shard is whole on disk: a lost file makes its shard unfinished."""
+def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:
+    """The receipts of shards that hold rows, without digest where rows are missing.
+
+    That is so where a file was lost, or a run killed while it brought the shard up to date. The
+    rows that are there are good: each says which state of its image it is of.
+    """
     counts = pc.value_counts(held["shard"])
     rows = {c["values"].as_py(): c["counts"].as_py() for c in counts}
-    return {name: r for name, r in committed.items() if rows.get(name) == r.counts["images"]}
+    return {
+        name: receipt if rows[name] == receipt.counts["images"] else replace(receipt, digest="")
+        for name, receipt in committed.items()
+        if name in rows
+    }
 
 
 def shard_name(path: str) -> str:
@@ -75,24 +86,72 @@ def shard_name(path: str) -> str:
     return path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
 
-def assign(wanted: pa.Table, held: pa.Table, size: int) -> pa.Table:
+def name_prefix(key: str) -> str:
+    """How the shards of images begin that were embedded as ``key`` says."""
+    return f"shard-{key}-"
+
+
+def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     """``wanted`` (columns of ``images``) with its ``shard``, sorted by shard and image_id.
 
-    Images held at their present version stay where they are; the others are cut, in the order
-    of their ids, into new shards of ``size``. Each new shard is named by what it holds.
+    Held images stay where they are. The others, in the order of their ids, fill the shards that
+    are less than half full and are then cut into new ones of ``size``; so images that come a few
+    a night do not end in a file a night. A remainder of less than half a shard goes with the last
+    one. A new shard is named by ``key``, which stands for all that determines the numbers beside
+    the images, and by what it holds.
+
+    Cut so, what a killed run did not finish is cut as it was: it filled at least half of every
+    new shard that it did finish, unless there was but one, and what the others were to get still
+    follows in order.
     """
-    joined = wanted.join(held, keys=["image_id", "version"], join_type="left outer")
-    missing = joined.filter(pc.is_null(joined["shard"])).sort_by("image_id")
-    names = [
-        f"shard-{_hash(missing.slice(start, size), ['image_id', 'version'])}"
-        for start in range(0, len(missing), size)
-    ]
-    repeated = np.repeat(np.array(names, dtype=object), size)[: len(missing)]
-    shards = pa.array(repeated, pa.string())
-    missing = missing.set_column(missing.column_names.index("shard"), "shard", shards)
+    where = held.group_by("image_id", use_threads=False).aggregate([("shard", "first")])
+    where = where.rename_columns(["image_id", "shard"])
+    joined = wanted.join(where, keys="image_id", join_type="left outer")
     kept = joined.filter(pc.is_valid(joined["shard"]))
+    missing = joined.filter(pc.is_null(joined["shard"])).sort_by("image_id")
+    names = pa.array(_shards_of(missing, kept["shard"], size, key), pa.string())
+    missing = missing.set_column(missing.column_names.index("shard"), "shard", names)
     assigned = pa.concat_tables([kept, missing.select(kept.column_names)])
     return assigned.sort_by([("shard", "ascending"), ("image_id", "ascending")])
+
+
+def _shards_of(
+    missing: pa.Table, kept: pa.ChunkedArray, size: int, key: str
+) -> npt.NDArray[np.object_]:
+    """The shard of each missing image; ``kept`` has that of each image held."""
+    counts = pa.Table.from_struct_array(pc.value_counts(kept))
+    held = dict(zip(counts["values"].to_pylist(), counts["counts"].to_pylist(), strict=True))
+    small = {name: size - n for name, n in sorted(held.items()) if 2 * n < size}
+    names, start = [], 0
+    for name, n in _pieces(len(missing), small, size):
+        names += [name or _new_name(missing.slice(start, n), held, key)] * n
+        start += n
+    return np.array(names, dtype=object)
+
+
+def _pieces(n_images: int, room: Mapping[str, int], size: int) -> list[tuple[str, int]]:
+    """(shard, number of images) in order, new shards without a name; see :func:`assign`.
+
+    ``room`` has the number of images that each small shard may still get.
+    """
+    pieces = []
+    for name, free in room.items():
+        pieces.append((name, min(free, n_images)))
+        n_images -= pieces[-1][1]
+    pieces += [("", size)] * (n_images // size)
+    rest = n_images % size
+    if pieces and 2 * rest < size:
+        name, n = pieces.pop()
+        return [*pieces, (name, n + rest)]
+    return [*pieces, ("", rest)] if rest else pieces
+
+
+def _new_name(rows: pa.Table, taken: Collection[str], key: str) -> str:
+    """The name of a new shard; another one where a shard has it that holds other images by now."""
+    name = name_prefix(key) + _hash(rows, ["image_id", "version"])
+    while name in taken:
+        name = name_prefix(key) + hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+    return name
 
 
 def assign_files(wanted: pa.Table) -> pa.Table:
@@ -100,7 +159,8 @@ def assign_files(wanted: pa.Table) -> pa.Table:
     files = pc.struct_field(pc.extract_regex(wanted["uri"], r"^(?P<file>.*)#\d+$"), "file")
     unique = pc.unique(files)
     names = [
-        f"file-{hashlib.blake2b(f.as_py().encode(), digest_size=8).hexdigest()}" for f in unique
+        f"{FILE_PREFIX}{hashlib.blake2b(f.as_py().encode(), digest_size=8).hexdigest()}"
+        for f in unique
     ]
     shards = pc.take(pa.array(names, pa.string()), pc.index_in(files, value_set=unique))
     return wanted.append_column("shard", shards)
@@ -119,7 +179,7 @@ def split(assigned: pa.Table) -> Iterator[tuple[Shard, pa.Table]]:
 
 
 def write_plan(
-    store: Store, folder: str, shards: Iterator[tuple[Shard, pa.Table]], finished: set[str]
+    store: Store, folder: str, shards: Iterator[tuple[Shard, pa.Table]]
 ) -> Iterator[Shard]:
     """Write the rows of each shard where its task finds them; yields the shards, located."""
     store.remove(folder)
@@ -130,8 +190,7 @@ def write_plan(
         path = f"{folder}/{number:06d}.parquet"
         parquet.write(store, path, (rows for _, rows in some), IMAGES.schema)
         for row_group, (shard, _) in enumerate(some):
-            held = shard.name in finished
-            yield replace(shard, plan=path, row_group=row_group, held=held)
+            yield replace(shard, plan=path, row_group=row_group)
 
 
 def planned_rows(store: Store, shard: Shard) -> pa.Table:

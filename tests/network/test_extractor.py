@@ -107,7 +107,7 @@ def test_vgg16_is_the_embedding_of_the_paper(vgg16: Extractor) -> None:
 def test_vgg16_equals_a_plain_pass_over_ten_crops(
     vgg16: Extractor, vgg16_model: models.VGG
 ) -> None:
-    pixels = image(256, 300)
+    pixels = image(256, 341)
     found = vgg16([pixels])
     model = vgg16_model
     steps = [*model.features, model.avgpool, nn.Flatten(), *model.classifier]
@@ -124,7 +124,7 @@ def test_vgg16_equals_a_plain_pass_over_ten_crops(
     assert len(expected) == len(found) == 15
     for (name, features), reference in zip(found.items(), expected, strict=True):
         assert reference.std() > 0, name
-        close(features, reference)
+        close(features, reference, 1e-5)
 
 
 @pytest.mark.parametrize("keys", [RESNET, SQUEEZE])
@@ -211,6 +211,68 @@ def test_evaluation_mode(tmp_path: Path) -> None:
         np.testing.assert_array_equal(extractor([light])[name], features)
         close(with_another[name][:1], features, 1e-5)
     assert not any(module.training for module in extractor._network.modules())
+
+
+def test_features_that_are_no_numbers_are_those_of_the_crops_alone(vgg16: Extractor) -> None:
+    """A white stripe that no crop has is infinitely bright to the first unit."""
+    pixels = image(224, 896 - 10)
+    pixels[:, 320:330] = 255
+    vgg16 = copy_with_infinite_white(vgg16)
+    assert np.isfinite(vgg16([pixels])["conv1_1"]).all()
+
+
+def out_of_memory(views: int, error: RuntimeError, network: Any) -> Any:
+    """The network on a device where more than so many ``views`` do not fit."""
+
+    def forward(pixels: Tensor) -> Any:
+        if len(pixels) > views:
+            raise error
+        return network(pixels)
+
+    return forward
+
+
+def cpu_error() -> RuntimeError:
+    with pytest.raises(RuntimeError) as info:
+        torch.empty(10**15)
+    return info.value
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no memory left"), cpu_error()])
+def test_too_little_memory_halves_the_batch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: RuntimeError
+) -> None:
+    extractor = load(tmp_path, **SQUEEZE)
+    images = [image(72, 99, seed) for seed in range(7)]
+    expected = extractor(images)
+    extractor._network = out_of_memory(20, error, extractor._network)
+    for _ in range(2):
+        for name, features in extractor(images).items():
+            close(features, expected[name], 1e-5)
+    # Learnt once: the second call does not try seven again.
+    assert [r.message for r in caplog.records] == [
+        "7 images do not fit into memory, trying 3",
+        "3 images do not fit into memory, trying 1",
+    ]
+
+
+def test_too_little_memory_for_one_image_and_other_errors_are_raised(tmp_path: Path) -> None:
+    extractor = load(tmp_path, **SQUEEZE)
+    images = [image(72, 99, seed) for seed in range(2)]
+    network = extractor._network
+    extractor._network = out_of_memory(9, cpu_error(), network)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        extractor(images)
+    extractor._network = out_of_memory(10, RuntimeError("device-side assert"), network)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        extractor(images)
+
+
+def test_float32_means_float32_on_gpus(tmp_path: Path) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    load(tmp_path, **SQUEEZE)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
 
 
 def spec_of(folder: Path, **keys: Any) -> NetworkSpec:

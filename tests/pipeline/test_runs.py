@@ -20,7 +20,6 @@ from kdsspark.errors import (
     TooManyFailuresError,
 )
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import check
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
@@ -115,9 +114,9 @@ def test_spark_reads_every_table(finished: Study, spark: SparkSession) -> None:
 
 
 def test_invariants_hold_and_are_not_checked_twice(finished: Study) -> None:
-    check.check(finished.spark, finished.store, finished.pairs)
+    finished.check()
     before = when(finished, "_receipts/check")
-    check.check(finished.spark, finished.store, finished.pairs)
+    finished.check()
     assert before
     assert when(finished, "_receipts/check") == before
 
@@ -184,15 +183,6 @@ def test_changed_settings_of_measure_replace_its_tables(copied: Config, tmp_path
     )
 
 
-def test_slices_do_not_change_a_number(
-    copied: Config, finished: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kdsspark.spark.measure.bytes_of_a_unit", lambda _: (1 << 30) // 13)
-    again = run(copied)
-    assert len(again.store.files("ranges")) > len(finished.store.files("ranges"))
-    assert_same(tables(again.store), tables(finished.store))
-
-
 def test_another_definition_is_refused_or_started_afresh(copied: Config) -> None:
     network = copied.networks[0].model_copy(update={"pooling": "max"})
     other = copied.model_copy(update={"networks": (network,)})
@@ -223,7 +213,7 @@ def test_damaged_tables_are_found(copied: Config) -> None:
     parquet.write(study.store, path, rows.set_column(6, "ks", pa.array(wrong)), KS.schema)
     study.store.remove("_receipts/check")
     with pytest.raises(InvariantError, match="ks must be what the histograms give"):
-        check.check(study.spark, study.store, study.pairs)
+        study.check()
 
 
 def test_an_image_embedded_twice_is_found(copied: Config) -> None:
@@ -232,7 +222,7 @@ def test_an_image_embedded_twice_is_found(copied: Config) -> None:
     shutil.copy(study.store.path(path), study.store.path(path.replace("shard-", "shard-0")))
     study.store.remove("_receipts/check")
     with pytest.raises(InvariantError, match="twice"):
-        check.check(study.spark, study.store, study.pairs)
+        study.check()
 
 
 def test_ready_made_and_images_side_by_side(tmp_path: Path, images: Path) -> None:

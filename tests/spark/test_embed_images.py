@@ -306,7 +306,7 @@ def test_an_error_leaves_the_shard_as_it_was(
 
 
 def test_an_image_that_hangs_fails_and_the_others_do_not(job: ImageJob, folder: Folder) -> None:
-    job = ImageJob(job.store, "net", "set", SPEC, "", Embed(image_seconds=0.3, decode_threads=1))
+    job = ImageJob(job.store, "net", "set", SPEC, "", Embed(batch_images=1, image_seconds=0.3))
     rows = [folder.put(n, n) for n in range(6)]
     Path(rows[2]["uri"]).unlink()
     os.mkfifo(rows[2]["uri"])

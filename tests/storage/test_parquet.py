@@ -9,7 +9,7 @@ import pytest
 
 from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
-from kdsspark.tables import HISTOGRAMS, IMAGES, RANGES, embeddings_schema
+from kdsspark.tables import EMBEDDINGS, HISTOGRAMS, IMAGES, RANGES, embeddings_schema
 
 SCHEMA = pa.schema(
     [pa.field("id", pa.int32(), nullable=False), pa.field("x", pa.float64(), nullable=True)]
@@ -105,10 +105,10 @@ def test_lists_come_back_and_embeddings_are_stored_plainly(store: Store) -> None
     parquet.write(store, "h.parquet", counts, HISTOGRAMS.schema)
     assert parquet.read_file(store, "h.parquet")["counts"].to_pylist() == [[1, 0, 2]]
     schema = embeddings_schema(["fc"])
-    rows = {"image_id": ["i"], "class_id": [0], "class_name": ["c"], "version": ["v"]}
+    rows = {c.name: [0 if c.name == "class_id" else "x"] for c in EMBEDDINGS.columns}
     parquet.write(store, "e.parquet", pa.table({**rows, "fc": [[0.5, -1.0]]}), schema)
     with store.fs.open(store.path("e.parquet"), "rb") as raw, pq.ParquetFile(raw) as file:
-        values = file.metadata.row_group(0).column(4)
+        values = file.metadata.row_group(0).column(len(rows))
         assert (values.path_in_schema, values.compression) == ("fc.list.element", "UNCOMPRESSED")
         assert "PLAIN" in values.encodings
         assert not any("DICTIONARY" in encoding for encoding in values.encodings)
@@ -117,3 +117,14 @@ def test_lists_come_back_and_embeddings_are_stored_plainly(store: Store) -> None
 def test_a_missing_file_is_not_found(store: Store) -> None:
     with pytest.raises(FileNotFoundError):
         parquet.read_file(store, "nothing.parquet")
+
+
+def test_rows_are_read_by_group_and_by_range(store: Store) -> None:
+    tables = [ranges(*range(start, start + 4)) for start in (0, 4, 8)]
+    parquet.write(store, "r.parquet", tables, RANGES.schema)
+    for start in range(13):
+        for stop in [*range(start, 13), None]:
+            groups = list(parquet.row_groups(store, "r.parquet", ["unit"], start, stop))
+            found = [unit for group in groups for unit in group["unit"].to_pylist()]
+            assert found == list(range(12))[start:stop]
+            assert all(len(group) for group in groups)

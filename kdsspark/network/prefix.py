@@ -1,0 +1,166 @@
+"""Stretches of a network: the blocks it begins with, which crops can share, and what follows.
+
+A block is a chain of convolutions of stride 1 whose zero padding keeps the size, batch-norms and
+ReLUs, and a 2 x 2 max pooling behind them, as in every VGG. Such layers see the same neighbourhood
+in a crop as in the whole image, but for the padding at the crop's border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from torch import fx, nn
+
+from kdsspark.network import activations
+
+_POINTWISE: Final = (nn.ReLU, nn.ReLU6, nn.BatchNorm2d)
+_TWO: Final = (2, (2, 2))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One module of a block."""
+
+    module: nn.Module
+    reach: int  # pixels from the border that its padding enters into
+    layers: tuple[int, ...]  # positions of the layers that are read at its output
+
+
+@dataclass(frozen=True)
+class Block:
+    """Modules in the order they are called; a 2 x 2 max pooling follows the last."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def reach(self) -> int:
+        """Pixels from the border that the padding of the modules enters into."""
+        return sum(step.reach for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch as a module: from one tensor to float32 [views, units] per layer read in it.
+
+    Where another stage follows, that one's input comes last.
+    """
+
+    module: fx.GraphModule
+    layers: tuple[int, ...]  # their positions in the embedding
+
+
+def find_blocks(reader: fx.GraphModule) -> list[tuple[Block, fx.Node]]:
+    """The blocks that a module of :func:`activations.read` begins with, and where each ends.
+
+    Empty where it begins with anything else, a stride of 2 or 4, say.
+    """
+    found: list[tuple[Block, fx.Node]] = []
+    steps: list[Step] = []
+    outputs = _outputs(reader)
+    for node in _chain(next(iter(reader.graph.nodes))):
+        module = _module(reader, node)
+        layers = tuple(outputs.index(user) for user in node.users if _is_reading(user))
+        reach = _reach(module)
+        if module is not None and reach is not None:
+            steps.append(Step(module, reach, layers))
+        elif _halves(module):
+            found.append((Block(tuple(steps)), node))
+            steps = []
+            if layers:  # read behind the blocks, which therefore end here
+                return found
+        else:
+            return found
+    return found
+
+
+def stages(reader: fx.GraphModule, end: fx.Node) -> tuple[Stage, Stage | None]:
+    """What follows node ``end``: all in front of the first linear layer, and from there on.
+
+    The second is None where no linear layer follows in one chain.
+    """
+    outputs = _outputs(reader)
+    behind = {i: node for i, node in enumerate(outputs) if end in activations.ancestors(node)}
+    cut = _before_linear(reader, end)
+    late = {i: node for i, node in behind.items() if cut and cut in activations.ancestors(node)}
+    early = {i: node for i, node in behind.items() if i not in late}
+    if cut is None or not late:
+        return _stage(reader, end, early), None
+    return _stage(reader, end, early, cut), _stage(reader, cut, late)
+
+
+def _stage(
+    reader: fx.GraphModule, start: fx.Node, layers: dict[int, fx.Node], *others: fx.Node
+) -> Stage:
+    """The stretch from the output of ``start`` to the reading of ``layers`` and to ``others``."""
+    graph = fx.Graph()
+    copies = {start: graph.placeholder("maps")}
+    outputs = [*layers.values(), *others]
+    needed = set().union(*(activations.ancestors(node, start) for node in outputs))
+    for node in reader.graph.nodes:
+        if node in needed and node is not start:
+            copies[node] = graph.node_copy(node, copies.__getitem__)
+    graph.output(tuple(copies[node] for node in outputs))
+    return Stage(fx.GraphModule(reader, graph), tuple(layers))
+
+
+def _before_linear(reader: fx.GraphModule, start: fx.Node) -> fx.Node | None:
+    before = start
+    for node in _chain(start):
+        if isinstance(_module(reader, node), nn.Linear):
+            return before
+        before = node
+    return None
+
+
+def _chain(node: fx.Node) -> Iterator[fx.Node]:
+    """The nodes behind ``node``, as long as each hands its output to one other alone."""
+    while True:
+        following = [user for user in node.users if not _is_reading(user)]
+        if len(following) != 1:
+            return
+        node = following[0]
+        yield node
+
+
+def _is_reading(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target is activations.pool
+
+
+def _module(reader: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return reader.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _outputs(reader: fx.GraphModule) -> list[fx.Node]:
+    return list(next(iter(reversed(reader.graph.nodes))).args[0])
+
+
+def _reach(module: nn.Module | None) -> int | None:
+    """Pixels from the border that the padding of a module enters into; None if it fits no block.
+
+    A convolution must have stride 1 and as many zeros around its input as keep its size.
+    """
+    if isinstance(module, _POINTWISE):
+        return 0
+    if not isinstance(module, nn.Conv2d) or module.padding_mode != "zeros":
+        return None
+    reach = module.kernel_size[0] // 2
+    keeps_size = (
+        module.kernel_size == (2 * reach + 1, 2 * reach + 1)
+        and module.padding == (reach, reach)
+        and module.stride == module.dilation == (1, 1)
+    )
+    return reach if keeps_size else None
+
+
+def _halves(module: nn.Module | None) -> bool:
+    """Whether it is the plain max pooling of 2 x 2 pixels into one."""
+    return (
+        isinstance(module, nn.MaxPool2d)
+        and module.kernel_size in _TWO
+        and module.stride in _TWO
+        and module.padding in (0, (0, 0))
+        and module.dilation in (1, (1, 1))
+        and not module.ceil_mode
+    )
