@@ -72,6 +72,21 @@ def test_too_many_failures_finish_with_code_3(
     assert (study.parent / "out" / "report" / "index.html").exists()
 
 
+@pytest.mark.usefixtures("spark")
+def test_failures_are_tried_again_when_asked(
+    study: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tried = "embed: 1 images in"
+    assert main(["run", "--config", str(study)]) == 0
+    assert main(["run", "--config", str(study)]) == 0
+    assert tried not in capfd.readouterr().err
+    for stage in ("embed", "run"):
+        assert main([stage, "--config", str(study), "--retry-failures"]) == 0
+        assert tried in capfd.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["measure", "--config", str(study), "--retry-failures"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -121,6 +121,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             "embed.max_failures: must be a finite number, got nan",
         ),
         ("embed.shard_images", 0, "embed.shard_images: must be greater than or equal to 1, got 0"),
+        ("embed.image_seconds", 0, "embed.image_seconds: must be greater than 0, got 0"),
         ("spark.conf", {"a.b": [1]}, "spark.conf.a.b: must be text, a number, true or false, got"),
         ("spark.conf", "x", "spark.conf: must be a mapping of keys, got 'x'"),
         ("output", "", "output: must have at least 1 character, got ''"),

@@ -54,8 +54,6 @@ TYPES = {
 NULLABLE = {
     "failures": {"content"},
     "embeddings": {"content"},
-    "failures": {"content"},
-    "embeddings": {"content"},
     "ranges": {"lo", "hi"},
     "ks": {"ks", "ks_exact"},
     "thresholds": {

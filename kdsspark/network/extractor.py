@@ -16,18 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, fx
 
 from kdsspark.errors import WeightsError
-from kdsspark.network import activations, crops, sharing
+from kdsspark.network import activations, crops, overlap, sharing
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 
 _log = logging.getLogger(__name__)
 _cache: dict[tuple[str, str], Extractor] = {}
 _cache_lock = threading.Lock()
-
-
-def default_device() -> str:
-    """``cuda`` where torch can use one, else ``cpu``."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def cached_extractor(
@@ -102,7 +97,7 @@ class Extractor:
         while done < len(images):
             batch = images[done : done + self._most]
             try:
-                passes.append(self._features(batch))
+                passes.append([layer.cpu() for layer in self.forward(self.inputs(batch))])
             except RuntimeError as error:
                 if len(batch) == 1 or not _out_of_memory(error):
                     raise
@@ -113,28 +108,35 @@ class Extractor:
         features = (torch.cat(layer).numpy() for layer in zip(*passes, strict=True))
         return dict(zip((layer.name for layer in self.spec.layers), features, strict=True))
 
-    def _features(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
-        """Float32 [images, units] per layer, on the CPU."""
-        if self._shared is not None:
-            features = self._shared([self._input(self._mirrored(image)) for image in images])
-            # Sharing also computes pixels that no crop has, and 0 x infinity is no number.
-            if all(bool(layer.isfinite().all()) for layer in features):
-                return features
-        outputs = self._network(self._input(torch.cat([self._views(image) for image in images])))
-        return [output.view(len(images), -1, output.shape[1]).mean(1).cpu() for output in outputs]
-
-    def _views(self, image: NDArray[np.uint8]) -> Tensor:
+    def inputs(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        """What :meth:`forward` takes of each image: on the device, cut, mirrored, normalised."""
+        pixels = [_upload(image, self.device) for image in images]
         size = self.spec.preprocessing.crop
-        return crops.views(_upload(image, self.device), self.spec.crops, size)
+        if self._shared is not None:
+            return [self._normal(crops.mirrored(image, size)) for image in pixels]
+        return [self._normal(crops.views(image, self.spec.crops, size)) for image in pixels]
 
-    def _mirrored(self, image: NDArray[np.uint8]) -> Tensor:
-        return crops.mirrored(_upload(image, self.device), self.spec.preprocessing.crop)
+    def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Float32 [images, units] per layer, on the device: nothing but the network, once."""
+        if self._shared is None:
+            return _means(self._network(torch.cat(tuple(inputs))), len(inputs))
+        features = self._shared(inputs)
+        # Sharing also computes pixels that no crop has, and 0 x infinity is no number.
+        if all(bool(layer.isfinite().all()) for layer in features):
+            return features
+        views = [overlap.ten(pair, self.spec.preprocessing.crop) for pair in inputs]
+        return _means(self._network(torch.cat(views)), len(inputs))
 
-    def _input(self, pixels: Tensor) -> Tensor:
+    def _normal(self, pixels: Tensor) -> Tensor:
         """uint8 [images or views, channels, height, width] as the network takes them."""
         dtype = getattr(torch, self.spec.precision)
         normal = crops.normalise(pixels, self.spec.preprocessing)
         return normal.to(dtype, memory_format=torch.channels_last)
+
+
+def _means(outputs: Sequence[Tensor], images: int) -> list[Tensor]:
+    """[images x views, units] per layer to [images, units]."""
+    return [output.view(images, -1, output.shape[1]).mean(1) for output in outputs]
 
 
 def _upload(image: NDArray[np.uint8], device: str) -> Tensor:

@@ -88,28 +88,40 @@ class Part:
     places: tuple[Place, ...]
 
 
-def cut(images: Tensor, size: int) -> tuple[list[Border], Tensor, list[Part]]:
-    """The views' borders, the views, and as one part each the image and its mirror.
+def ten(images: Tensor, size: int) -> Tensor:
+    """The views [views, channels, size, size] of an image and its mirror, in their order.
 
-    ``images`` are an image and its mirror [2, channels, height, width].
+    ``images`` are [2, channels, height, width].
     """
-    height, width = images.shape[2:]
+    corners = crops.five(images.shape[2], images.shape[3], size)
+    cut = [
+        image[:, top : top + size, left : left + size] for image in images for top, left in corners
+    ]
+    return _stack(cut)
+
+
+def borders(height: int, width: int, size: int) -> list[Border]:
+    """The borders of the views of an image of ``height`` x ``width`` pixels."""
     corners = crops.five(height, width, size)
-    borders = [
+    five = [
         Border(top > 0, top + size < height, left > 0, left + size < width) for top, left in corners
     ]
-    views: list[Tensor] = []
-    wholes = []
-    for i, image in enumerate(images):
-        places = []
-        for (top, left), border in zip(corners, borders, strict=True):
-            places.append(Place(len(views), 0, top, left, border.rows, border.columns))
-            views.append(image[:, top : top + size, left : left + size])
-        wholes.append(Part(images[i : i + 1], tuple(places)))
-    return 2 * borders, _stack(views), wholes
+    return 2 * five
 
 
-def strips(views: Tensor, borders: Sequence[Border], width: int) -> list[Part]:
+def wholes(images: Tensor, size: int) -> list[Part]:
+    """An image and its mirror [2, channels, height, width] as a part each, with their views."""
+    height, width = images.shape[2:]
+    corners, edges = 2 * crops.five(height, width, size), borders(height, width, size)
+    places = [
+        Place(view, 0, top, left, border.rows, border.columns)
+        for view, ((top, left), border) in enumerate(zip(corners, edges, strict=True))
+    ]
+    half = len(places) // 2
+    return [Part(images[:1], tuple(places[:half])), Part(images[1:], tuple(places[half:]))]
+
+
+def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[Part]:
     """Strips of the views, ``width`` pixels wide, along the edges that have a ring.
 
     ``views`` are [views, channels, side, side]. Lying and standing strips are a part each.
@@ -117,7 +129,7 @@ def strips(views: Tensor, borders: Sequence[Border], width: int) -> list[Part]:
     far = views.shape[-1] - width
     lying: list[tuple[Tensor, Place]] = []
     standing: list[tuple[Tensor, Place]] = []
-    for view, border in enumerate(borders):
+    for view, border in enumerate(edges):
         for edge, at, ring in ((border.top, 0, _FIRST), (border.bottom, far, _LAST)):
             if edge:
                 place = Place(view, len(lying), -at, 0, ring, _ALL)

@@ -34,7 +34,7 @@ _SIDE_PER_STRIP: Final = 16
 # Images are shared up to so many times the area of a crop. Crops hardly overlap in longer ones.
 _IMAGE_PER_CROP: Final = 4
 # Pixels summed at a time, with all their channels: few enough for the cache, also as float32.
-_PIXELS: Final = 4096
+_PIXELS: Final = 8192
 
 _Means = dict[int, Tensor]  # float32 [units] by a layer's position
 
@@ -73,12 +73,13 @@ class Shared:
 
     def _blocks(self, image: Tensor, means: _Means) -> Tensor:
         """The views' maps behind the blocks; adds the blocks' layers to ``means``."""
+        height, width = image.shape[2:]
         side, ring = self.size, 0
-        borders, views, wholes = overlap.cut(image, side)
-        long = image.shape[2] * image.shape[3] > _IMAGE_PER_CROP * side**2
+        edges = overlap.borders(height, width, side)
+        views, wholes = overlap.ten(image, side), overlap.wholes(image, side)
         for block in self.blocks:
-            strips = overlap.strips(views, borders, _strip_width(block, ring))
-            if long:
+            strips = overlap.strips(views, edges, _strip_width(block, ring))
+            if height * width > _IMAGE_PER_CROP * self.size**2:
                 wholes, strips = [], [overlap.separate(views)]
             wholes = [_run(block, part, side, ring, means) for part in wholes]
             strips = [_run(block, part, side, ring, means) for part in strips]

@@ -119,13 +119,29 @@ def test_ring_pixels_are_not_the_whole_images() -> None:
     """What the strips are for: without them every layer of the blocks would be off."""
     image = photograph(40, 50)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overlap, "Border", lambda *_: BORDER)
+        none = overlap.Border(top=False, bottom=False, left=False, right=False)
+        patch.setattr(overlap, "Border", lambda *_: none)
         found = [f[0] for f in together(SHARED, image)]
     for features, reference in zip(found, separately(READER, image), strict=True):
         assert (features - reference).abs().max() > 1e-4 * reference.abs().max()
 
 
-BORDER = overlap.Border(top=False, bottom=False, left=False, right=False)
+@pytest.mark.parametrize(
+    ("height", "width", "most"), [(36, 48, 0.65), (36, 36, 0.56), (32, 32, 0.2), (32, 300, 1.0)]
+)
+def test_pixels_computed_as_a_part_of_those_of_ten_crops(
+    height: int, width: int, most: float
+) -> None:
+    pixels = 0
+
+    def count(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        nonlocal pixels
+        pixels += inputs[0][:, 0].numel()
+
+    hook = SHARED.blocks[0].steps[0].module.register_forward_pre_hook(count)
+    together(SHARED, photograph(height, width))
+    hook.remove()
+    assert pixels <= most * 10 * CROP**2
 
 
 @pytest.mark.parametrize(

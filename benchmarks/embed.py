@@ -1,0 +1,177 @@
+"""What embedding costs against the bare network, and against a plain torchvision script.
+
+    python benchmarks/embed.py --precision float32 --images 48
+
+Three times the same ten-crop features of generated photographs (500 x 375, JPEG), by a network
+with random weights and on the same CPUs: the stage `embed` through Spark, from files to Parquet;
+the network alone on tensors in memory, with the batch that the stage takes; and a script that
+reads, crops and embeds one image after the other, in eager float32 in torch's default memory
+format, with a forward hook on every ReLU. The stage is timed once its Python worker runs and has
+loaded the network. Times are of this machine; the ratios are what to compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torchvision import models, transforms
+
+from kdsspark import config
+from kdsspark.network import batches
+from kdsspark.network.extractor import Extractor
+from kdsspark.pipeline.networks import Prepared, prepare_networks
+from kdsspark.pipeline.study import Study
+from kdsspark.spark import embed
+from kdsspark.storage import images, shards
+from kdsspark.storage.receipts import Receipt
+
+WIDTH, HEIGHT = 500, 375
+WARM, TIMED = "warm", "photographs"
+
+
+def write_photograph(path: Path, rng: np.random.Generator) -> None:
+    """Noise of several scales, which compresses about as photographs do."""
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    for scale in (2, 8, 32, 128):
+        size = (WIDTH // scale + 1, HEIGHT // scale + 1)
+        noise = rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        smooth = Image.fromarray(noise).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        picture += np.asarray(smooth, np.float32) * scale**0.5
+    picture *= 255 / picture.max()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture.astype(np.uint8)).save(path, quality=90)
+
+
+def write_photographs(folder: Path, number: int) -> list[Path]:
+    """As many files in two class folders."""
+    paths = [folder / "ab"[i % 2] / f"{i:04d}.jpg" for i in range(number)]
+    for i, path in enumerate(paths):
+        write_photograph(path, np.random.default_rng(i))
+    return paths
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """What one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def study(folder: Path, options: argparse.Namespace) -> Study:
+    """One network, a few images to warm up with, and the others."""
+    network = {"name": "net", "architecture": options.architecture, "weights": "random"}
+    datasets = [{"name": name, "path": str(folder / name)} for name in (WARM, TIMED)]
+    master = {"master": f"local[{options.cpus}]", "conf": {"spark.task.cpus": options.cpus}}
+    raw = {"output": str(folder / "out"), "networks": [network | {"precision": options.precision}]}
+    return Study(config.parse(raw | {"datasets": datasets, "spark": master}))
+
+
+def embed_all(made: Study, network: Prepared, dataset: str) -> list[Receipt]:
+    """The stage, on one dataset."""
+    # In shards as large as those of a large dataset.
+    shards.MIN_SHARD_IMAGES = made.config.embed.shard_images
+    chosen = [d for d in made.config.datasets if d.name == dataset]
+    work = embed.plan_images(made.store, chosen, network.spec, network.weights, made.config.embed)
+    return embed.run(made.spark, made.store, work)
+
+
+def bare(network: Prepared, made: Study, paths: Sequence[Path], cpus: int) -> Callable[[], object]:
+    """The network alone, on as many images as the stage takes at a time."""
+    spec = network.spec
+    extractor = Extractor.load(spec, made.store.path(network.weights), threads=cpus)
+    taken = paths[: batches.batch_images(spec, "cpu")]
+    decoded = [images.decode(path.read_bytes(), spec.preprocessing.resize) for path in taken]
+    inputs = extractor.inputs(decoded)
+    return torch.inference_mode()(lambda: extractor.forward(inputs))
+
+
+class PlainScript:
+    """Ten crops and hooks, as one would write it down."""
+
+    def __init__(self, architecture: str) -> None:
+        self.model = models.get_model(architecture, weights=None).eval()
+        self.features: dict[str, np.ndarray[Any, Any]] = {}
+        for name, module in self.model.named_modules():
+            if isinstance(module, nn.ReLU):
+                module.register_forward_hook(self._keeper(name))
+        normalise = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        tensor = transforms.Compose([transforms.ToTensor(), normalise])
+        crops = transforms.Lambda(lambda crops: torch.stack([tensor(crop) for crop in crops]))
+        steps = [transforms.Resize(256), transforms.TenCrop(224), crops]
+        self.transform = transforms.Compose(steps)
+
+    def _keeper(self, name: str) -> Callable[..., None]:
+        def keep(_: nn.Module, __: object, output: torch.Tensor) -> None:
+            space = output.mean((2, 3)) if output.ndim == 4 else output
+            self.features[name] = space.mean(0).numpy()
+
+        return keep
+
+    @torch.no_grad()
+    def __call__(self, path: Path) -> None:
+        """Embed one file."""
+        self.model(self.transform(Image.open(path).convert("RGB")))
+
+
+def rate(call: Callable[[], object], images: int, calls: int) -> float:
+    """Images a second over some calls, each of ``images``, after one to warm up."""
+    call()
+    return images * calls / seconds_of(lambda: [call() for _ in range(calls)])
+
+
+def compare(folder: Path, options: argparse.Namespace) -> None:
+    """Run all three and print the table."""
+    write_photographs(folder / WARM, 4)
+    paths = write_photographs(folder / TIMED, options.images)
+    made = study(folder, options)
+    made.settle()
+    made.index()
+    (network,) = prepare_networks(made.store, made.config)
+    embed_all(made, network, WARM)
+    done: list[Receipt] = []
+    stage = len(paths) / seconds_of(lambda: done.extend(embed_all(made, network, TIMED)))
+    made.spark.stop()
+    batch = batches.batch_images(network.spec, "cpu")
+    alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
+    script = PlainScript(options.architecture)
+    some = iter(paths)
+    plain = rate(lambda: script(next(some)), 1, min(len(paths) - 1, options.script_images))
+    print(f"{'end to end / bare network':<32}{stage / alone:8.2f}")
+    print(f"{'end to end / plain script':<32}{stage / plain:8.2f}")
+    for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
+        print(f"{name + ', images/s':<32}{value:8.2f}")
+    spent: Counter[str] = Counter()
+    for receipt in done:
+        spent.update(receipt.seconds)
+    for name, value in spent.items():
+        print(f"{'receipts: ' + name + ', s':<32}{value:8.2f}")
+
+
+def main() -> None:
+    """Parse the options, compare in a temporary folder."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=48, help="photographs to embed")
+    parser.add_argument("--script-images", type=int, default=8, help="of them by the plain script")
+    parser.add_argument("--architecture", default="vgg16", help="one with built-in layers")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--cpus", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    torch.set_num_threads(options.cpus)
+    print(f"{options.architecture}, ten crops, {options.precision}, {options.cpus} CPUs")
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder), options)
+
+
+if __name__ == "__main__":
+    main()
