@@ -86,10 +86,14 @@ def embed_all(made: Study, network: Prepared, dataset: str) -> list[Receipt]:
     return embed.run(made.spark, made.store, work)
 
 
-def bare(network: Prepared, made: Study, paths: Sequence[Path], cpus: int) -> Callable[[], object]:
+def bare(
+    network: Prepared, made: Study, paths: Sequence[Path], cpus: int, shared: bool = True
+) -> Callable[[], object]:
     """The network alone, on as many images as the stage takes at a time."""
     spec = network.spec
     extractor = Extractor.load(spec, made.store.path(network.weights), threads=cpus)
+    if not shared:
+        extractor._shared = None
     taken = paths[: batches.batch_images(spec, "cpu")]
     decoded = [images.decode(path.read_bytes(), spec.preprocessing.resize) for path in taken]
     inputs = extractor.inputs(decoded)
@@ -144,11 +148,13 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     made.spark.stop()
     batch = batches.batch_images(network.spec, "cpu")
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
+    apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
     script = PlainScript(options.architecture)
     some = iter(paths)
     plain = rate(lambda: script(next(some)), 1, min(len(paths) - 1, options.script_images))
     print(f"{'end to end / bare network':<32}{stage / alone:8.2f}")
     print(f"{'end to end / plain script':<32}{stage / plain:8.2f}")
+    print(f"{'bare network / crops not shared':<32}{alone / apart:8.2f}")
     for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
         print(f"{name + ', images/s':<32}{value:8.2f}")
     spent: Counter[str] = Counter()

@@ -9,98 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final, Literal
 
 import fsspec
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kdsspark.errors import ConfigError
 from kdsspark.overrides import apply, read_yaml
+from kdsspark.validation import (
+    Distance,
+    LayerNames,
+    Layout,
+    Name,
+    Scalar,
+    Size,
+    one_line,
+    parse_size,
+)
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
-_LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 _LARGEST_SEED: Final = 2**63 - 1
 _LARGEST_SHARD: Final = 65_536  # images: what a task that dies does again
-
-RESERVED_LAYERS: Final = frozenset(
-    {"network", "dataset", "image_id", "class_id", "class_name", "version", "content"}
-)
-"""Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("must match [A-Za-z][A-Za-z0-9_.-]*")
-    return value
-
-
-def check_layer_names(names: Iterable[str]) -> None:
-    """Refuse names that are one column to Spark, which takes no notice of case.
-
-    Raises ValueError for two that differ at most in case, and for any of ``RESERVED_LAYERS``.
-    """
-    seen: dict[str, str] = {}
-    for name in names:
-        column = name.lower()
-        if column in RESERVED_LAYERS:
-            raise ValueError(f"names must not be those of columns, got {name!r}")
-        if column in seen:
-            raise ValueError(f"names must differ by more than case, got {seen[column]!r}, {name!r}")
-        seen[column] = name
-
-
-def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
-    for name in layers or ():
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
-    check_layer_names(layers or ())
-    return layers
-
-
-def _scalar(value: object) -> object:
-    if not isinstance(value, str | int | float):
-        raise ValueError("must be text, a number, true or false")
-    return value
-
-
-def _memory(value: str) -> str:
-    if parse_size(value) < 1 << 14:  # little enough to cut a small dataset like a large one
-        raise ValueError("must be at least 16KiB")
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
-Layout = Literal[
-    "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
-    "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
-]  # fmt: skip
-
-
-def parse_size(text: str) -> int:
-    """``"512MiB"`` -> bytes. K, M, G and T are powers of 1024, with or without ``iB`` or ``B``.
-
-    Raises ValueError for anything else.
-    """
-    match = _SIZE.fullmatch(text)
-    if not match:
-        raise ValueError(f"must be a size such as 512MiB or 2GiB, got {text!r}")
-    number, suffix = match.groups()
-    exponent = "BKMGT".index((suffix or "B")[0].upper())
-    return int(float(number) * 1024**exponent)
 
 
 class _Section(BaseModel):
@@ -134,7 +64,7 @@ class Network(_Section):
     architecture: str = "vgg16"  # a torchvision classification model
     weights: str = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
     seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # for weights: random
-    layers: Annotated[dict[str, str] | None, AfterValidator(_layer_names)] = None
+    layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
     crops: Literal["ten", "center", "twelve"] = "ten"
@@ -152,6 +82,7 @@ class Dataset(_Section):
     embeddings: str | None = None  # Parquet file or folder of ready-made embeddings
     label: str = "class_name"  # their label column
     network: Name = "given"  # the network partition they are filed under
+    group: str | None = None  # datasets of one group are drawn together (paper figure 8)
 
     @model_validator(mode="after")
     def _one_source(self) -> Dataset:
@@ -195,13 +126,32 @@ class Measure(_Section):
     exact: bool = True  # also the distance over the raw values
     histograms: bool = True  # write the histograms table
     keep_shuffled: bool = True  # write the distances of single shuffles; counts are kept anyway
+    distances: tuple[Distance, ...] = Field((), strict=False)  # others, from the same histograms
     # Peak memory of one measuring task, for its arrays.
-    memory: Annotated[str, AfterValidator(_memory)] = "1GiB"
+    memory: Size = "1GiB"
 
     @property
     def memory_bytes(self) -> int:
         """``memory`` in bytes."""
         return parse_size(self.memory)
+
+
+class Transform(_Section):
+    """The full-network embedding and the pruned one. Null: every dataset's own."""
+
+    statistics: Name | None = None  # dataset whose mean, deviation and relevant features are used
+    t_plus: float | None = Field(None, ge=0)
+    t_minus: float | None = Field(None, le=0)
+
+
+class Probe(_Section):
+    """Linear support vector machines on the embeddings."""
+
+    test: float = Field(0.3, gt=0, lt=1)  # share of each class's images to test with
+    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the split
+    l2: bool = True  # every image's vector divided by its length
+    signed_root: bool = False  # before that, its values replaced by their signed square roots
+    c: float = Field(1.0, gt=0)  # penalty of errors, as scikit-learn has it
 
 
 class Config(_Section):
@@ -213,6 +163,8 @@ class Config(_Section):
     spark: Spark = Spark()
     embed: Embed = Embed()
     measure: Measure = Measure()
+    transform: Transform = Transform()
+    probe: Probe = Probe()
 
     @model_validator(mode="after")
     def _names(self) -> Config:
@@ -246,6 +198,8 @@ _SECTIONS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
     ("spark",): Spark,
     ("embed",): Embed,
     ("measure",): Measure,
+    ("transform",): Transform,
+    ("probe",): Probe,
 }
 
 
@@ -270,33 +224,7 @@ def parse(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(_one_line(error.errors(include_url=False)[0])) from None
-
-
-def _one_line(error: ErrorDetails) -> str:
-    """``measure.bins: must be greater than or equal to 2, got 0``."""
-    key = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
-        return f"{key}: unknown key, must be one of {', '.join(_SECTIONS[section].model_fields)}"
-    if error["type"] == "missing":
-        return f"{key}: must be given, got nothing"
-    message = _in_words(error)
-    where = f"{key}: " if key else ""
-    return f"{where}{message}" if "got " in message else f"{where}{message}, {_got(error['input'])}"
-
-
-def _in_words(error: ErrorDetails) -> str:
-    if error["type"] == "model_type":
-        return "must be a mapping of keys"
-    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
-    message = re.sub(r"^(Input|String|Tuple) should", "must", message)
-    return message.replace("valid tuple", "list").replace("valid dictionary", "mapping of keys")
-
-
-def _got(value: object) -> str:
-    text = repr(value)
-    return f"got {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '...'}"
+        raise ConfigError(one_line(error.errors(include_url=False)[0], _SECTIONS)) from None
 
 
 def fingerprint(value: Any) -> str:

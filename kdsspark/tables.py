@@ -7,7 +7,7 @@ therefore absent from the files themselves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -195,6 +195,48 @@ KS = Table(
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
     "signed Kolmogorov-Smirnov distance of every (feature, class) (paper equation 3)",
 )
+DISTANCES = Table(
+    "distances",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        _CLASS_ID,
+        Column(
+            "kullback_leibler",
+            pa.float64(),
+            "divergence of inner from outer, nats, from 0; finite, as outer is given one more "
+            "image spread like the whole dataset",
+            True,
+        ),
+        Column("jensen_shannon", pa.float64(), "root of the divergence in bits, 0 to 1", True),
+        Column("bhattacharyya", pa.float64(), "from 0; infinite where they share no bin", True),
+        Column(
+            "mutual_information",
+            pa.float64(),
+            "of the bin and being of the class, nats, 0 to the entropy of the latter",
+            True,
+        ),
+        Column("wasserstein", pa.float64(), "Wasserstein-1, as a share of the range, 0 to 1", True),
+        Column(
+            "auc",
+            pa.float64(),
+            "area under the ROC curve: share of (inner, outer) pairs with the inner in the higher "
+            "bin, the same bin counting half; 0.5 without a difference",
+            True,
+        ),
+        Column(
+            "average_precision",
+            pa.float64(),
+            "for the class, highest bins first, the images of a bin at once; the class's share of "
+            "images without a difference",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "unit", "class_id"),
+    "other distances of inner and outer from the same histograms, true labels; null what "
+    "measure.distances does not name, and where inner or outer is empty",
+)
 SIGNIFICANCE = Table(
     "significance",
     ("network", "dataset"),
@@ -294,6 +336,81 @@ SURVIVAL = Table(
     "one curve per class: how many features lie beyond x (paper figure 9)",
 )
 
+TRANSFORMS = Table(
+    "transforms",
+    ("network", "dataset"),
+    _columns(
+        ("statistics", pa.string(), "dataset whose mean, deviation and distances were applied"),
+        ("t_plus", pa.float64(), "standardised values above it became +1 in full_network"),
+        ("t_minus", pa.float64(), "standardised values below it became -1"),
+        Column(
+            "ks_plus", pa.float64(), "t_plus of thresholds, for pruned; null if undefined", True
+        ),
+        Column("ks_minus", pa.float64(), "t_minus of thresholds; null if undefined", True),
+        ("n_features", pa.int32(), "features of full_network"),
+        ("n_relevant", pa.int32(), "features of pruned"),
+    ),
+    ("network", "dataset"),
+    "what the full-network and the pruned embedding of a dataset were made with",
+)
+TRANSFORM_FEATURES = Table(
+    "transform_features",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        ("n", pa.int64(), "finite values over the statistics dataset"),
+        Column("mean", pa.float64(), "their mean; null if there are none", True),
+        Column("std", pa.float64(), "their standard deviation, of the whole population", True),
+        ("n_above", pa.int32(), "classes of the statistics dataset with ks above its own t_plus"),
+        ("n_below", pa.int32(), "classes with ks below its own t_minus"),
+        Column("position", pa.int32(), "within the layer's list in pruned; null if left out", True),
+    ),
+    ("network", "dataset", "layer", "unit"),
+    "how every feature is standardised, for how many classes it is relevant (beyond a threshold), "
+    "and where pruned has it",
+)
+FULL_NETWORK = Table(
+    "full_network",
+    ("network", "dataset"),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
+    ("network", "dataset", "image_id"),
+    "one row an image; after these columns one array<tinyint> column per layer: its features "
+    "standardised and discretised to -1, 0 and +1 (full-network embedding)",
+    open_ended=True,
+)
+PRUNED = Table(
+    "pruned",
+    ("network", "dataset"),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
+    ("network", "dataset", "image_id"),
+    "one row an image; after these columns one array column per layer, which may be empty: of "
+    "embeddings the features beyond a threshold for some class, in the order of their units",
+    open_ended=True,
+)
+PROBE = Table(
+    "probe",
+    ("network", "dataset"),
+    _columns(
+        ("layer", pa.string(), "layer of the network, or '*' for all of them side by side"),
+        (
+            "features",
+            pa.string(),
+            "all (embeddings), relevant (pruned) or full_network; which are relevant, and what "
+            "they are standardised by, was found with the images to test with among the others",
+        ),
+        ("class_id", pa.int32(), "position of the class among the names, sorted; -1: all classes"),
+        ("method", pa.string(), "LinearSVC; SGD where memory did not hold the images; majority"),
+        ("n_features", pa.int32(), "features of an image"),
+        ("n_train", pa.int64(), "images of the class to train with"),
+        ("n_test", pa.int64(), "images of the class to test with; none of a class with one image"),
+        ("correct", pa.int64(), "of those, images that were given their class"),
+        Column("accuracy", pa.float64(), "correct / n_test; null if there are none", True),
+    ),
+    ("network", "dataset", "layer", "features", "class_id"),
+    "how well a linear support vector machine tells the classes apart by some of the features",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -305,14 +422,32 @@ TABLES: Final[dict[str, Table]] = {
         RANGES,
         HISTOGRAMS,
         KS,
+        DISTANCES,
         SIGNIFICANCE,
         THRESHOLDS,
         DAVG,
         LAYERS,
         DISTRIBUTION,
         SURVIVAL,
+        TRANSFORMS,
+        TRANSFORM_FEATURES,
+        FULL_NETWORK,
+        PRUNED,
+        PROBE,
     )
 }
+
+
+def with_layers(table: Table, layers: Mapping[str, pa.DataType]) -> pa.Schema:
+    """The schema of one file of an open-ended table: its columns, then a list column per layer.
+
+    ``layers`` maps each layer, in order, to the type of its elements.
+    """
+    fields = [
+        pa.field(name, pa.list_(pa.field("element", value, nullable=False)), nullable=False)
+        for name, value in layers.items()
+    ]
+    return pa.schema([*table.schema, *fields])
 
 
 def embeddings_schema(layers: Sequence[str], value: pa.DataType | None = None) -> pa.Schema:
@@ -320,6 +455,4 @@ def embeddings_schema(layers: Sequence[str], value: pa.DataType | None = None) -
 
     ``value`` is the type of the elements: float32, or float64 for ready-made float64 columns.
     """
-    element = pa.field("element", value or pa.float32(), nullable=False)
-    fields = [pa.field(name, pa.list_(element), nullable=False) for name in layers]
-    return pa.schema([*EMBEDDINGS.schema, *fields])
+    return with_layers(EMBEDDINGS, dict.fromkeys(layers, value or pa.float32()))

@@ -8,9 +8,10 @@ import fsspec
 import pytest
 import yaml
 
-from kdsspark import config, tables
-from kdsspark.config import Config, fingerprint, load, parse, parse_size
+from kdsspark import tables
+from kdsspark.config import Config, fingerprint, load, parse
 from kdsspark.errors import ConfigError
+from kdsspark.validation import RESERVED_LAYERS, parse_size
 
 # As documented, but for the comments that stand for other values.
 DOCUMENTED = """
@@ -197,8 +198,8 @@ def test_a_missing_key_is_named() -> None:
 
 def test_layers_cannot_be_named_like_the_columns_they_stand_beside() -> None:
     fixed = {column.name for column in tables.EMBEDDINGS.columns}
-    assert fixed | set(tables.EMBEDDINGS.partitioned_by) == config.RESERVED_LAYERS
-    for name in [*config.RESERVED_LAYERS, "Dataset", "CLASS_ID"]:
+    assert fixed | set(tables.EMBEDDINGS.partitioned_by) == RESERVED_LAYERS
+    for name in [*RESERVED_LAYERS, "Dataset", "CLASS_ID"]:
         line = refusal(with_key("networks.0.layers", {name: "features.1"}))
         assert line == f"networks.0.layers: names must not be those of columns, got '{name}'"
 

@@ -38,7 +38,10 @@ EXTRA = {
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
 }
-EXTRA_TABLES = {"significance", "duplicates"}
+EXTRA_TABLES = {
+    *("significance", "duplicates", "distances", "probe"),
+    *("transforms", "transform_features", "full_network", "pruned"),
+}
 TYPES = {
     "layer": pa.string(),
     "unit": pa.int32(),

@@ -16,13 +16,14 @@ from kdsspark.config import Measure
 from kdsspark.spark import summaries
 from kdsspark.spark.rechunk import LayerSlice
 from kdsspark.spark.shard_ranges import ranges_table
+from kdsspark.stats import distances
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.ks import BinnedKS, binned_ks
 from kdsspark.stats.summary import Summary
 from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
 from kdsspark.storage.parquet import PartWriter, nullable
-from kdsspark.tables import HISTOGRAMS, KS, RANGES, Table
+from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
 
 Part = tuple[Table, tuple[str, ...]]
 """A table, and the partition values after network and dataset."""
@@ -32,6 +33,7 @@ PARTS: Final[tuple[Part, ...]] = (
     (HISTOGRAMS, ()),
     (KS, ("true",)),
     (KS, ("shuffled",)),
+    (DISTANCES, ()),
 )
 """What a slice may write."""
 
@@ -46,7 +48,11 @@ Labeling = tuple[int, npt.NDArray[np.int32]]
 
 def written(settings: Measure) -> list[Part]:
     """What a slice does write."""
-    without = {HISTOGRAMS.name: settings.histograms, "shuffled": settings.keep_shuffled}
+    without = {
+        HISTOGRAMS.name: settings.histograms,
+        DISTANCES.name: bool(settings.distances),
+        "shuffled": settings.keep_shuffled,
+    }
     return [
         (table, labels)
         for table, labels in PARTS
@@ -59,6 +65,7 @@ class SliceParts:
     """The open parts of one slice, and what its distances have been summed up to so far."""
 
     cut: LayerSlice
+    distances: tuple[str, ...]  # others than ks, by name
     _writers: dict[tuple[str, ...], PartWriter]
     _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
     _shuffled: list[pa.Table] = field(default_factory=list)
@@ -93,6 +100,9 @@ class SliceParts:
             if (HISTOGRAMS.name,) in self._writers:
                 rows = _histograms(self.cut.layer, unit, counts, ks)
                 self._writers[HISTOGRAMS.name,].write(rows)
+            if self.distances:
+                rows = _distances(self.cut.layer, unit, counts, self.distances)
+                self._writers[DISTANCES.name,].write(rows)
         elif self.keeps(shuffle):
             self._shuffled.append(_ks(self.cut.layer, unit, shuffle, ks, exact))
 
@@ -121,7 +131,7 @@ def open_parts(
             )
             for table, labels in written(settings)
         }
-        parts = SliceParts(cut, writers)
+        parts = SliceParts(cut, settings.distances, writers)
         yield parts
         summaries.write(store, pair, cut.name, parts.summaries)
 
@@ -161,4 +171,15 @@ def _ks(
     columns["ks"] = nullable(ks.ks.ravel())
     columns["bin"] = pa.array(ks.bin.ravel())
     columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else nullable(exact.ravel())
+    return pa.table(columns)
+
+
+def _distances(
+    layer: str, unit: int, counts: npt.NDArray[np.int32], wanted: tuple[str, ...]
+) -> pa.Table:
+    columns = _pairs(layer, unit, (counts.shape[0], counts.shape[1]))
+    n = len(columns["unit"])
+    for name, distance in distances.DISTANCES.items():
+        found = nullable(distance(counts).ravel()) if name in wanted else pa.nulls(n, pa.float64())
+        columns[name] = found
     return pa.table(columns)

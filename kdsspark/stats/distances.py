@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,50 +119,18 @@ def average_precision(counts: Counts) -> Distances:
     return _every_cell(_average_precision, counts)
 
 
-class Distance(NamedTuple):
-    """What one can ask for: the function of counts, and what its column means."""
-
-    function: Callable[[Counts], Distances]
-    meaning: str
-
-
-DISTANCES: Final[Mapping[str, Distance]] = MappingProxyType(
+DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType(
     {
-        "kullback_leibler": Distance(
-            kullback_leibler,
-            "Kullback-Leibler divergence of inner from outer, nats, from 0; "
-            "finite, as outer is given one more image spread like the whole dataset",
-        ),
-        "jensen_shannon": Distance(
-            jensen_shannon,
-            "Jensen-Shannon distance (root of the divergence in bits) of inner and outer, 0 to 1",
-        ),
-        "bhattacharyya": Distance(
-            bhattacharyya,
-            "Bhattacharyya distance of inner and outer, from 0; infinite where they share no bin",
-        ),
-        "mutual_information": Distance(
-            mutual_information,
-            "mutual information of the bin and being of the class, nats, 0 to the entropy of the "
-            "latter",
-        ),
-        "wasserstein": Distance(
-            wasserstein,
-            "Wasserstein-1 distance of inner and outer as a share of the feature's range, 0 to 1",
-        ),
-        "auc": Distance(
-            auc,
-            "area under the ROC curve: share of (inner, outer) pairs with the inner in the higher "
-            "bin, the same bin counting half; 0.5 without a difference",
-        ),
-        "average_precision": Distance(
-            average_precision,
-            "average precision for the class, highest bins first, the images of a bin at once; "
-            "the class's share of images without a difference",
-        ),
+        "kullback_leibler": kullback_leibler,
+        "jensen_shannon": jensen_shannon,
+        "bhattacharyya": bhattacharyya,
+        "mutual_information": mutual_information,
+        "wasserstein": wasserstein,
+        "auc": auc,
+        "average_precision": average_precision,
     }
 )
-"""Columns to ask for by name, and the only place where they are listed."""
+"""Those that ``measure.distances`` may name."""
 
 
 def _every_cell(kernel: Callable[[Counts, Distances], None], counts: Counts) -> Distances:

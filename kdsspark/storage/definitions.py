@@ -18,6 +18,7 @@ from kdsspark.tables import IMAGES, TABLES
 
 _PATH: Final = "_definitions.json"
 _BESIDE_TABLES: Final = ("_ranges", "_columns", "_summaries")  # filed like tables
+_NO_DEFINITION: Final = ("group",)  # of a dataset: how it is drawn may change at any time
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
 
 
@@ -45,7 +46,10 @@ def settle(store: Store, config: Config, fresh: bool) -> None:
 
 def _definitions(config: Config) -> _Definitions:
     networks = {f"networks.{n.name}": n.model_dump(mode="json") for n in config.networks}
-    datasets = {f"datasets.{d.name}": d.model_dump(mode="json") for d in config.datasets}
+    datasets = {
+        f"datasets.{d.name}": d.model_dump(mode="json", exclude=set(_NO_DEFINITION))
+        for d in config.datasets
+    }
     return networks | datasets
 
 
@@ -53,7 +57,11 @@ def _with_defaults(saved: _Definitions) -> _Definitions:
     """Definitions as they would be saved today: a key that is new had its default."""
     sections: dict[str, type[BaseModel]] = {"networks": Network, "datasets": Dataset}
     return {
-        key: {n: f.default for n, f in sections[key.partition(".")[0]].model_fields.items()}
+        key: {
+            n: f.default
+            for n, f in sections[key.partition(".")[0]].model_fields.items()
+            if n not in _NO_DEFINITION
+        }
         | fields
         for key, fields in saved.items()
     }

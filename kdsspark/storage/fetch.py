@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
@@ -32,6 +33,16 @@ HELD_BYTES: Final = 2**28
 
 _TAR_MEMBER: Final = re.compile(r"(.+\.tar)#(\d+):(\d+):.*", re.DOTALL | re.IGNORECASE)
 _PARQUET_ROW: Final = re.compile(r"(.+\.(?:parquet|pq))#(\d+)", re.DOTALL | re.IGNORECASE)
+
+
+_MEMBER: Final = r"(?is)^(?P<file>.+?\.(?:tar|parquet|pq))#(?P<at>\d+)(?::\d+:.*)?$"
+
+
+def storage_order(uris: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """(file, int64 position in it) of images that lie in tar or Parquet files; else ("", 0)."""
+    found = pc.extract_regex(uris, _MEMBER)
+    at = pc.cast(pc.struct_field(found, "at"), pa.int64())
+    return pc.fill_null(pc.struct_field(found, "file"), ""), pc.fill_null(at, 0)
 
 
 def tar_member(uri: str, start: int, size: int, name: str) -> str:

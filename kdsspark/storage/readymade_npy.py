@@ -24,8 +24,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from numpy.lib import format as npy
 
-from kdsspark.config import check_layer_names
 from kdsspark.errors import DatasetError
+from kdsspark.validation import check_layer_names
 
 SUFFIX: Final = ".npy"
 _NUMBERED = re.compile(r"(?P<prefix>.*?)(?P<number>\d*)\.\w+", re.DOTALL)

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset
 import pyarrow.types as kinds
 
-from kdsspark.config import check_layer_names
 from kdsspark.errors import DatasetError
+from kdsspark.validation import check_layer_names
 
 _LISTS: Final = (kinds.is_list, kinds.is_fixed_size_list, kinds.is_large_list)
 _NAMES: Final = (kinds.is_integer, kinds.is_string, kinds.is_large_string, kinds.is_string_view)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kdsspark.storage import parquet
+from kdsspark.storage.fetch import storage_order
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
@@ -98,7 +99,8 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     are less than half full and are then cut into new ones of ``size``; so images that come a few
     a night do not end in a file a night. A remainder of less than half a shard goes with the last
     one. A new shard is named by ``key``, which stands for all that determines the numbers beside
-    the images, and by what it holds.
+    the images, and by what it holds. Images in tar and Parquet files go in the order of those
+    files: their row groups are read whole, and in the order of ids every shard would read all.
 
     Cut so, what a killed run did not finish is cut as it was: it filled at least half of every
     new shard that it did finish, unless there was but one, and what the others were to get still
@@ -108,11 +110,17 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     where = where.rename_columns(["image_id", "shard"])
     joined = wanted.join(where, keys="image_id", join_type="left outer")
     kept = joined.filter(pc.is_valid(joined["shard"]))
-    missing = joined.filter(pc.is_null(joined["shard"])).sort_by("image_id")
+    missing = _in_order(joined.filter(pc.is_null(joined["shard"])))
     names = pa.array(_shards_of(missing, kept["shard"], size, key), pa.string())
     missing = missing.set_column(missing.column_names.index("shard"), "shard", names)
     assigned = pa.concat_tables([kept, missing.select(kept.column_names)])
     return assigned.sort_by([("shard", "ascending"), ("image_id", "ascending")])
+
+
+def _in_order(images: pa.Table) -> pa.Table:
+    file, at = storage_order(images["uri"])
+    keys = pa.table({"file": file, "at": at, "image_id": images["image_id"]})
+    return images.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
 
 
 def _shards_of(

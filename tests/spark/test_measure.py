@@ -16,6 +16,7 @@ from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
 from kdsspark.tables import (
     DAVG,
+    DISTANCES,
     DISTRIBUTION,
     EMBEDDINGS,
     HISTOGRAMS,
@@ -32,6 +33,7 @@ from tests.studies import run, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("spark")
 BINS, SHUFFLES = 20, 3
+OTHERS = ["auc", "wasserstein"]
 SIZES = {"a": 25, "b & c": 14, "d/e": 9, "one": 1, "zz": 11}
 
 
@@ -79,7 +81,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> Store:
             {"name": "given", "embeddings": str(folder / "given"), "network": "clip"},
             {"name": "alone", "embeddings": str(folder / "alone.parquet"), "network": "other"},
         ],
-        "measure": {"bins": BINS, "shuffles": SHUFFLES, "seed": 11},
+        "measure": {"bins": BINS, "shuffles": SHUFFLES, "seed": 11, "distances": OTHERS},
     }
     return run(config.parse(raw)).store
 
@@ -134,6 +136,32 @@ def test_distances_are_those_of_the_reference(store: Store, data: dict[str, Any]
     assert (found.loc[found["labels"] == "true"].index.get_level_values("shuffle") == 0).all()
     shuffled = found.loc[found["labels"] == "shuffled"].index.get_level_values("shuffle")
     assert set(shuffled) == {1, 2, 3}
+
+
+def test_other_distances_are_scipys_over_the_bins_of_the_histograms(store: Store) -> None:
+    histograms = _frame(store, HISTOGRAMS, "clip", "given")
+    key = ["layer", "unit", "class_id"]
+    found = _frame(store, DISTANCES, "clip", "given").set_index(key)
+    others = [c.name for c in DISTANCES.columns if c.nullable and c.name not in OTHERS]
+    assert found[others].isna().all(axis=None)
+    where = (np.arange(BINS), np.arange(BINS))
+    checked = 0
+    for _, rows in histograms.groupby(["layer", "unit"]):
+        counts = np.stack(rows["counts"].to_numpy())
+        for row, inner in zip(rows.itertuples(), counts, strict=True):
+            outer = counts.sum(0) - inner
+            seen = found.loc[row.layer, row.unit, row.class_id]
+            if not inner.sum() or not outer.sum():
+                assert seen[OTHERS].isna().all()
+                continue
+            sides = [np.repeat(np.arange(BINS), side) for side in (inner, outer)]
+            area = stats.mannwhitneyu(*sides).statistic / inner.sum() / outer.sum()
+            moved = stats.wasserstein_distance(*where, inner, outer) / BINS
+            np.testing.assert_allclose(
+                [seen["auc"], seen["wasserstein"]], [area, moved], atol=1e-12
+            )
+            checked += 1
+    assert checked > 40
 
 
 def test_constant_feature_has_distance_zero_and_no_bin(store: Store) -> None:

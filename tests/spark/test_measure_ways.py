@@ -21,7 +21,10 @@ from tests.studies import run, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("spark")
 IMAGES, CLASSES, PAIR = 400, 5, ("clip", "given")
-NOT_MEASURED = ("images", "embeddings", "failures", "duplicates")
+NOT_MEASURED = {
+    *("images", "embeddings", "failures", "duplicates", "probe"),
+    *("transforms", "transform_features", "full_network", "pruned"),
+}
 COMPARED = [name for name in TABLES if name not in NOT_MEASURED]
 
 
@@ -51,7 +54,8 @@ def _measured(output: Path, source: Path, **settings: Any) -> Store:
     raw = {
         "output": str(output),
         "datasets": [{"name": "given", "embeddings": str(source), "network": "clip"}],
-        "measure": {"bins": 30, "shuffles": 3, "seed": 4} | settings,
+        "measure": {"bins": 30, "shuffles": 3, "seed": 4, "distances": ["auc", "wasserstein"]}
+        | settings,
     }
     study = run(config.parse(raw))
     study.check()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import spatial, stats
 
+from kdsspark import tables, validation
 from kdsspark.stats.distances import DISTANCES
 
 Array = np.ndarray[Any, Any]
@@ -89,7 +90,7 @@ LARGEST = {"jensen_shannon": 1.0, "wasserstein": 1.0, "auc": 1.0, "average_preci
 
 def distances(name: str, *classes: list[int]) -> list[float]:
     """Of each class, for one unit."""
-    values: list[float] = DISTANCES[name].function(np.array([classes], np.int32))[0].tolist()
+    values: list[float] = DISTANCES[name](np.array([classes], np.int32))[0].tolist()
     return values
 
 
@@ -97,16 +98,18 @@ def entropy(n: int, m: int) -> float:
     return float(stats.entropy([n, m]))
 
 
-def test_every_distance_has_an_oracle_and_a_meaning() -> None:
+def test_every_distance_has_an_oracle_a_column_and_can_be_asked_for() -> None:
     assert DISTANCES.keys() == ORACLES.keys()
-    assert all(d.function.__name__ == name and d.meaning for name, d in DISTANCES.items())
+    assert list(DISTANCES) == [c.name for c in tables.DISTANCES.columns if c.nullable]
+    assert tuple(DISTANCES) == get_args(validation.Distance)
+    assert all(function.__name__ == name for name, function in DISTANCES.items())
 
 
 @pytest.mark.parametrize("name", ORACLES)
 @settings(max_examples=100, deadline=None)
 @given(HISTOGRAMS)
 def test_distances_are_those_of_the_definitions(name: str, counts: Array) -> None:
-    result = DISTANCES[name].function(counts)
+    result = DISTANCES[name](counts)
     assert result.shape == (2, 3)
     assert result.dtype == np.float64
     for unit, label in np.ndindex(2, 3):
@@ -127,7 +130,7 @@ def test_distances_of_many_images_are_those_of_the_definitions(name: str) -> Non
     centres = rng.uniform(30, 70, (2, 4, 1))
     codes = np.clip(rng.normal(centres, 12, (2, 4, 90)), 0, 99).astype(int)
     counts = np.apply_along_axis(np.bincount, 2, codes, minlength=100).astype(np.int32)
-    result = DISTANCES[name].function(counts)
+    result = DISTANCES[name](counts)
     for unit, label in np.ndindex(2, 4):
         p = counts[unit, label]
         expected = ORACLES[name](p, counts[unit].sum(axis=0) - p)
@@ -191,7 +194,7 @@ def test_images_of_one_bin_are_retrieved_at_once() -> None:
 @settings(max_examples=200, deadline=None)
 @given(HISTOGRAMS)
 def test_one_more_outer_image_never_adds_to_the_divergence(counts: Array) -> None:
-    result = DISTANCES["kullback_leibler"].function(counts)
+    result = DISTANCES["kullback_leibler"](counts)
     for unit, label in np.ndindex(2, 3):
         p = counts[unit, label]
         q = counts[unit].sum(axis=0) - p
@@ -226,7 +229,7 @@ def test_empty_bins_change_nothing_but_the_range(name: str) -> None:
     wider = np.zeros((3, 4, 20), np.int32)
     wider[:, :, 7:17] = counts
     scale = 2 if name == "wasserstein" else 1
-    function = DISTANCES[name].function
+    function = DISTANCES[name]
     np.testing.assert_allclose(function(wider) * scale, function(counts), rtol=1e-14)
 
 
@@ -234,12 +237,12 @@ def test_empty_bins_change_nothing_but_the_range(name: str) -> None:
 def test_cells_do_not_depend_on_their_neighbours(name: str) -> None:
     counts = np.random.default_rng(3).integers(0, 4, (4, 5, 9)).astype(np.int32)
     counts[1, 2] = counts[2, 1:] = 0  # inner empty, then outer
-    whole = DISTANCES[name].function(counts)
+    whole = DISTANCES[name](counts)
     assert np.isnan(whole).sum() == 1 + 5
     order = [3, 1, 4, 0, 2]
-    assert DISTANCES[name].function(counts[:, order]).tobytes() == whole[:, order].tobytes()
+    assert DISTANCES[name](counts[:, order]).tobytes() == whole[:, order].tobytes()
     for unit in range(4):
-        alone = DISTANCES[name].function(counts[unit : unit + 1])
+        alone = DISTANCES[name](counts[unit : unit + 1])
         assert alone.tobytes() == whole[unit : unit + 1].tobytes()
 
 
@@ -266,7 +269,7 @@ def test_rounding_does_not_leave_the_range_of_jensen_shannon() -> None:
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_what_is_empty_or_of_another_shape(name: str) -> None:
-    function = DISTANCES[name].function
+    function = DISTANCES[name]
     assert function(np.zeros((0, 3, 5), np.int32)).shape == (0, 3)
     assert function(np.zeros((2, 0, 5), np.int32)).shape == (2, 0)
     assert np.isnan(function(np.ones((1, 1, 5), np.int32))).all()  # one class has no outer

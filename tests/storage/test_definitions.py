@@ -94,6 +94,7 @@ def test_the_order_and_what_does_not_define_an_embedding_may_change(store: Store
     raw["networks"].reverse()
     raw["measure"] = {"bins": 50}
     raw["embed"] = {"shard_images": 8}
+    raw["datasets"][0]["group"] = "a"
     settle(store, parse(raw), fresh=False)
 
 

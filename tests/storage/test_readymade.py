@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kdsspark.config import RESERVED_LAYERS, Dataset
+from kdsspark.config import Dataset
 from kdsspark.errors import DatasetError
 from kdsspark.storage import readymade, readymade_parquet
 from kdsspark.storage.listing import LISTING
 from kdsspark.storage.readymade import Source
+from kdsspark.validation import RESERVED_LAYERS
 
 Values = np.ndarray
 FLOATS = {"half": np.float16, "single": np.float32, "double": np.float64}

@@ -60,6 +60,20 @@ def split(images: Images, held: Held, size: int) -> dict[str, tuple[str, list[di
 # -- assign -------------------------------------------------------------------------------------
 
 
+def test_images_in_files_are_cut_in_the_order_of_those_files() -> None:
+    uris = [f"s3://b/{part}.parquet#{row}" for part in "ba" for row in range(12)]
+    uris += [f"/t/x.TAR#{512 * member}:100:a/#{member}.jpg" for member in range(12)]
+    uris += [f"/plain/y.tar#/{n}.jpg" for n in range(6)]
+    ids = [hashlib.blake2b(uri.encode(), digest_size=16).hexdigest() for uri in uris]
+    rows = wanted({i: ("v", "a") for i in ids})
+    rows = rows.set_column(rows.column_names.index("uri"), "uri", pa.array(uris))
+    assigned = shards.assign(rows, table_of({}), 6, KEY)
+    found = dict(zip(assigned["uri"].to_pylist(), assigned["shard"].to_pylist(), strict=True))
+    runs = [uris[start : start + 6] for start in range(0, len(uris), 6)]
+    assert all(len({found[uri] for uri in run}) == 1 for run in runs)
+    assert len(set(found.values())) == len(runs)
+
+
 @light
 @given(images, images, sizes, sizes)
 def test_held_images_stay_whatever_their_version_and_others_follow_in_order(

@@ -1,0 +1,116 @@
+"""What values of the configuration must be, and how a mistake in them is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, PlainValidator
+from pydantic_core import ErrorDetails
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
+_LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
+
+RESERVED_LAYERS: Final = frozenset(
+    {"network", "dataset", "image_id", "class_id", "class_name", "version", "content"}
+)
+"""Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("must match [A-Za-z][A-Za-z0-9_.-]*")
+    return value
+
+
+def check_layer_names(names: Iterable[str]) -> None:
+    """Refuse names that are one column to Spark, which takes no notice of case.
+
+    Raises ValueError for two that differ at most in case, and for any of ``RESERVED_LAYERS``.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        column = name.lower()
+        if column in RESERVED_LAYERS:
+            raise ValueError(f"names must not be those of columns, got {name!r}")
+        if column in seen:
+            raise ValueError(f"names must differ by more than case, got {seen[column]!r}, {name!r}")
+        seen[column] = name
+
+
+def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
+    for name in layers or ():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
+    check_layer_names(layers or ())
+    return layers
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float):
+        raise ValueError("must be text, a number, true or false")
+    return value
+
+
+def _memory(value: str) -> str:
+    if parse_size(value) < 1 << 14:  # little enough to cut a small dataset like a large one
+        raise ValueError("must be at least 16KiB")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
+Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+Size = Annotated[str, AfterValidator(_memory)]
+Layout = Literal[
+    "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
+    "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
+]  # fmt: skip
+Distance = Literal[
+    "kullback_leibler", "jensen_shannon", "bhattacharyya", "mutual_information", "wasserstein",
+    "auc", "average_precision",
+]  # fmt: skip
+
+
+def parse_size(text: str) -> int:
+    """``"512MiB"`` -> bytes. K, M, G and T are powers of 1024, with or without ``iB`` or ``B``.
+
+    Raises ValueError for anything else.
+    """
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError(f"must be a size such as 512MiB or 2GiB, got {text!r}")
+    number, suffix = match.groups()
+    exponent = "BKMGT".index((suffix or "B")[0].upper())
+    return int(float(number) * 1024**exponent)
+
+
+def one_line(error: ErrorDetails, sections: Mapping[tuple[str, ...], type[BaseModel]]) -> str:
+    """``measure.bins: must be greater than or equal to 2, got 0``.
+
+    ``sections`` are the models by the keys that lead to them, for the names of known keys.
+    """
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
+        return f"{key}: unknown key, must be one of {', '.join(sections[section].model_fields)}"
+    if error["type"] == "missing":
+        return f"{key}: must be given, got nothing"
+    message = _in_words(error)
+    where = f"{key}: " if key else ""
+    return f"{where}{message}" if "got " in message else f"{where}{message}, {_got(error['input'])}"
+
+
+def _in_words(error: ErrorDetails) -> str:
+    if error["type"] == "model_type":
+        return "must be a mapping of keys"
+    message = error["msg"].removeprefix("Value error, ").partition(" after validation")[0]
+    message = re.sub(r"^(Input|String|Tuple) should", "must", message)
+    return message.replace("valid tuple", "list").replace("valid dictionary", "mapping of keys")
+
+
+def _got(value: object) -> str:
+    text = repr(value)
+    return f"got {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '...'}"
