@@ -4,7 +4,7 @@ PYTHON ?=
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: help setup java demo test lint types check bench constraints clean
+.PHONY: help setup java demo test cluster-test package lint types check bench constraints clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,6 +31,13 @@ demo: java $(READY) ## run the main job on generated images (WEIGHTS=IMAGENET1K_
 
 test: java $(READY) ## run the tests
 	$(BIN)/python -m pytest
+
+cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
+	$(BIN)/python -m pytest -m cluster
+
+package: $(READY) ## write dist/kdsspark.zip, for spark-submit --py-files
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	mv dist/kdsspark-*.whl dist/kdsspark.zip
 
 lint: $(READY) ## check style, formatting and the direction of imports
 	$(BIN)/ruff check

@@ -40,6 +40,7 @@ setup(
     ],
     extras_require={
         "s3": ["s3fs>=2024.6"],
+        "probe": ["scikit-learn>=1.5"],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",
@@ -48,6 +49,11 @@ setup(
             "import-linter>=2.14",
             "types-PyYAML",
             "pandas-stubs>=2.2",
+            "boto3",
+            "duckdb>=1.1",
+            "moto[server]>=5",
+            "prometheus-client>=0.20",
+            "scikit-learn>=1.5",
             "setuptools>=70.1",  # builds the wheel that the tests look into
         ],
     },

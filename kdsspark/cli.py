@@ -1,4 +1,4 @@
-"""The command line: ``kdsspark STAGE --config FILE [--set KEY=VALUE ...]``."""
+"""The command line: ``kdsspark COMMAND --config FILE [--set KEY=VALUE ...]``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kdsspark import __version__, config
-from kdsspark.errors import KdssparkError, TooManyFailuresError
+from kdsspark.config import Config
+from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
 
 if TYPE_CHECKING:
+    from kdsspark.pipeline.runs import Run
     from kdsspark.pipeline.study import Study
 
 STAGES = {
@@ -23,30 +26,119 @@ STAGES = {
     "summarize": "thresholds, curves and layers from the distances",
     "check": "hold the invariants of the tables against the files",
     "report": "draw report/index.html from the tables",
+    "transform": "write full-network and pruned embeddings",
+    "probe": "linear classifiers on all, on relevant and on discretised features",
+}
+QUESTIONS = {
+    "status": "say what is done, stale, missing and failed; computes nothing",
+    "sql": "run Spark SQL on the tables and ready-made views",
+    "register": "make the tables and views known to a metastore",
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one stage and return the exit code: 0 done, 1 failed, 2 wrong use, 3 too many failures.
+    """Run one command and return the exit code: 0 done, 1 failed, 2 wrong use, 3 too many failures.
 
     A user's mistake is one line on stderr; only a defect or a broken machine shows a traceback.
     """
     options = _parser().parse_args(arguments)
+    # Not before the options are read: importing pyarrow and pandas takes a moment.
+    from kdsspark.pipeline.runs import Run
+
+    run = Run(options.command)
+    code, line = _attempt(options, run)
+    if line:
+        print(f"kdsspark: {line}", file=sys.stderr)
+    if options.command in STAGES and run.config:
+        _record(options, run, run.config, code, line)
+    return code
+
+
+def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
+    """The exit code, and the line that says what went wrong."""
     try:
-        _run(options)
+        loaded = config.load(options.config, options.overrides)
+        run.config = loaded
+        if options.command in STAGES:
+            _run(options, loaded, run)
+            return 0, None
+        return _answer(options, loaded), None
     except KdssparkError as error:
-        print(f"kdsspark: {error}", file=sys.stderr)
-        return error.exit_code
+        return error.exit_code, str(error)
     except KeyboardInterrupt:
-        print("kdsspark: interrupted; run again to go on", file=sys.stderr)
-        return 1
+        return 1, "interrupted; run again to go on"
     except Exception as error:
         if options.verbose:
             traceback.print_exc()
-        print(f"kdsspark: failed: {_innermost(error)}", file=sys.stderr)
-        print(f"kdsspark: details in {_log(error)}", file=sys.stderr)
-        return 1
+        return 1, f"failed: {_innermost(error)}\nkdsspark: details in {_log(error)}"
+
+
+def _run(options: argparse.Namespace, loaded: Config, run: Run) -> None:
+    from kdsspark.pipeline.study import Study
+    from kdsspark.storage.lock import Lock
+
+    pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
+    study = Study(loaded, options.fresh, options.verbose, options.retry_failures, pairs)
+    with Lock(study.store):
+        study.settle()
+        try:
+            study.do(options.command, run.stage)
+        except TooManyFailuresError:
+            _close(study, options.command)
+            raise
+        _close(study, options.command)
+
+
+def _unit(text: str) -> int:
+    if not text.isdecimal():
+        raise ConfigError(f"--pair must have the number of a unit in third place, got {text}")
+    return int(text)
+
+
+def _close(study: Study, command: str) -> None:
+    if text := study.closing_table(command):
+        print(text)
+
+
+def _answer(options: argparse.Namespace, loaded: Config) -> int:
+    if options.command == "status":
+        from kdsspark.pipeline.status import status
+
+        print(status(loaded))
+        return 0
+    from kdsspark.pipeline import sql
+    from kdsspark.spark import catalog, session
+    from kdsspark.storage.files import Store
+
+    store = Store.at(loaded.output)
+    if options.command == "sql":
+        spark = session.start(loaded.spark, options.verbose)
+        return sql.execute(spark, store, options.query, options.format)
+    spark = session.start(catalog.with_metastore(loaded.spark), options.verbose)
+    print(*catalog.register(spark, store, options.catalog), sep="\n")
     return 0
+
+
+def _record(
+    options: argparse.Namespace, run: Run, loaded: Config, code: int, line: str | None
+) -> None:
+    """Write what happened beside the tables, and for monitoring where that is asked for."""
+    from kdsspark.pipeline import metrics, runs
+    from kdsspark.storage.files import Store
+
+    record, last = run.ended(code, line), None
+    with suppress(Exception):  # an output out of reach has been told of
+        store = Store.at(loaded.output)
+        runs.write(store, record)
+        last = runs.latest(store, options.command, exit_code=0)
+    if options.metrics:
+        try:
+            metrics.write(options.metrics, metrics.render(record, options.config, last))
+        except KdssparkError as error:
+            print(f"kdsspark: {error}", file=sys.stderr)
+
+
+# -- options -------------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,48 +152,48 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="override a key, e.g. measure.shuffles=10 or networks.0.weights=random",
     )
-    common.add_argument(
-        "--fresh",
-        action="store_true",
-        help="where a network or dataset is defined otherwise than in the output, start it afresh",
-    )
     common.add_argument("--verbose", action="store_true", help="show Spark's log and tracebacks")
     parser = argparse.ArgumentParser(
         prog="kdsspark",
         description="How well every feature of a network tells every class from the rest.",
     )
     parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
-    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    for stage, help_text in STAGES.items():
-        added = stages.add_parser(stage, parents=[common], help=help_text, description=help_text)
-        added.set_defaults(retry_failures=False)
-        if stage in ("run", "embed"):
-            added.add_argument(
-                "--retry-failures", action="store_true", help="also try again what failed before"
-            )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (STAGES | QUESTIONS).items():
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        if name in STAGES:
+            _add_stage_options(added, name)
+        elif name == "sql":
+            added.add_argument("query", nargs="?", help="else statements are read from stdin")
+            added.add_argument("--format", choices=("table", "csv", "json"), default="table")
+        elif name == "register":
+            added.add_argument("--catalog", required=True, metavar="NAME", help="of the database")
     return parser
 
 
-def _run(options: argparse.Namespace) -> None:
-    loaded = config.load(options.config, options.overrides)
-    # Only now: torch and Spark take seconds to import, a mistake should be told at once.
-    from kdsspark.pipeline.study import Study
-    from kdsspark.storage.lock import Lock
-
-    study = Study(loaded, options.fresh, options.verbose, options.retry_failures)
-    with Lock(study.store):
-        study.settle()
-        try:
-            getattr(study, options.stage)()
-        except TooManyFailuresError:
-            _close(study, options.stage)
-            raise
-        _close(study, options.stage)
-
-
-def _close(study: Study, stage: str) -> None:
+def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
+    parser.set_defaults(retry_failures=False, pair=[])
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="where a network or dataset is defined otherwise than in the output, start it afresh",
+    )
+    parser.add_argument("--metrics", metavar="FILE", help="write Prometheus metrics of the run")
+    if stage in ("run", "embed"):
+        parser.add_argument(
+            "--retry-failures", action="store_true", help="also try again what failed before"
+        )
     if stage in ("run", "report"):
-        print(study.closing_table())
+        parser.add_argument(
+            "--pair",
+            nargs=4,
+            action="append",
+            metavar=("DATASET", "LAYER", "UNIT", "CLASS"),
+            help="draw the distributions of one feature and class (figure 1); may be repeated",
+        )
+
+
+# -- errors --------------------------------------------------------------------------------------
 
 
 def _innermost(error: BaseException) -> str:

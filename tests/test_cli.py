@@ -47,7 +47,7 @@ def test_run_prints_a_table_and_writes_a_report(
     html = page.read_text()
     assert "&lt;b&gt;" in html
     assert "<b>" not in html
-    assert {p.suffix for p in page.parent.rglob("figure*.*")} == {".svg", ".png"}
+    assert {p.suffix for p in page.parent.rglob("figure*.*")} == {".svg", ".png", ".csv"}
     (lock,) = (study.parent / "out" / "_lock").glob("*.json")
     assert json.loads(lock.read_text())["released"] is True
 

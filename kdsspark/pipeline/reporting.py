@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -17,25 +16,34 @@ from kdsspark.config import Config
 from kdsspark.errors import DatasetError
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline.networks import saved_networks
+from kdsspark.pipeline.pairs import Wanted, read_pairs
+from kdsspark.pipeline.redaction import redacted, without_secrets
 from kdsspark.progress import Progress
-from kdsspark.report.page import NetworkInfo, ReportData, Run, render
+from kdsspark.report.data import NetworkInfo, ReportData, Run
 from kdsspark.report.queries import QUERIES
+from kdsspark.report.site import render
 from kdsspark.spark import views
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
 
-_SECRET = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
-_USER_OF_URL = re.compile(r"://[^/\s@]+@")
+_FOLDER = "report"
 _VERSIONS = ("kdsspark", "pyspark", "torch", "torchvision", "numpy", "pyarrow")
 
 
 def write_report(
-    session: Any, store: Store, config: Config, pairs: Sequence[tuple[str, str]]
+    session: Any,
+    store: Store,
+    config: Config,
+    pairs: Sequence[tuple[str, str]],
+    wanted_pairs: Sequence[Wanted] = (),
 ) -> None:
-    """Run the report's queries and replace ``report/`` file by file, the page last.
+    """Run the report's queries and replace ``report/`` file by file, ``index.html`` last.
 
-    Raises :class:`DatasetError` where a (network, dataset) of ``pairs`` is not summarized.
+    ``wanted_pairs``: (dataset, layer, unit, name of the class) to draw as figure 1 of the paper,
+    by every network that has the dataset and layer. Files of earlier reports are removed. Raises
+    :class:`DatasetError` where a (network, dataset) of ``pairs`` is not summarized, and
+    :class:`ConfigError` for a wanted pair that is not there.
     """
     rows = parquet.read(store, THRESHOLDS, columns=["network", "dataset"]).to_pylist()
     for network, dataset in set(pairs) - {(row["network"], row["dataset"]) for row in rows}:
@@ -45,15 +53,31 @@ def write_report(
         )
     with Progress("report", len(QUERIES) + 1, "steps") as progress:
         views.register(session, store)
+        drawn = read_pairs(session, store, config, wanted_pairs)
         frames = {}
         for done, (name, sql) in enumerate(QUERIES.items(), start=1):
             frames[name] = _of_config(views.query(session, sql), config)
             progress.show(done)
-        files = render(ReportData(_run(store, config), _networks(store, config), frames))
-        for name in sorted(files, key=lambda name: name == "index.html"):
-            with store.create(f"report/{name}") as file:
-                file.write(files[name])
+        frames["failures"] = _redacted(frames["failures"])
+        groups = {d.name: d.group for d in config.datasets if d.group is not None}
+        networks = _networks(store, config)
+        _replace(store, render(ReportData(_run(store, config), networks, frames, groups, drawn)))
         progress.show(len(QUERIES) + 1)
+
+
+def _replace(store: Store, files: Mapping[str, bytes]) -> None:
+    """Write the files of a report, the first page last, and remove those of earlier ones."""
+    old = set(store.files(_FOLDER)) - {f"{_FOLDER}/{name}" for name in files}
+    for name in sorted(files, key=lambda name: name == "index.html"):
+        with store.create(f"{_FOLDER}/{name}") as file:
+            file.write(files[name])
+    for path in sorted(old):
+        store.remove(path)
+
+
+def _redacted(failures: pd.DataFrame) -> pd.DataFrame:
+    texts = {name: failures[name].map(without_secrets) for name in ("uri", "message")}
+    return failures.assign(**texts)
 
 
 def closing_table(store: Store, config: Config) -> str:
@@ -87,8 +111,10 @@ def _three_digits(value: float | None) -> str:
 def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     """The rows of what is configured: an output may hold datasets of other configurations."""
     pairs = {(network, dataset.name) for network, dataset in config.pairs()}
-    keys = zip(frame["network"], frame["dataset"], strict=True)
-    wanted = np.array([key in pairs for key in keys], dtype=bool)
+    keys = [name for name in ("network", "dataset") if name in frame]
+    configured = {pair[: len(keys)] for pair in pairs}
+    found = zip(*(frame[name] for name in keys), strict=True)
+    wanted = np.array([key in configured for key in found], dtype=bool)
     return frame[wanted].reset_index(drop=True)
 
 
@@ -99,17 +125,8 @@ def _run(store: Store, config: Config) -> Run:
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "duration_s": sum(sum(receipt.seconds.values()) for receipt in found),
         "versions": {"python": platform.python_version()} | {n: version(n) for n in _VERSIONS},
-        "configuration": _without_secrets(config),
+        "configuration": yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True),
     }
-
-
-def _without_secrets(config: Config) -> str:
-    """The configuration as YAML; keys that name secrets, and users in URLs, are blotted out."""
-    values = config.model_dump(mode="json")
-    conf = values["spark"]["conf"]
-    values["spark"]["conf"] = {k: "***" if _SECRET.search(k) else v for k, v in conf.items()}
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    return _USER_OF_URL.sub("://***@", text)
 
 
 def _networks(store: Store, config: Config) -> list[NetworkInfo]:

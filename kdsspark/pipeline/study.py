@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from kdsspark.config import Config
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.pipeline import networks, reporting
+from kdsspark.pipeline.pairs import Wanted
 from kdsspark.progress import Progress
-from kdsspark.spark import check, duplicates, embed, measure, session, summarize
-from kdsspark.storage import definitions, index, readymade, receipts
+from kdsspark.spark import (
+    check,
+    duplicates,
+    embed,
+    measure,
+    probe,
+    session,
+    summarize,
+    transform,
+)
+from kdsspark.storage import definitions, index, readymade, receipts, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
+
+RUN: Final = ("index", "embed", "measure", "summarize", "check", "report")
+"""The stages of ``kdsspark run``, in order."""
+
+Timed = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass
@@ -24,12 +40,14 @@ class Study:
 
     ``fresh``: where a network or dataset is not what the output was made of, what came from it
     is removed; otherwise that is refused. ``retry_failures``: images that failed are tried again.
+    ``drawn``: (dataset, layer, unit, class name) that the report draws as the paper's figure 1.
     """
 
     config: Config
     fresh: bool = False
     verbose: bool = False
     retry_failures: bool = False
+    drawn: Sequence[Wanted] = ()
 
     @cached_property
     def store(self) -> Store:
@@ -48,7 +66,8 @@ class Study:
         return [pair for pair in pairs if not self._all_failed(*pair)]
 
     def settle(self) -> None:
-        """Refuse an output made by other definitions, or clear it of them."""
+        """Refuse an output made by other definitions, or clear it of them and of broken uploads."""
+        self.store.abort_uploads()
         definitions.settle(self.store, self.config, self.fresh)
 
     def index(self) -> None:
@@ -78,23 +97,52 @@ class Study:
 
     def report(self) -> None:
         """Draw the report from the tables."""
-        reporting.write_report(self.spark, self.store, self.config, self.pairs)
+        reporting.write_report(self.spark, self.store, self.config, self.pairs, self.drawn)
 
-    def run(self) -> None:
-        """All stages; failures above the limit are raised when everything is done."""
-        self.index()
-        receipts = self._embed()
-        self.measure()
-        self.summarize()
-        self.check()
-        self.report()
-        self._refuse_failures(receipts)
+    def transform(self) -> None:
+        """Full-network and pruned embeddings of every dataset."""
+        config = self.config
+        transform.transform(self.spark, self.store, self.pairs, config.transform, config.measure)
 
-    def closing_table(self) -> str:
-        """Per dataset: images, failures, t+ and t-, and where the report is.
+    def probe(self) -> None:
+        """Linear support vector machines on every layer, as it is and as it is transformed."""
+        config = self.config
+        settings = (config.probe, config.transform, config.measure)
+        probe.probe(self.spark, self.store, self.pairs, *settings)
 
-        Byte-identical images are told first, where there are some.
+    def do(self, command: str, timed: Timed = nullcontext) -> None:
+        """One stage, or all of ``RUN``, each in the context that ``timed`` makes for its name.
+
+        Failures above the limit are raised when everything is done.
         """
+        late: TooManyFailuresError | None = None
+        for stage in RUN if command == "run" else (command,):
+            with timed(stage):
+                try:
+                    getattr(self, stage)()
+                except TooManyFailuresError as error:
+                    late = error
+        self.gather()
+        if late:
+            raise late
+
+    def gather(self) -> None:
+        """Let the next run read few files where this one left many."""
+        for stage in (receipts.EMBED, receipts.MEASURE, receipts.CHECK):
+            receipts.keep(self.store, stage)
+        for network, dataset in self.config.pairs():
+            shards.keep_held_rows(self.store, network, dataset.name)
+
+    def closing_table(self, command: str) -> str:
+        """What a command prints when it is done; nothing for most.
+
+        After a report: per dataset images, failures, t+ and t-, and where the report is;
+        byte-identical images are told first, where there are some. After a probe: accuracies.
+        """
+        if command == "probe":
+            return probe.closing_table(self.store, self.pairs)
+        if command not in ("run", "report"):
+            return ""
         twins = duplicates.summary(self.store, list(self._first_networks))
         return "\n".join([*twins, reporting.closing_table(self.store, self.config)])
 

@@ -84,6 +84,11 @@ def signed(value: float, _: object = None) -> str:
     return f"{value:.2g}".replace("-", "\u2212")
 
 
+def decimal(value: float) -> str:
+    """A distance in a figure: three digits, with a minus sign instead of a hyphen."""
+    return f"{value:.3f}".replace("-", "\u2212")
+
+
 def line_style(index: int) -> dict[str, Any]:
     """Plot arguments of line ``index`` of many: 140 combinations, 20 of them without colour."""
     return {
@@ -97,22 +102,31 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def panels(titles: Sequence[str], height: float, share: bool = True) -> tuple[Figure, list[Axes]]:
+def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     """A figure with one titled panel per title, up to three in a row, ``height`` inches each.
 
-    ``share``: all panels have one y axis (they always share x). Where they do not fill the grid,
-    it is the first row that stays short: the labels of x stand below the last.
+    All panels have the same axes. Where they do not fill the grid, it is the first row that
+    stays short: the labels of x stand below the last.
     """
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     rows = math.ceil(len(titles) / columns)
     width = WIDTH if columns > 1 else NARROW
     figure = Figure(figsize=(width, rows * height + 0.7), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=share, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid[0, columns - (grid.size - len(titles)) :]:
         ax.remove()
     for ax, title in zip(figure.axes, titles, strict=True):
         ax.set_title(shorten(title, 100 // columns), loc="left")
     return figure, figure.axes
+
+
+def stack(titles: Sequence[str], height: float, width: float) -> tuple[Figure, list[Axes]]:
+    """A figure with one titled panel above the other, ``height`` inches each, with one x axis."""
+    figure = Figure(figsize=(width, len(titles) * height + 0.7), layout="constrained")
+    axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(shorten(title, 100), loc="left")
+    return figure, axes
 
 
 def layer_axis(

@@ -17,7 +17,7 @@ from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES, TABLES
 
 _PATH: Final = "_definitions.json"
-_BESIDE_TABLES: Final = ("_ranges", "_columns", "_summaries")  # filed like tables
+_BESIDE_TABLES: Final = ("_ranges", "_columns", "_summaries", "_gathered")  # filed like tables
 _NO_DEFINITION: Final = ("group",)  # of a dataset: how it is drawn may change at any time
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +88,17 @@ class Store:
         """Every whole file below a folder, sorted, relative to the store; [] if there is none."""
         return [name for name in self._all_files(relative) if not _is_temporary(name)]
 
+    def versions(self, relative: str) -> dict[str, str]:
+        """The same files, with what the store says of the state of each: see ``version_of``."""
+        self.fs.invalidate_cache()
+        try:
+            found = self.fs.find(self.path(relative), detail=True)
+        except FileNotFoundError:
+            return {}
+        start = len(self.path()) + 1
+        names = ((path[start:], info) for path, info in sorted(found.items()))
+        return {name: version_of(info) for name, info in names if not _is_temporary(name)}
+
     def read_json(self, relative: str) -> Any:
         """The content of a JSON file; raises FileNotFoundError."""
         with self.fs.open(self.path(relative), "rb") as file:
@@ -149,6 +160,20 @@ class Store:
             if _is_temporary(name):
                 self.remove(name)
 
+    def abort_uploads(self) -> None:
+        """Drop uploads that killed writers began, which S3 keeps, and bills, for ever.
+
+        Only under the output's lock.
+        """
+        if "s3" not in _protocols(self.fs):
+            return
+        bucket, _, prefix = self.path().partition("/")
+        wanted = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else ""}
+        while begun := self.fs.call_s3("list_multipart_uploads", **wanted).get("Uploads"):
+            for upload in begun:  # a thousand at most
+                key, number = upload["Key"], upload["UploadId"]
+                self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=number)
+
     def _all_files(self, relative: str) -> list[str]:
         self.fs.invalidate_cache()
         try:
@@ -157,6 +182,16 @@ class Store:
             return []
         start = len(self.path()) + 1
         return sorted(name[start:] for name in found)
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """A store's word for a file's state: its etag or checksum, else size, time and inode."""
+    for key in ("ETag", "etag", "checksum", "md5Hash"):
+        if info.get(key):
+            return str(info[key]).strip('"')
+    times = (info.get(key) for key in ("LastModified", "mtime", "updated", "created"))
+    inode = f"-{info['ino']}" if "ino" in info else ""
+    return f"{info.get('size', '')}-{next(filter(None, times), '')}{inode}"
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> set[str]:

@@ -12,11 +12,13 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
+
+from kdsspark.storage.files import version_of
 
 BATCH: Final = 65_536
 
@@ -114,7 +116,7 @@ def entries(fs: fsspec.AbstractFileSystem, folder: str) -> Iterator[Entry]:
         path = info["name"].rstrip("/")
         hidden = posixpath.basename(path).startswith(".")
         if path != folder and not hidden and info["type"] != "other":
-            yield Entry(path, info["type"] == "directory", _version(info))
+            yield Entry(path, info["type"] == "directory", version_of(info))
 
 
 def _is_special(folder: str, item: os.DirEntry[str]) -> bool:
@@ -145,7 +147,7 @@ def is_local(fs: fsspec.AbstractFileSystem) -> bool:
 
 def file_version(fs: fsspec.AbstractFileSystem, path: str) -> str:
     """The state of one file, as `images.version` records it; raises OSError."""
-    return _stat(path) if is_local(fs) else _version(fs.info(path))
+    return _stat(path) if is_local(fs) else version_of(fs.info(path))
 
 
 def _stat(path: str) -> str:
@@ -154,12 +156,3 @@ def _stat(path: str) -> str:
     except OSError:
         return ""  # vanished or forbidden: reading it will say so, as a row of `failures`
     return f"{found.st_size}-{found.st_mtime_ns}"
-
-
-def _version(info: dict[str, Any]) -> str:
-    """The store's word for a file's state: its etag or checksum, else size and time."""
-    for key in ("ETag", "etag", "checksum", "md5Hash"):
-        if info.get(key):
-            return str(info[key]).strip('"')
-    times = (info.get(key) for key in ("LastModified", "mtime", "updated", "created"))
-    return f"{info.get('size', '')}-{next(filter(None, times), '')}"

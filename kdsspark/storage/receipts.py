@@ -6,11 +6,15 @@ A receipt is the commit of its unit: files without one are unfinished work. Unde
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Final
 
+import pyarrow as pa
+
+from kdsspark.storage import gathered
 from kdsspark.storage.files import Store
 
 EMBED: Final = "embed"
@@ -20,7 +24,7 @@ SUMMARIZE: Final = "summarize"
 CHECK: Final = "check"
 """Stages, as receipts are filed."""
 
-_READERS: Final = 16
+_SCHEMA: Final = pa.schema([pa.field("receipt", pa.string(), nullable=False)])  # as JSON
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,20 @@ def find(store: Store, stage: str, unit: str) -> Receipt | None:
 
 def read(store: Store, stage: str, below: str = "") -> dict[str, Receipt]:
     """Unit name -> receipt, for every finished unit of a stage whose name begins with a folder."""
-    names = store.files(f"_receipts/{stage}/{below}".rstrip("/"))
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = [Receipt(**value) for value in pool.map(store.read_json, names)]
+    folder = f"_receipts/{stage}/{below}".rstrip("/")
+    rows = gathered.rows(store, f"receipts-{stage}", folder, partial(_load, store), _SCHEMA)
+    found = (Receipt(**json.loads(text)) for text in rows["receipt"].to_pylist())
     return {receipt.unit: receipt for receipt in found}
+
+
+def keep(store: Store, stage: str) -> None:
+    """Gather the receipts of a stage in one file; only under the lock."""
+    folder = f"_receipts/{stage}"
+    gathered.keep(store, f"receipts-{stage}", folder, partial(_load, store), _SCHEMA)
+
+
+def _load(store: Store, path: str) -> pa.Table:
+    return pa.table({"receipt": [json.dumps(store.read_json(path))]}, _SCHEMA)
 
 
 def remove(store: Store, stage: str, unit: str) -> None:

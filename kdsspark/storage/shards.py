@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, pairwise
 from typing import Final
 
@@ -20,11 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.storage import parquet
+from kdsspark.storage import gathered, parquet
 from kdsspark.storage.fetch import storage_order
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
+from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, Table
 
 MIN_SHARD_IMAGES: Final = 4
 SHARDS_OF_A_SMALL_DATASET: Final = 64
@@ -57,14 +58,30 @@ def shard_size(n_images: int, shard_images: int) -> int:
 
 def held_rows(store: Store, network: str, dataset: str) -> pa.Table:
     """``image_id`` and ``shard`` of every row on disk, those of ``embeddings`` first."""
-    empty = pa.schema([("image_id", pa.string()), ("shard", pa.string())])
-    tables = [empty.empty_table()]
+    tables = []
     for table in (EMBEDDINGS, FAILURES):
-        for path in store.files(table.partition(network, dataset)):
-            rows = parquet.read_file(store, path, ["image_id"])
-            shard = pa.repeat(pa.scalar(shard_name(path), pa.string()), len(rows))
-            tables.append(rows.append_column("shard", shard).cast(empty))
+        found = gathered.rows(store, *_rows_of_parts(store, table, network, dataset))
+        paths = found["path"].combine_chunks().dictionary_encode()
+        names = pa.array([shard_name(path) for path in paths.dictionary.to_pylist()], pa.string())
+        shards = pc.take(names, paths.indices)
+        tables.append(pa.table({"image_id": found["image_id"], "shard": shards}))
     return pa.concat_tables(tables)
+
+
+def keep_held_rows(store: Store, network: str, dataset: str) -> None:
+    """Gather in one file which rows the parts hold; only under the lock."""
+    for table in (EMBEDDINGS, FAILURES):
+        gathered.keep(store, *_rows_of_parts(store, table, network, dataset))
+
+
+def _rows_of_parts(
+    store: Store, table: Table, network: str, dataset: str
+) -> tuple[str, str, Callable[[str], pa.Table], pa.Schema]:
+    """What :mod:`gathered` is to gather."""
+    folder = table.partition(network, dataset)
+    kept = f"{folder.removeprefix(table.name).lstrip('/')}/{table.name}"
+    load = partial(parquet.read_file, store, columns=["image_id"])
+    return kept, folder, load, pa.schema([IMAGES.schema.field("image_id")])
 
 
 def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:

@@ -282,7 +282,7 @@ def test_a_dataset_without_one_good_image_does_not_end_the_others(
     study = Study(image_config(tmp_path / "out", folders, embed={"max_failures": 0.5}))
     study.settle()
     with pytest.raises(TooManyFailuresError, match="dataset bad: 1 of 1 images failed"):
-        study.run()
+        study.do("run")
     assert "set" in (tmp_path / "out" / "report" / "index.html").read_text()
     assert [line.split()[1:4] for line in study.closing_table().splitlines()[1:3]] == [
         ["bad", "1", "1"],

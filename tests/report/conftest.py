@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdsspark.report.page import ReportData
+from kdsspark.report.data import ReportData
+from kdsspark.report.site import render
 from tests.report.synthetic import BIRDS, VGG_LAYERS, Study, Tables, make_report, make_tables
 
 
@@ -25,3 +26,9 @@ def tables(studies: tuple[Study, Study]) -> Tables:
 @pytest.fixture(scope="session")
 def report(studies: tuple[Study, Study]) -> ReportData:
     return make_report(*studies)
+
+
+@pytest.fixture(scope="session")
+def files(report: ReportData) -> dict[str, bytes]:
+    """The whole site of the synthetic report."""
+    return render(report)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kdsspark.report.page import NetworkInfo, ReportData, Run
+from kdsspark.report.data import NetworkInfo, ReportData, Run
 from kdsspark.report.queries import QUERIES
 from kdsspark.tables import DISTRIBUTION_BINS, TABLES
 
@@ -101,6 +101,15 @@ def add_layers(out: dict[str, list[dict]], head: dict, ks: np.ndarray, best: dic
             out["layers"].append({**head, **row})
 
 
+def add_ks(out: dict[str, list[dict]], head: dict, ks: np.ndarray, study: Study) -> None:
+    for (layer, _), by_unit in zip(study.layers, ks, strict=True):
+        for unit, by_class in enumerate(by_unit):
+            for class_id, value in enumerate(by_class):
+                row = {"layer": layer, "unit": unit, "class_id": class_id, "shuffle": 0}
+                sizes = {"n_inner": study.per_class, "n_outer": 1}
+                out["ks"].append({**head, **row, **sizes, "ks": value})
+
+
 def add_survival(out: dict[str, list[dict]], head: dict, ks: np.ndarray) -> None:
     grid, shuffle = np.arange(101) / 100, int(head["labels"] == "shuffled")
     for sign, factor in SIGNS.items():
@@ -118,7 +127,9 @@ def add_dataset(out: dict[str, list[dict]], study: Study, name: str, seed: int) 
     failed = N_FAILED if name == next(iter(study.datasets)) else 0
     n_images = study.per_class * len(classes) - failed
     size = {"n_images": n_images, "n_classes": len(classes)}
-    out["thresholds"].append({**head, **size, "images_per_class": n_images / len(classes), **best})
+    size |= {"images_per_class": n_images / len(classes), "significant": 1000 + seed}
+    out["thresholds"].append({**head, **size, **best})
+    add_ks(out, {**head, "labels": "true"}, ks["true"], study)
     for labels, values in ks.items():
         add_layers(out, {**head, "labels": labels}, values, best, study)
         add_survival(out, {**head, "labels": labels}, values)

@@ -12,8 +12,10 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kdsspark.report import canvas, figures
-from kdsspark.report.page import ReportData
+from kdsspark.report import canvas
+from kdsspark.report.data import ReportData
+from kdsspark.report.figures import FIGURES, curves, distribution, figure_data, layers
+from kdsspark.report.figures.panels import datasets_in_order
 from tests.report.synthetic import VGG_LAYERS, Study, Tables, make_tables, run_queries
 
 
@@ -46,7 +48,7 @@ def test_layer_spread_mirrors_the_negative_side() -> None:
             "high": [0.3, 0.2, 0.4, np.nan],
         }
     )
-    bars_plus, plus, bars_minus, minus, _ = figures.layer_spread(Figure().subplots(), rows)
+    bars_plus, plus, bars_minus, minus, _ = layers.layer_spread(Figure().subplots(), rows)
     assert plus.get_xydata().tolist() == [[0, 0.2], [1, 0.05]]
     assert minus.get_xydata().tolist() == [[0, -0.1]]
     assert [s.tolist() for s in bars_plus.get_segments()] == [
@@ -58,7 +60,7 @@ def test_layer_spread_mirrors_the_negative_side() -> None:
 
 def test_layers_stand_in_the_order_of_the_network(frame: Callable[[str], pd.DataFrame]) -> None:
     shuffled = frame("figure5").sample(frac=1, random_state=0)
-    figure = figures.figure5(shuffled)
+    figure = layers.figure5(shuffled)
     assert titles(figure) == ["birds", "mono", "wood"]
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels == [name for name, _ in VGG_LAYERS]
@@ -73,19 +75,53 @@ def test_fifty_layers_are_thinned() -> None:
 
 def test_figure6_leaves_out_kinds_without_pairs(report: ReportData) -> None:
     rows = report.frames["figure6"]
-    both = figures.figure6(rows[rows["network"] == "vgg16"])
+    both = distribution.figure6(rows[rows["network"] == "vgg16"])
     assert titles(both) == ["convolutional", "fully connected"]
-    assert titles(figures.figure6(rows[rows["network"] == "no-fc"])) == ["convolutional"]
+    assert titles(distribution.figure6(rows[rows["network"] == "no-fc"])) == ["convolutional"]
     for line in both.axes[0].get_lines():
         assert line.get_ydata().sum() == pytest.approx(100)
     assert [line.get_text() for line in both.legends[0].get_texts()] == ["birds", "wood"]
+
+
+def test_figure8_has_a_panel_for_each_group(report: ReportData) -> None:
+    rows = report.frames["figure6"]
+    groups = {"birds": "c", "wood": "a", "mono": "zoo"}  # mono has no pairs
+    rows = rows[rows["network"] == "vgg16"]
+    rows = rows[rows["kind"] == "fc"].assign(group=rows["dataset"].map(groups))
+    figure = FIGURES["figure8"](rows)
+    assert titles(figure) == ["(a)", "(c)"]
+    wood, birds_ = (ax.get_lines() for ax in figure.axes)
+    assert len(wood) == len(birds_) == 1
+    want = rows[rows["dataset"] == "wood"].sort_values("bin")["percent"]
+    np.testing.assert_array_equal(wood[0].get_ydata(), want)
+    style = [(line.get_linestyle(), line.get_marker()) for line in (wood[0], birds_[0])]
+    assert style[0] != style[1]
+
+
+def test_datasets_come_by_images_per_class_then_name() -> None:
+    sizes = {"x": 60.0, "b": 50.0, "a": 60.0}
+    rows = pd.DataFrame({"dataset": [*sizes, "x"], "images_per_class": [*sizes.values(), 60.0]})
+    assert datasets_in_order(rows) == ["b", "a", "x"]
+
+
+def test_data_of_figure9_has_a_row_per_curve(frame: Callable[[str], pd.DataFrame]) -> None:
+    rows = frame("figure9")
+    data = figure_data("figure9", rows)
+    assert len(data) == (12 + 1 + 7) * 2 * 2
+    one = "dataset == 'wood' and labels == 'shuffled' and class_id == 3 and sign == '-'"
+    curve = rows.query(one).set_index("x")
+    got = data.query(one).iloc[0]
+    assert got["t_plus"] == curve["t_plus"].iloc[0]
+    for x in (0, 0.07, 0.29, 1):
+        assert got[f"x={x:.2f}"] == curve["n_features"].loc[x]
+    assert data.query("dataset == 'mono'")["t_plus"].isna().all()
 
 
 def test_dead_features_do_not_flatten_figure6(report: ReportData) -> None:
     """40 % of the units of no-fc are dead, and all their pairs are in the bin at 0."""
     rows = report.frames["figure6"]
     rows = rows[rows["network"] == "no-fc"]
-    (ax,) = figures.figure6(rows).axes
+    (ax,) = distribution.figure6(rows).axes
     others = rows.loc[rows["bin"] != 100, "percent"].max()
     assert rows["percent"].max() > 30
     assert others < ax.get_ylim()[1] < 1.5 * others
@@ -96,7 +132,7 @@ def test_figure9_draws_every_class_and_their_mean(
     tables: Tables, frame: Callable[[str], pd.DataFrame]
 ) -> None:
     ax = Figure().subplots()
-    figures.class_curves(ax, birds(frame("figure9")))
+    curves.class_curves(ax, birds(frame("figure9")))
     bundles = [c for c in ax.collections if isinstance(c, LineCollection)]
     assert [len(b.get_segments()) for b in bundles] == [12] * 4
     true_plus, true_minus, shuffled_plus, _, t_plus, t_minus = ax.get_lines()
@@ -111,7 +147,7 @@ def test_figure9_draws_every_class_and_their_mean(
 
 
 def test_figure10_draws_percent(tables: Tables, frame: Callable[[str], pd.DataFrame]) -> None:
-    true, shuffled = figures.layer_kept(Figure().subplots(), birds(frame("figure10")))
+    true, shuffled = layers.layer_kept(Figure().subplots(), birds(frame("figure10")))
     raw = tables["layers"].query("network == 'vgg16' and dataset == 'birds'")
     for line, labels in ((true, "true"), (shuffled, "shuffled")):
         kept = raw[raw["labels"] == labels].groupby("layer", sort=False)["kept"].sum()
@@ -120,16 +156,16 @@ def test_figure10_draws_percent(tables: Tables, frame: Callable[[str], pd.DataFr
 
 def test_davg_marks_its_maxima(frame: Callable[[str], pd.DataFrame]) -> None:
     rows = birds(frame("davg"))
-    plus, at_plus, minus, at_minus, _ = figures.davg_curves(Figure().subplots(), rows)
+    plus, at_plus, minus, at_minus, _ = curves.davg_curves(Figure().subplots(), rows)
     for line, mark in ((plus, at_plus), (minus, at_minus)):
         top = int(np.argmax(line.get_ydata()))
         assert mark.get_xydata().tolist() == [[line.get_xdata()[top], line.get_ydata()[top]]]
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "figure8"])
 def test_a_dataset_of_one_class_alone_is_drawn_as_empty(name: str) -> None:
     study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
-    figure = figures.FIGURES[name](run_queries(make_tables([study]))[name])
+    figure = FIGURES[name](run_queries(make_tables([study]))[name])
     assert [t.get_text().split(":")[0] for ax in figure.axes for t in ax.texts] == ["undefined"]
     assert canvas.svg(figure)
 
@@ -154,7 +190,7 @@ def test_lines_differ_without_colour() -> None:
 
 
 def test_files_are_the_same_every_time(frame: Callable[[str], pd.DataFrame]) -> None:
-    one, two = (figures.figure9(frame("figure9")) for _ in range(2))
+    one, two = (curves.figure9(frame("figure9")) for _ in range(2))
     assert canvas.svg(one) == canvas.svg(two)
     assert canvas.png(one) == canvas.png(two)
     assert b"<dc:date>" not in canvas.svg(one)
@@ -162,7 +198,7 @@ def test_files_are_the_same_every_time(frame: Callable[[str], pd.DataFrame]) -> 
 
 def test_png_has_150_dots_per_inch(tmp_path, frame: Callable[[str], pd.DataFrame]) -> None:
     path = tmp_path / "figure.png"
-    path.write_bytes(canvas.png(figures.davg(frame("davg"))))
+    path.write_bytes(canvas.png(curves.davg(frame("davg"))))
     with Image.open(path) as image:
         assert image.width == 8 * 150
         assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
@@ -172,7 +208,7 @@ def test_layer_names_are_plain_text() -> None:
     """Columns of ready-made embeddings may be called anything, mathematics and CJK included."""
     layers = [("$x_{1", "other"), ("\u5c64", "other"), ("n" * 300, "other")]
     tables = make_tables([Study("given", layers, {"mine": ["a", "b", "c"]}, units=5)])
-    figure = figures.figure5(run_queries(tables)["figure5"])
+    figure = FIGURES["figure5"](run_queries(tables)["figure5"])
     assert canvas.svg(figure)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels[:2] == ["$x_{1", "\u5c64"]

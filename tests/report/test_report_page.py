@@ -1,68 +1,20 @@
-"""The page: whole, valid, self-contained, escaped, and the same every time."""
+"""The first page: whole, valid, self-contained, escaped, and the same every time."""
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 
+from kdsspark.report.data import ReportData
 from kdsspark.report.figures import FIGURES
-from kdsspark.report.page import ReportData, noise_scale, render
+from kdsspark.report.formats import noise_scale
 from kdsspark.report.queries import QUERIES
+from kdsspark.report.site import render
+from tests.report.html import Page, words
 from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, make_report
-
-CITATION = "https://arxiv.org/abs/1703.01127"
-VOID = {"meta", "img", "br", "hr", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Collects tags, attributes and text; fails on tags that do not balance."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.stack: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.cells: list[list[str]] = []
-        self.codes: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.stack == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.stack.append(tag)
-        if tag == "tr":
-            self.cells.append([])
-        if tag in ("td", "th"):
-            self.cells[-1].append("")
-        if tag == "code":
-            self.codes.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag, f"</{tag}> at {self.getpos()}"
-
-    def handle_data(self, data: str) -> None:
-        if "style" in self.stack:
-            return
-        self.text.append(data)
-        if self.stack and self.stack[-1] in ("td", "th"):
-            self.cells[-1][-1] += data.strip()
-        if self.stack and self.stack[-1] == "code":
-            self.codes[-1] += data
-
-    def all(self, attribute: str) -> list[str]:
-        return [a[attribute] or "" for _, a in self.tags if attribute in a]
-
-
-@pytest.fixture(scope="module")
-def files(report: ReportData) -> dict[str, bytes]:
-    return render(report)
 
 
 @pytest.fixture(scope="module")
@@ -70,41 +22,24 @@ def page(files: dict[str, bytes]) -> Page:
     return Page(files["index.html"].decode())
 
 
-def words(page: Page) -> str:
-    return " ".join("".join(page.text).split())
-
-
-def test_nothing_is_fetched(files: dict[str, bytes], page: Page) -> None:
-    tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "link", "iframe", "object", "base", "form"}
-    assert all(src.startswith("data:image/svg+xml;base64,") for src in page.all("src"))
-    outside = {href for href in page.all("href") if ":" in href or href.startswith("//")}
-    assert outside == {CITATION}
-    style = re.search(r"<style>(.*?)</style>", files["index.html"].decode(), re.DOTALL)
-    assert style
-    assert "url(" not in style[1]
-    assert "@import" not in style[1]
-    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
-
-
-def test_links_lead_somewhere(files: dict[str, bytes], page: Page) -> None:
-    ids = page.all("id")
-    assert len(ids) == len(set(ids))
-    for href in page.all("href"):
-        if href.startswith("#"):
-            assert href[1:] in ids
-        elif href != CITATION:
-            assert href in files
-
-
 def test_every_figure_is_on_the_page_and_a_file(files: dict[str, bytes], page: Page) -> None:
-    stems = [f"figures/{n}/{name}" for n in ("vgg16", "no-fc") for name in FIGURES]
-    assert set(files) == {"index.html", *(f"{s}.{e}" for s in stems for e in ("svg", "png"))}
-    inline = [base64.b64decode(src.split(",")[1]) for src in page.all("src")]
-    assert inline == [files[f"{stem}.svg"] for stem in stems]
-    assert all(files[f"{stem}.png"].startswith(b"\x89PNG") for stem in stems)
+    names = [name for name in FIGURES if name != "figure8"]  # there are no groups
+    stems = [f"figures/{n}/{name}" for n in ("vgg16", "no-fc") for name in names]
+    assert page.all("src") == [f"{stem}.svg" for stem in stems]
+    for stem in stems:
+        assert files[f"{stem}.png"].startswith(b"\x89PNG")
+        assert b"<svg" in files[f"{stem}.svg"]
+        assert files[f"{stem}.csv"].startswith(b"network,dataset,")
+        assert page.all("href").count(f"{stem}.png") == 1
     assert all(page.all("alt"))
-    assert page.all("href").count("figures/vgg16/figure9.png") == 1
+
+
+def test_groups_bring_figure_8(report: ReportData) -> None:
+    files = render(replace(report, groups={"birds": "b", "mono": "a"}))
+    assert "figures/vgg16/figure8.svg" in files
+    data = files["figures/vgg16/figure8.csv"].decode().splitlines()
+    assert len(data) == 1 + 200  # mono has no pairs, wood no group
+    assert "figures/no-fc/figure8.svg" not in files
 
 
 def test_names_are_escaped(files: dict[str, bytes], page: Page) -> None:
@@ -126,7 +61,7 @@ def test_any_class_name_is_shown_unchanged() -> None:
 
 
 def test_queries_are_printed_as_they_are(page: Page) -> None:
-    for name in ("thresholds", "classes", *FIGURES):
+    for name in ("thresholds", "classes", *(set(FIGURES) & set(QUERIES))):
         assert page.codes.count(QUERIES[name]) == 2, name  # one per network
 
 
@@ -148,8 +83,9 @@ def test_thresholds_are_formatted(report: ReportData, page: Page) -> None:
         f"\u2212{-best['t_minus']:.3f}",
         f"{best['davg_minus']:,.0f}",
         f"{ratio:.2f}",
+        "1,000",
     ] in page.cells
-    assert ["mono", "30", "1", "30.0", *["\u2013"] * 5] in page.cells
+    assert ["mono", "30", "1", "30.0", *["\u2013"] * 5, "1,002"] in page.cells
     assert not re.search(r"\b(nan|None|NaN)\b", words(page))
 
 
@@ -165,7 +101,8 @@ def test_noise_scale_against_the_paper() -> None:
 
 def test_random_weights_are_announced(page: Page) -> None:
     assert "Random weights (no-fc): the numbers show that the machinery works" in words(page)
-    assert words(page).count("Random weights") == 2  # at the top and in the network's section
+    # At the top, in the network's section, and beside the paper.
+    assert words(page).count("Random weights") == 3
 
 
 def test_one_sentence_says_it_in_numbers() -> None:

@@ -27,7 +27,7 @@ from kdsspark.spark.import_embeddings import import_file
 from kdsspark.spark.placement import Slots, first, resolve, visible_gpus
 from kdsspark.spark.units import Outcome, Unit, task_cpus
 from kdsspark.storage.files import Store
-from tests.cluster import ROOT, Cluster, standalone
+from tests.cluster.standalone import ROOT, Cluster, standalone
 
 JOB = ROOT / "tests" / "spark" / "placement_job.py"
 DISCOVER = ROOT / "conf" / "discover-gpus"

@@ -17,6 +17,7 @@ import pytest
 from kdsspark.config import Dataset
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage import listing
+from kdsspark.storage.files import version_of
 from kdsspark.storage.layouts import images
 from kdsspark.storage.listing import BATCH, LISTING
 
@@ -238,7 +239,7 @@ def test_the_version_of_an_object_changes_when_it_is_written_again(tmp_path: Pat
 
 
 def test_a_store_is_asked_for_its_own_word_on_a_files_state() -> None:
-    version = listing._version
+    version = version_of
     assert version({"ETag": '"1a"', "size": 3, "LastModified": "now"}) == "1a"
     assert version({"size": 3, "LastModified": "now"}) == "3-now"
     assert version({"size": 3, "mtime": 1.5}) == "3-1.5"

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import pyspark
 
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 SPARK_HOME: Final = Path(pyspark.__file__).parent
 _START_SECONDS: Final = 60
 _DEPLOY: Final = "org.apache.spark.deploy"

@@ -1,0 +1,233 @@
+"""``kdsspark status``: what of a study is done, without Spark, the lock, or writing (driver).
+
+Every stage is held against what a run would plan now: the shards that the images of the index
+would be put into, and the digests that the receipts of ``measure``, ``summarize`` and ``check``
+would have to say. Whether the folders still hold what the index says is not looked at, since
+listing them is what the index stage does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kdsspark.config import Config, Dataset
+from kdsspark.errors import ConfigError
+from kdsspark.network.spec import NetworkSpec
+from kdsspark.pipeline import runs
+from kdsspark.pipeline.runs import Record
+from kdsspark.spark import check, measure, summarize
+from kdsspark.storage import definitions, parquet, receipts, shards
+from kdsspark.storage.files import Store
+from kdsspark.storage.receipts import Receipt
+from kdsspark.tables import IMAGES
+
+NOTE: Final = "Compared with the index, not with the folders: kdsspark index lists them anew."
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage of one dataset by one network, in the stage's unit of counting.
+
+    ``stale``: made of earlier inputs or settings, or in a shard that the next run writes again.
+    ``missing``: not made. ``failed``: images that could not be embedded.
+    """
+
+    network: str  # "-" for the index, which no network has a part in
+    dataset: str
+    stage: str
+    counted: str  # images, slices, datasets, parts
+    done: int = 0
+    stale: int = 0
+    missing: int = 0
+    failed: int = 0
+    max_failures: float = 1.0  # share of the images that may fail
+
+    @property
+    def finished(self) -> bool:
+        """Whether the next run has nothing to do here."""
+        return bool(self.done or self.failed) and not (self.stale or self.missing)
+
+    @property
+    def state(self) -> str:
+        """``done``; ``failed``: done, with more failures than allowed; ``stale``; ``unfinished``:
+        some of it was never made; ``missing``: all of it.
+        """
+        if self.finished:
+            limit = self.max_failures * (self.done + self.failed)
+            return "failed" if self.failed > limit else "done"
+        if self.stale:
+            return "stale"
+        return "unfinished" if self.done or self.failed else "missing"
+
+
+@dataclass(frozen=True)
+class Status:
+    """All stages, why the next run would be refused if it would, and the last recorded run."""
+
+    stages: tuple[StageStatus, ...]
+    refusal: str | None
+    last_run: Record | None
+
+    def __str__(self) -> str:
+        heads = "network dataset stage state done stale missing failed of"
+        rows: list[tuple[str, ...]] = [tuple(heads.split())]
+        for s in self.stages:
+            counts = (f"{n:,}" for n in (s.done, s.stale, s.missing, s.failed))
+            rows.append((s.network, s.dataset, s.stage, s.state, *counts, s.counted))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if 4 <= column < 8 else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        lines += ["", NOTE, _told(self.last_run)]
+        if self.refusal:
+            lines.append(f"The next run would be refused: {self.refusal}")
+        return "\n".join(lines)
+
+
+def status(config: Config) -> Status:
+    """How far the study is. Raises :class:`ConfigError` where the output is on no file system."""
+    store = Store.at(config.output)
+    stages = [_indexed(store, dataset) for dataset in config.datasets]
+    for network, dataset in config.pairs():
+        stages += _of_pair(store, config, network, dataset)
+    return Status(tuple(stages), _refusal(store, config), runs.latest(store))
+
+
+def _told(run: Record | None) -> str:
+    if run is None:
+        return "No run is recorded."
+    error = f": {run.error}" if run.error else ""
+    return f"Last run: {run.command}, {run.started}, exit code {run.exit_code}{error}"
+
+
+def _refusal(store: Store, config: Config) -> str | None:
+    try:
+        definitions.settle(_Unwritten(store.url), config, fresh=False)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+class _Unwritten(Store):
+    """A store that takes what it is given to write for written."""
+
+    def write_json(self, relative: str, value: Any) -> None:
+        """Do nothing."""
+
+
+# -- stages --------------------------------------------------------------------------------------
+
+
+def _indexed(store: Store, dataset: Dataset) -> StageStatus:
+    rows = parquet.read(store, IMAGES, dataset.name, columns=["class_id"])
+    return StageStatus("-", dataset.name, "index", "images", done=len(rows))
+
+
+def _of_pair(store: Store, config: Config, network: str, dataset: Dataset) -> list[StageStatus]:
+    """The stages of one dataset by one network; what follows from stale inputs is stale."""
+    pair, settings = (network, dataset.name), config.measure
+    embedded = _embedded(store, config, network, dataset)
+    if embedded.finished and not embedded.done:
+        return [embedded]  # no image works: a run leaves such a dataset out of all that follows
+    slices = measure.plan(store, pair, settings).digests if embedded.finished else {}
+    measured = _of_units(store, pair, receipts.MEASURE, "slices", slices)
+    datasets: dict[str, str] = {}
+    parts: dict[str, str] = {}
+    if measured.finished:
+        unit = summarize._plan(store, *pair, settings)
+        datasets = {unit.name: unit.digest}
+        parts = {u.name: u.digest for u in check._plan(check._Pair(store, *pair, settings))}
+    return [
+        embedded,
+        measured,
+        _of_units(store, pair, receipts.SUMMARIZE, "datasets", datasets),
+        _of_units(store, pair, receipts.CHECK, "parts", parts),
+    ]
+
+
+def _of_units(
+    store: Store, pair: tuple[str, str], stage: str, counted: str, digests: Mapping[str, str]
+) -> StageStatus:
+    """Units (name -> digest) held against their receipts.
+
+    Without units, which cannot be planned before the stage above is done, what receipts tell of
+    is of earlier inputs.
+    """
+    name, (network, dataset) = "/".join(pair), pair
+    folders = {unit.rpartition("/")[0] for unit in digests} or {network}
+    found = {
+        unit: receipt.digest
+        for folder in folders
+        for unit, receipt in receipts.read(store, stage, folder).items()
+        if f"{unit}/".startswith(f"{name}/")
+    }
+    if not digests:
+        return StageStatus(network, dataset, stage, counted, stale=len(found))
+    done = sum(found.get(unit) == digest for unit, digest in digests.items())
+    missing = len(digests.keys() - found.keys())
+    return StageStatus(
+        network, dataset, stage, counted, done, len(digests) - done - missing, missing
+    )
+
+
+def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> StageStatus:
+    """Images held against the shards, by the rules that the embed stage plans with."""
+    wanted = parquet.read(store, IMAGES, dataset.name, columns=IMAGES.schema.names)
+    limit = config.embed.max_failures
+    nothing = StageStatus(
+        network, dataset.name, "embed", "images", missing=len(wanted), max_failures=limit
+    )
+    key = "" if dataset.ready_made else _fingerprint(store, network)
+    if not len(wanted) or key is None:
+        return nothing
+    prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
+    held, finished = _finished(store, (network, dataset.name), prefix)
+    if dataset.ready_made:
+        assigned = shards.assign_files(wanted)
+    else:
+        size = shards.shard_size(len(wanted), config.embed.shard_images)
+        assigned = shards.assign(wanted, held, size, key)
+    current = [
+        finished[shard.name].counts
+        for shard, _ in shards.split(assigned)
+        if shard.name in finished and finished[shard.name].digest.partition("-")[0] == shard.digest
+    ]
+    done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))
+    n_held = pc.sum(pc.is_in(wanted["image_id"], held["image_id"].combine_chunks())).as_py()
+    return replace(
+        nothing,
+        done=done,
+        failed=failed,
+        stale=n_held - done - failed,
+        missing=len(wanted) - n_held,
+    )
+
+
+def _finished(
+    store: Store, pair: tuple[str, str], prefix: str
+) -> tuple[pa.Table, dict[str, Receipt]]:
+    """The rows that finished shards named so hold, and these shards' receipts by name."""
+    found = receipts.read(store, receipts.EMBED, "/".join(pair))
+    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
+    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
+    held = shards.held_rows(store, *pair)
+    finished = shards.with_losses_known(held, ours)
+    return held.filter(pc.is_in(held["shard"], pa.array(list(finished), pa.string()))), finished
+
+
+def _fingerprint(store: Store, network: str) -> str | None:
+    """Of the network that the output was made with; None where none was prepared yet."""
+    try:
+        saved = store.read_json(f"_networks/{network}.json")
+    except FileNotFoundError:
+        return None
+    return NetworkSpec.from_dict(saved["spec"]).fingerprint

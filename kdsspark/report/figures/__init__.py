@@ -1,0 +1,47 @@
+"""The paper's figures 1, 5, 6, 8 to 11, and davg(x), as functions of tables.
+
+``figureN(frame)`` takes the result of the query of that name (:mod:`kdsspark.report.queries`) for
+one network and returns a :class:`matplotlib.figure.Figure`; the functions that draw one panel
+take the axes and return the artists. Nothing here writes a file. Panels come in the paper's order
+of datasets, by images per class, layers in the order of the network. Every distinction of colour
+is also one of line style, marker, hatch or weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kdsspark.report.figures.curves import davg, figure9
+from kdsspark.report.figures.distribution import figure6, figure8
+from kdsspark.report.figures.layers import figure5, figure10
+from kdsspark.report.figures.pair import figure1
+
+__all__ = ["FIGURES", "figure1", "figure_data"]
+
+FIGURES: Final[dict[str, Callable[[pd.DataFrame], Figure]]] = {
+    "davg": davg,
+    "figure5": figure5,
+    "figure6": figure6,
+    "figure8": figure8,
+    "figure9": figure9,
+    "figure10": figure10,
+}
+"""Every figure of a whole network by name, in the order of the page."""
+
+
+def figure_data(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """What a figure draws, as its CSV holds it: the frame, of figure 9 one row per curve.
+
+    A thousand classes have 400,000 points; with one column per x they are 4,000 rows.
+    """
+    if name != "figure9":
+        return frame
+    keys = ["network", "dataset", "labels", "class_id", "sign"]
+    wide = frame.pivot(index=keys, columns="x", values="n_features")
+    wide = wide.rename(columns=lambda x: f"x={x:.2f}").reset_index()
+    limits = frame[["network", "dataset", "t_plus", "t_minus"]].drop_duplicates()
+    return wide.merge(limits, on=["network", "dataset"])

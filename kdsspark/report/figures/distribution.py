@@ -1,0 +1,83 @@
+"""Figures 6 and 8 of the paper: how the distances of all pairs are spread."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kdsspark.report import canvas
+from kdsspark.report.canvas import key
+from kdsspark.report.figures.panels import datasets_in_order, reach
+
+KINDS: Final = {"conv": "convolutional", "fc": "fully connected", "other": "other layers"}
+
+_Styles = dict[str, dict[str, Any]]
+
+
+def ks_distribution(ax: Axes, frame: pd.DataFrame, styles: _Styles) -> list[Artist]:
+    """One line per dataset: percent of the pairs in each bin of ks (paper figure 6).
+
+    ``frame``: dataset, lo, hi, percent of one kind of layer; ``styles``: plot arguments of each
+    dataset. Features that never fire put their pairs at exactly 0: where that bin stands out,
+    the axis is cut above the others and a note says so.
+    """
+    artists: list[Artist] = []
+    for dataset, rows in frame.sort_values("lo").groupby("dataset"):
+        middle = (rows["lo"].to_numpy(float) + rows["hi"].to_numpy(float)) / 2
+        artists += ax.plot(middle, rows["percent"].to_numpy(float), **styles[str(dataset)])
+    at_zero = (frame["lo"] <= 0) & (frame["hi"] > 0)
+    tallest, others = frame["percent"].max(), frame.loc[~at_zero, "percent"].max()
+    ax.set_ylim(0, 1.08 * tallest)
+    if tallest > 1.5 * others > 0:
+        ax.set_ylim(0, 1.15 * others)
+        note = f"the bin at 0 goes\nup to {tallest:.1f} %"
+        artists.append(ax.text(0.02, 0.97, note, transform=ax.transAxes, va="top"))
+    return artists
+
+
+@canvas.styled
+def figure6(frame: pd.DataFrame) -> Figure:
+    """Distribution of ks; one panel per kind of layer that has any pairs, convolutional on top."""
+    seen = frame.dropna(subset=["percent"])
+    kinds = {kind: seen[seen["kind"] == kind] for kind in KINDS}
+    return _stacked({KINDS[kind]: rows for kind, rows in kinds.items() if len(rows)}, frame)
+
+
+@canvas.styled
+def figure8(frame: pd.DataFrame) -> Figure:
+    """The same of fully connected layers, one panel per group of datasets.
+
+    ``frame`` is that of figure 6 with a column ``group``, and has only datasets of a group.
+    """
+    seen = frame[frame["kind"] == "fc"].dropna(subset=["percent"])
+    groups = {str(group): rows for group, rows in seen.groupby("group")}
+    titles = {f"({group})" if len(group) == 1 else group: group for group in groups}
+    return _stacked({title: groups[group] for title, group in titles.items()}, frame)
+
+
+def _stacked(parts: dict[str, pd.DataFrame], frame: pd.DataFrame) -> Figure:
+    """One panel per part; a dataset has the same line in all of them."""
+    styles = {name: canvas.line_style(i) for i, name in enumerate(datasets_in_order(frame))}
+    figure, axes = canvas.stack(list(parts) or [""], 2.5, canvas.WIDTH)
+    for ax, rows in zip(axes, parts.values(), strict=False):
+        ks_distribution(ax, rows, styles)
+    if not parts:
+        canvas.nothing(axes[0])
+    drawn = pd.concat(parts.values()) if parts else frame.iloc[:0]
+    far = reach(drawn["hi"], drawn["percent"])
+    axes[0].set_xlim(-far, far)
+    axes[0].xaxis.set_major_formatter(canvas.signed)
+    figure.supxlabel("ks")
+    figure.supylabel("% of the pairs")
+    names = set(drawn["dataset"])
+    entries = [key(name, **_of_key(style)) for name, style in styles.items() if name in names]
+    canvas.legend(figure, *entries)
+    return figure
+
+
+def _of_key(style: dict[str, Any]) -> dict[str, Any]:
+    return {"color": style["color"], "line": style["linestyle"], "marker": style["marker"]}

@@ -1,0 +1,144 @@
+"""Findings of section 7: classes, shuffled labels, thresholds (figures 9 and 10, table 3)."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from kdsspark.report.findings.evidence import (
+    Answer,
+    Evidence,
+    Finding,
+    NotTestable,
+    finding,
+    in_any_group,
+    in_groups,
+)
+from kdsspark.report.paper import log_fit
+
+_CLEAR: Final = 0.5  # of a fit that explains more than half of the variance
+
+
+@finding("7", "Classes differ in how well features tell them: some end by ks 0.4, some reach 0.9")
+def classes_differ(e: Evidence) -> Answer:
+    """The highest ks of every class; holds where the best is twice the poorest."""
+    highest = e.frames["classes"]["highest"].dropna().astype(float)
+    if highest.empty:
+        raise NotTestable("no class has distances")
+    low, high = float(highest.min()), float(highest.max())
+    return Answer(high >= 2 * low, f"highest ks of a class from {low:.2f} to {high:.2f}")
+
+
+@finding("7", "With shuffled labels, classes run out of features between ks 0.1 and 0.3")
+def shuffled_ends(e: Evidence) -> Answer:
+    """Where the curve of a shuffled class of ks > 0 first reaches 0; means of datasets."""
+    rows = e.frames["figure9"]
+    rows = rows[(rows["labels"] == "shuffled") & (rows["sign"] == "+") & (rows["n_features"] == 0)]
+    rows = rows[rows["dataset"].isin(e.thresholds["dataset"])]
+    ends = rows.groupby(["dataset", "class_id"])["x"].min().groupby("dataset").mean()
+    low, high = float(ends.min()), float(ends.max())
+    return Answer(low >= 0.1 and high <= 0.3, f"at {low:.2f} to {high:.2f} by dataset")
+
+
+@finding("7", "Every class is told by more features than its shuffled counterpart")
+def classes_beat_chance(e: Evidence) -> Answer:
+    """Features beyond t+, rounded down to the grid of figure 9, class by class."""
+    rows = e.frames["figure9"].dropna(subset=["t_plus"])
+    at = np.floor(rows["t_plus"].astype(float) * 100 + 1e-6) / 100
+    rows = rows[(rows["sign"] == "+") & np.isclose(rows["x"], at)]
+    counts = rows.pivot(index=["dataset", "class_id"], columns="labels", values="n_features")
+    if counts.empty:
+        raise NotTestable("no class has distances")
+    more = int((counts["true"] > counts["shuffled"]).sum())
+    return Answer(more == len(counts), f"{more:,} of {len(counts):,} classes")
+
+
+@finding("7.1", "Thresholds follow a logarithmic curve of the class size, downwards")
+def thresholds_fall(e: Evidence) -> Answer:
+    """R2 of both fits; the paper states 0.82 and 0.84. Holds above 0.5 and towards 0."""
+    sizes = e.thresholds["images_per_class"]
+    plus, minus = (log_fit(sizes, abs(e.thresholds[name])) for name in ("t_plus", "t_minus"))
+    if plus is None or minus is None:
+        raise NotTestable("needs three datasets or more with classes of different sizes")
+    clear = min(plus.r2, minus.r2) > _CLEAR and max(plus.slope, minus.slope) < 0
+    return Answer(clear, f"R2 {plus.r2:.2f} (t+), {minus.r2:.2f} (t-); {plus.n} datasets")
+
+
+@finding("7.1", "t+ is farther from 0 than t- (table 3: in all datasets)")
+def t_plus_larger(e: Evidence) -> Answer:
+    """Dataset by dataset."""
+    more = int((e.thresholds["t_plus"] > -e.thresholds["t_minus"]).sum())
+    means = float(e.thresholds["t_plus"].mean()), float(e.thresholds["t_minus"].mean())
+    number = f"in {more} of {len(e.thresholds)} datasets; means {means[0]:.3f} and {means[1]:.3f}"
+    return Answer(more == len(e.thresholds), number)
+
+
+@finding("7.1", "davg(t-) is larger than davg(t+) (table 3: in 10 of 11 datasets)")
+def davg_minus_larger(e: Evidence) -> Answer:
+    """Holds where it is so in most datasets."""
+    more = int((e.thresholds["davg_minus"] > e.thresholds["davg_plus"]).sum())
+    return Answer(2 * more > len(e.thresholds), f"in {more} of {len(e.thresholds)} datasets")
+
+
+@finding("7.1", "More than half of the features stay relevant for a class (paper: 27 %, 32 %)")
+def half_remain(e: Evidence) -> Answer:
+    """Features beyond t+ and beyond t- of a class, as shares of the embedding."""
+    features = int(e.frames["layers"]["features"].sum())
+    known = e.frames["classes"]
+    known = known[known["dataset"].isin(e.thresholds["dataset"])]
+    counts = known.groupby("dataset")[["n_plus", "n_minus"]].mean().mean().astype(float)
+    plus, minus = float(counts["n_plus"]) / features, float(counts["n_minus"]) / features
+    return Answer(plus + minus > 0.5, f"{plus:.0%} above t+, {minus:.0%} below t-")
+
+
+@finding("7.1", "Every class keeps some feature beyond the thresholds")
+def no_class_lost(e: Evidence) -> Answer:
+    """Features above t+, class by class."""
+    rows = e.frames["classes"]
+    rows = rows[rows["dataset"].isin(e.thresholds["dataset"])]
+    fewest = int((rows["n_plus"] + rows["n_minus"]).min())
+    return Answer(fewest > 0, f"the poorest class keeps {fewest:,}")
+
+
+@finding("7.1", "In group a, the pairs kept are spread evenly over conv and fc layers")
+def kept_evenly(e: Evidence) -> Answer:
+    """fc against conv layers: as close to 1 as within 25 %."""
+    ratio = float(in_groups(_fc_to_conv(e), "a")["ratio"].mean())
+    return Answer(abs(ratio - 1) <= 0.25, f"fc keep {ratio:.2f} times the share of conv")
+
+
+@finding("7.1", "In groups b and c, fewer pairs are kept in fc layers than in conv layers")
+def fc_pruned(e: Evidence) -> Answer:
+    """Dataset by dataset."""
+    rows = in_any_group(_fc_to_conv(e), "b", "c")
+    fewer, mean = int((rows["ratio"] < 1).sum()), float(rows["ratio"].mean())
+    number = f"fc keep {mean:.2f} times the share of conv, fewer in {fewer} of {len(rows)}"
+    return Answer(fewer == len(rows), number)
+
+
+def _fc_to_conv(e: Evidence) -> pd.DataFrame:
+    """Per dataset the mean share kept in fc layers over that in conv layers."""
+    conv, fc = (_kept(e, "conv"), _kept(e, "fc"))
+    labels = e.layers[["dataset", "group"]].drop_duplicates().set_index("dataset")["group"]
+    return pd.DataFrame({"ratio": fc / conv, "group": labels}).dropna(subset=["ratio"])
+
+
+def _kept(e: Evidence, kind: Literal["conv", "fc"]) -> pd.Series[float]:
+    rows = e.of_kind(e.layers, kind)
+    return (rows["kept_plus"] + rows["kept_minus"]).groupby(rows["dataset"]).mean()
+
+
+FINDINGS: Final[tuple[Finding, ...]] = (
+    classes_differ,
+    shuffled_ends,
+    classes_beat_chance,
+    thresholds_fall,
+    t_plus_larger,
+    davg_minus_larger,
+    half_remain,
+    no_class_lost,
+    kept_evenly,
+    fc_pruned,
+)

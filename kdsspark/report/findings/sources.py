@@ -1,0 +1,111 @@
+"""Findings of section 8: the same datasets by another source network (figure 11)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from kdsspark.report.findings.evidence import (
+    Answer,
+    Evidence,
+    Finding,
+    NotTestable,
+    difference,
+    finding,
+    named,
+)
+
+
+@finding("8", "Another source task gives much the same conv distributions: datasets differ more")
+def sources_alike(e: Evidence) -> Answer:
+    """Total variation distance of conv curves, between networks and between datasets."""
+    mine = [str(dataset) for dataset in e.shape("conv")["dataset"]]
+    between = []
+    for other in _other_networks(e):
+        shared = set(mine) & set(map(str, other.shape("conv")["dataset"]))
+        between += [difference(e.curve(d, "conv"), other.curve(d, "conv")) for d in sorted(shared)]
+    if not between or len(mine) < 2:
+        raise NotTestable("needs two datasets, each by two networks")
+    curves = [e.curve(dataset, "conv") for dataset in mine]
+    within = [difference(a, b) for i, a in enumerate(curves) for b in curves[:i]]
+    ends = float(np.mean(between)), float(np.mean(within))
+    return Answer(ends[0] < ends[1], f"networks differ by {ends[0]:.3f}, datasets by {ends[1]:.3f}")
+
+
+@finding("8", "Low conv layers look the same whatever the source task, higher ones less so")
+def low_layers_alike(e: Evidence) -> Answer:
+    """Relative difference of the modes between networks that have the same layers."""
+    found: dict[str, list[float]] = {"low": [], "high": []}
+    for other in _other_networks(e):
+        for part in ("low", "high"):
+            both = e.convolutional(part).merge(other.layers, on=["dataset", "layer"])
+            for sign in ("plus", "minus"):
+                mine, theirs = both[f"mode_{sign}_x"], both[f"mode_{sign}_y"]
+                found[part] += list(abs(mine - theirs) / ((mine + theirs) / 2))
+    if not found["low"] or not found["high"]:
+        raise NotTestable("needs another network with the same layers and datasets")
+    low, high = float(np.mean(found["low"])), float(np.mean(found["high"]))
+    return Answer(low < high, f"modes differ by {low:.0%} in low layers, {high:.0%} in high ones")
+
+
+@finding("8", "By a network for scenes (Places), mit67 is in fc layers what group a is elsewhere")
+def scenes_at_home(e: Evidence) -> Answer:
+    """The fc gap of mit67 by the network called after Places, and by the others."""
+    places, rest = _places(e)
+    home = float(named(_fc_gap(places), "mit67")["gap"].mean())
+    away = float(np.mean([named(_fc_gap(other), "mit67")["gap"].mean() for other in rest]))
+    return Answer(home > away, f"gap {home:.3f} by {places.network}, {away:.3f} by the others")
+
+
+@finding("8", "By a network for scenes (Places), the dogs and cats lose their gap in fc layers")
+def dogs_abroad(e: Evidence) -> Answer:
+    """stanforddogs and catsdogs by the network called after Places, and by the others."""
+    places, rest = _places(e)
+    names = ("stanforddogs", "catsdogs")
+    here = float(named(_fc_gap(places), *names)["gap"].mean())
+    home = float(np.mean([named(_fc_gap(other), *names)["gap"].mean() for other in rest]))
+    return Answer(here < home, f"gap {here:.3f} by {places.network}, {home:.3f} by the others")
+
+
+@finding("8", "By Places, the last but one fc layer contracts in all datasets")
+def fc6_contracts(e: Evidence) -> Answer:
+    """Its gap against that of the layer before it, dataset by dataset."""
+    if "places" not in e.network.lower():
+        raise NotTestable("about a network with places in its name")
+    depths = sorted(e.of_kind(e.layers, "fc")["depth"].unique())
+    if len(depths) < 2 or not (e.layers["depth"] == depths[-2] - 1).any():
+        raise NotTestable("needs two fully connected layers and one before")
+    gaps = e.layers.pivot(index="dataset", columns="depth", values="gap")
+    fewer = int((gaps[depths[-2]] < gaps[depths[-2] - 1]).sum())
+    return Answer(fewer == len(gaps), f"narrower in {fewer} of {len(gaps)} datasets")
+
+
+def _other_networks(e: Evidence) -> list[Evidence]:
+    names = [str(name) for name in e.all_frames["thresholds"]["network"].unique()]
+    if len(names) < 2:
+        raise NotTestable("needs another source network")
+    return [Evidence(name, e.all_frames, e.groups) for name in names if name != e.network]
+
+
+def _places(e: Evidence) -> tuple[Evidence, list[Evidence]]:
+    """The network itself, which is called after Places, and the others."""
+    rest = _other_networks(e)
+    if "places" not in e.network.lower():
+        raise NotTestable("about a network with places in its name")
+    return e, rest
+
+
+def _fc_gap(e: Evidence) -> pd.DataFrame:
+    rows = e.of_kind(e.layers, "fc")
+    return rows.groupby(["dataset", "name"], dropna=False)[["gap"]].mean().reset_index()
+
+
+FINDINGS: Final[tuple[Finding, ...]] = (
+    sources_alike,
+    low_layers_alike,
+    scenes_at_home,
+    dogs_abroad,
+    fc6_contracts,
+)

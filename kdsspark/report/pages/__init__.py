@@ -1,0 +1,1 @@
+"""What each kind of page of the report shows; the templates say how."""

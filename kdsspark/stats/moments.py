@@ -1,0 +1,117 @@
+"""Mean and standard deviation of every feature, the same in whatever order its images come.
+
+One pass adds up the values, as seen from an origin near them, and their squares. Every addition
+keeps what it rounded off in a second float64 (Knuth's two-sum), so that sums are known to about
+2^-100 of themselves; one rounding at the end then gives the same float64 however the images are
+cut into parts and the parts merged. With the smallest value of a feature as origin no digit of its
+deviation is lost to a large mean, and a constant feature has exactly none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdsspark.stats.bins import as_values
+from kdsspark.stats.compiled import compiled, memory_of
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """What the finite values of every unit add up to.
+
+    ``origin`` (float64 [units]) is subtracted from each value, ``n`` (int64 [units]) counts them.
+    ``total`` and ``squares`` (float64 [2, units]) are the sum of these differences and that of
+    their squares, each as a float64 and what was rounded off it.
+    """
+
+    origin: NDArray[np.float64]
+    n: NDArray[np.int64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments over the images of both; ValueError where their origins differ."""
+        if not np.array_equal(self.origin, other.origin):
+            raise ValueError("expected moments about one origin, got two")
+        return Moments(
+            self.origin,
+            self.n + other.n,
+            _merge(self.total, other.total),
+            _merge(self.squares, other.squares),
+        )
+
+    def mean_and_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and standard deviation (of the population, not a sample of it), float64 [units].
+
+        NaN without a finite value, or where a sum overflows.
+        """
+        found = np.array([self._of_unit(unit) for unit in range(self.n.size)]).reshape(-1, 2)
+        return found[:, 0].copy(), found[:, 1].copy()
+
+    def _of_unit(self, unit: int) -> tuple[float, float]:
+        n, sums = int(self.n[unit]), (self.total[:, unit], self.squares[:, unit])
+        if not n or not np.isfinite(sums).all():
+            return np.nan, np.nan
+        mean, square = (sum(map(Fraction, parts.tolist()), Fraction()) / n for parts in sums)
+        variance = max(square - mean * mean, Fraction())
+        return float(Fraction(self.origin[unit]) + mean), float(np.sqrt(float(variance)))
+
+
+def _merge(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", over="ignore"):  # what overflows is told by its sum
+        total = first[0] + second[0]
+        added = total - first[0]
+        rounded_off = (first[0] - (total - added)) + (second[0] - added)
+        return np.stack([total, rounded_off + (first[1] + second[1])])
+
+
+def moments(values: NDArray[Any], origin: NDArray[np.float64]) -> Moments:
+    """The moments over some images.
+
+    ``values`` is [images, units], float32 or float64; ``origin`` is finite, [units]. Raises
+    ValueError for other shapes, TypeError for another dtype.
+    """
+    values = as_values(values)
+    images, units = values.shape
+    if origin.shape != (units,):
+        raise ValueError(f"origin must be [units] = {(units,)}, got shape {origin.shape}")
+    n = np.zeros(units, np.int64)
+    total, squares = np.zeros((2, units)), np.zeros((2, units))
+    _add_up(*memory_of(values), images, origin, n, total, squares)
+    return Moments(origin, n, total, squares)
+
+
+@compiled
+def _add_up(
+    values: NDArray[Any],
+    stride: int,
+    images: int,
+    origin: NDArray[np.float64],
+    n: NDArray[np.int64],
+    total: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> None:
+    units = n.shape[0]
+    for i in range(images):
+        row = values[i * stride : i * stride + units]
+        for u in range(units):
+            finite = np.isfinite(row[u])
+            x = np.float64(row[u]) - origin[u] if finite else 0.0
+            n[u] += np.int64(finite)
+            _add(total, u, x)
+            _add(squares, u, x * x)
+
+
+@compiled
+def _add(sums: NDArray[np.float64], u: int, x: float) -> None:
+    """Add ``x`` to the sum ``u``, and what is rounded off to its second row."""
+    before = sums[0, u]
+    after = before + x
+    added = after - before
+    sums[0, u] = after
+    sums[1, u] += (before - (after - added)) + (x - added)

@@ -1,0 +1,223 @@
+"""What status says is what a run then does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from kdsspark import config
+from kdsspark.config import Config
+from kdsspark.pipeline import runs, status
+from kdsspark.pipeline.status import StageStatus
+from kdsspark.pipeline.study import Study
+from kdsspark.storage import receipts
+from kdsspark.storage.files import Store
+from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
+
+ALL = "index embed measure summarize check"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
+    """Images with a broken one, ready-made embeddings, and a dataset no image of which works."""
+    folder = tmp_path_factory.mktemp("status")
+    write_images(folder / "images", {"a": 7, "b": 6})
+    (folder / "images" / "a" / "broken.png").write_bytes(b"no image")
+    (folder / "bad" / "a").mkdir(parents=True)
+    (folder / "bad" / "a" / "x.png").touch()
+    values = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    write_embeddings(folder / "mine" / "one.parquet", {"l": values}, ["x", "y"] * 4)
+    return run(_config(folder), ALL)
+
+
+def _config(folder: Path, **sections: object) -> Config:
+    datasets = [
+        {"name": "set", "path": str(folder / "images")},
+        {"name": "bad", "path": str(folder / "bad")},
+        {"name": "mine", "embeddings": str(folder / "mine")},
+    ]
+    return image_config(
+        folder / "out", {}, **{"networks": [NETWORK], "datasets": datasets, **sections}
+    )
+
+
+@pytest.fixture
+def folder(finished: Study, tmp_path: Path) -> Path:
+    """A copy of the study, its output in ``out``."""
+    source = Path(finished.store.path()).parent
+    shutil.copytree(source, tmp_path / "copy")
+    definitions = tmp_path / "copy" / "out" / "_definitions.json"
+    definitions.write_text(definitions.read_text().replace(str(source), str(tmp_path / "copy")))
+    return tmp_path / "copy"
+
+
+def states(config: Config, dataset: str = "set") -> dict[str, str]:
+    stages = status.status(config).stages
+    return {s.stage: s.state for s in stages if s.dataset == dataset}
+
+
+def one(config: Config, stage: str, dataset: str = "set") -> StageStatus:
+    found = status.status(config).stages
+    (stage_status,) = (s for s in found if (s.stage, s.dataset) == (stage, dataset))
+    return stage_status
+
+
+def counts(found: StageStatus) -> tuple[int, int, int, int]:
+    return found.done, found.stale, found.missing, found.failed
+
+
+DONE = dict.fromkeys(ALL.split(), "done")
+
+
+def test_a_finished_study_is_done(finished: Study) -> None:
+    config = finished.config
+    assert states(config) == DONE
+    assert states(config, "mine") == DONE
+    assert states(config, "bad") == {"index": "done", "embed": "done"}  # max_failures is 1
+    assert counts(one(config, "embed")) == (13, 0, 0, 1)
+    assert counts(one(config, "embed", "bad")) == (0, 0, 0, 1)
+    assert counts(one(config, "embed", "mine")) == (8, 0, 0, 0)
+    n_slices = len(receipts.read(finished.store, receipts.MEASURE, "tiny/set"))
+    assert counts(one(config, "measure")) == (n_slices, 0, 0, 0)
+    assert counts(one(config, "check")) == (n_slices + 1, 0, 0, 0)
+    assert status.status(config).refusal is None
+
+
+def test_nothing_is_written_and_nothing_locked(folder: Path) -> None:
+    config = _config(folder)
+    before = {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*")}
+    status.status(config)
+    assert {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*")} == before
+    new = config.model_copy(update={"output": str(folder / "new")})
+    assert set(states(new).values()) == {"missing"}
+    assert not (folder / "new").exists()
+
+
+def test_more_failures_than_allowed(finished: Study) -> None:
+    strict = finished.config.embed.model_copy(update={"max_failures": 0.01})
+    config = finished.config.model_copy(update={"embed": strict})
+    assert states(config)["embed"] == "failed"
+    assert states(config)["measure"] == "done"
+
+
+def test_stage_after_stage(folder: Path) -> None:
+    config = _config(folder)
+    shutil.rmtree(folder / "out")
+    want = dict.fromkeys(ALL.split(), "missing")
+    assert states(config) == want
+    for stage in ALL.split():
+        run(config, stage)
+        want[stage] = "done"
+        assert states(config) == want
+
+
+def test_new_images_are_missing_and_what_follows_is_stale(folder: Path) -> None:
+    config = _config(folder)
+    write_images(folder / "images", {"a": 12, "b": 6})
+    assert states(config) == DONE  # the folder is not looked at
+    run(config, "index")
+    found = one(config, "embed")
+    assert found.missing == 5
+    assert sum(counts(found)) == 19
+    stale = dict.fromkeys(ALL.split(), "stale") | {"index": "done"}
+    assert states(config) | {"embed": "stale"} == stale
+    before = receipts.read(Store.at(config.output), receipts.EMBED, "tiny/set")
+    run(config, "embed")
+    after = receipts.read(Store.at(config.output), receipts.EMBED, "tiny/set")
+    unchanged = {unit for unit in after if after[unit] == before.get(unit)}
+    kept = sum(after[unit].counts["images"] for unit in unchanged)
+    assert found.done + found.failed == kept  # the run left alone exactly what was called done
+    assert states(config) == stale | {"embed": "done"}
+    run(config, "measure summarize check")
+    assert states(config) == DONE
+
+
+def test_changed_files_are_stale(folder: Path) -> None:
+    config = _config(folder)
+    shutil.copy(folder / "images" / "b" / "001.png", folder / "images" / "b" / "000.png")
+    run(config, "index")
+    found = one(config, "embed")
+    assert found.state == "stale"
+    assert found.missing == 0
+    assert found.stale >= 1
+
+
+def test_other_settings_make_measures_stale(folder: Path) -> None:
+    config = _config(folder, measure={"shuffles": 2})
+    want = DONE | dict.fromkeys(("measure", "summarize", "check"), "stale")
+    assert states(config) == want
+    assert one(config, "measure").done == 0
+
+
+def test_a_killed_stage_is_unfinished(folder: Path) -> None:
+    config, store = _config(folder), Store.at(str(folder / "out"))
+    unit = sorted(receipts.read(store, receipts.MEASURE, "tiny/set"))[0]
+    receipts.remove(store, receipts.MEASURE, unit)
+    found = one(config, "measure")
+    assert (found.state, found.missing) == ("unfinished", 1)
+    assert states(config)["summarize"] == "stale"
+    shard = sorted(receipts.read(store, receipts.EMBED, "tiny/set"))[0]
+    held = receipts.read(store, receipts.EMBED, "tiny/set")[shard].counts["images"]
+    receipts.remove(store, receipts.EMBED, shard)
+    found = one(config, "embed")
+    assert found.missing == held
+    assert found.done + found.failed == 14 - held
+
+
+def test_lost_files_of_embeddings_are_missing(folder: Path) -> None:
+    for dataset, network in (("set", "tiny"), ("mine", "given")):
+        where = folder / "out" / "embeddings" / f"network={network}" / f"dataset={dataset}"
+        sorted(where.iterdir())[0].unlink()
+        assert one(_config(folder), "embed", dataset).missing > 0
+
+
+def test_another_definition_is_told_and_not_recorded(folder: Path) -> None:
+    other = _config(folder, networks=[{**NETWORK, "pooling": "max"}])
+    before = (folder / "out" / "_definitions.json").read_bytes()
+    refusal = status.status(other).refusal or ""
+    assert "networks.tiny: pooling was 'mean' and is now 'max'" in refusal
+    assert refusal in str(status.status(other))
+    assert (folder / "out" / "_definitions.json").read_bytes() == before
+
+
+def test_status_is_printed_as_a_table(folder: Path) -> None:
+    config = _config(folder)
+    lines = str(status.status(config)).splitlines()
+    cells = [" ".join(line.split()) for line in lines]
+    assert cells[0] == "network dataset stage state done stale missing failed of"
+    assert "tiny set embed done 13 0 0 1 images" in cells
+    assert lines[-2:] == [status.NOTE, "No run is recorded."]
+    runs.write(Store.at(config.output), runs.Run("run", config).ended(3, "too many"))
+    assert str(status.status(config)).splitlines()[-1].endswith("exit code 3: too many")
+
+
+@pytest.fixture(scope="module")
+def imported() -> set[str]:
+    code = "import sys, json, kdsspark.pipeline.status; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("heavy", ["torch", "torchvision", "matplotlib"])
+def test_importing_status_is_quick(imported: set[str], heavy: str) -> None:
+    assert "kdsspark.spark.measure" in imported
+    assert heavy not in imported
+
+
+def test_status_needs_no_spark(finished: Study) -> None:
+    code = (
+        "import sys; from kdsspark import config; from kdsspark.pipeline import status\n"
+        "from pyspark import SparkContext\n"
+        "status.status(config.parse(__import__('json').loads(sys.argv[1])))\n"
+        "assert SparkContext._jvm is None"
+    )
+    text = json.dumps(finished.config.model_dump(mode="json"))
+    subprocess.run([sys.executable, "-c", code, text], check=True)
+    assert config.parse(json.loads(text)) == finished.config

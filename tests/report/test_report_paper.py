@@ -1,0 +1,92 @@
+"""The published tables, ours beside them, and the logarithmic fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import linregress
+
+from kdsspark.report import paper
+
+
+def test_table_1_adds_up() -> None:
+    """The paper: 4,224 convolutional and 8,192 fully connected features, 12,416 in all."""
+    sizes = paper.LAYERS.set_index("layer")["features"]
+    assert sizes.sum() == 12_416
+    assert sizes[sizes.index.str.startswith("conv")].sum() == 4_224
+    assert len(sizes) == 15
+
+
+def test_table_2_adds_up() -> None:
+    """Its text counts 2,038 classes; its images per class are rounded means."""
+    rows = paper.DATASETS
+    assert rows["n_images"].sum() == 175_687
+    assert rows["n_classes"].sum() == 2_038
+    assert (abs(rows["n_images"] / rows["n_classes"] - rows["images_per_class"]) < 1).all()
+    assert rows["group"].value_counts().to_dict() == {"a": 5, "b": 3, "c": 3}
+
+
+def test_published_fits_against_scipy() -> None:
+    """The stated 0.82 and 0.84 are those of table 3 without imagenet."""
+    rows = paper.THRESHOLDS.merge(paper.DATASETS, on="dataset")
+    for without, published in ((None, (0.77, 0.73)), ("imagenet", (0.82, 0.84))):
+        some = rows[rows["dataset"] != without]
+        x = np.log(some["n_images"] / some["n_classes"])
+        fits = paper.published_fits(without)
+        for fit, column, stated in zip(fits, ("t_plus", "t_minus"), published, strict=True):
+            oracle = linregress(x, some[column])
+            assert fit.r2 == pytest.approx(oracle.rvalue**2)
+            assert fit.slope == pytest.approx(oracle.slope)
+            assert fit.intercept == pytest.approx(oracle.intercept)
+            assert fit.r2 == pytest.approx(stated, abs=0.006)
+            assert fit.n == len(some)
+
+
+def test_a_fit_needs_three_datasets_of_different_sizes() -> None:
+    assert paper.log_fit([10, 20], [0.3, 0.2]) is None
+    assert paper.log_fit([10, 10, 10], [0.3, 0.2, 0.1]) is None
+    assert paper.log_fit([10, 20, 40], [0.3, np.nan, 0.1]) is None
+    assert paper.log_fit([10, 20, 40], [0.2, 0.2, 0.2]) is None
+    exact = paper.log_fit([10, 20, 40, 80], [0.4, 0.3, 0.2, np.nan])
+    assert exact is not None
+    assert exact.r2 == pytest.approx(1)
+    assert exact.n == 3
+    assert exact.slope == pytest.approx(-0.1 / np.log(2))
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Caltech-101", "caltech101"),
+        ("MIT_67", "mit67"),
+        ("stanford.dogs", "stanforddogs"),
+        ("food101", "food101"),
+        ("caltech", None),
+        ("my-food101", None),
+    ],
+)
+def test_names_of_datasets(name: str, known: str | None) -> None:
+    assert paper.canonical(name) == known
+
+
+def test_ours_stand_beside_the_papers() -> None:
+    ours = pd.DataFrame({"dataset": ["zoo", "Wood", "MIT-67"], "t_plus": [0.5, 0.2, None]})
+    rows = paper.beside(ours, paper.THRESHOLDS, ["t_plus"])
+    assert rows["dataset"].tolist() == ["Wood", "MIT-67"]  # in the paper's order
+    assert rows["t_plus_paper"].tolist() == [0.176, 0.123]
+    assert rows["t_plus_difference"][0] == pytest.approx(0.024)
+    assert rows[["t_plus_ours", "t_plus_difference"]].iloc[1].isna().all()
+    assert paper.beside(ours[:1], paper.THRESHOLDS, ["t_plus"]).empty
+
+
+def test_layers_stand_beside_the_papers() -> None:
+    names = ["conv1_1", "conv1_2", "conv3_4", "fc6"]
+    ours = pd.DataFrame({"layer": names, "features": [64, 60, 256, 4096]})
+    rows = paper.layers_beside(ours).set_index("layer")
+    assert list(rows.index[:4]) == names
+    assert len(rows) == 16
+    assert rows.loc["conv1_2"].tolist() == [60, 64]
+    assert np.isnan(rows.loc["conv3_4", "features_paper"])
+    assert np.isnan(rows.loc["fc7", "features_ours"])
+    assert paper.layers_beside(ours.assign(layer=["a", "b", "c", "d"])).empty
