@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     code, line = _attempt(options, run)
     if line:
         print(f"kdsspark: {line}", file=sys.stderr)
-    if options.command in STAGES and run.config:
+    if options.command in STAGES:
         _record(options, run, run.config, code, line)
     return code
 
@@ -120,17 +120,18 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
 
 
 def _record(
-    options: argparse.Namespace, run: Run, loaded: Config, code: int, line: str | None
+    options: argparse.Namespace, run: Run, loaded: Config | None, code: int, line: str | None
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
     from kdsspark.pipeline import metrics, runs
     from kdsspark.storage.files import Store
 
-    record, last = run.ended(code, line), None
-    with suppress(Exception):  # an output out of reach has been told of
-        store = Store.at(loaded.output)
-        runs.write(store, record)
-        last = runs.latest(store, options.command, exit_code=0)
+    record, last = run.ended(code, line.partition("\n")[0] if line else None), None
+    if loaded:
+        with suppress(Exception):  # an output out of reach has been told of
+            store = Store.at(loaded.output)
+            runs.write(store, record)
+            last = runs.latest(store, options.command, exit_code=0)
     if options.metrics:
         try:
             metrics.write(options.metrics, metrics.render(record, options.config, last))

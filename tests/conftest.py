@@ -15,9 +15,14 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Local Spark with two cores, and four tries for a task as a cluster has."""
-    conf = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 4}
+    warehouse = tmp_path_factory.mktemp("warehouse").as_uri()
+    conf = {
+        "spark.ui.enabled": False,
+        "spark.sql.shuffle.partitions": 4,
+        "spark.sql.warehouse.dir": warehouse,
+    }
     started = session.start(Spark(master="local[2,4]", conf=conf))
     yield started
     started.stop()

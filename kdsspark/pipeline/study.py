@@ -34,6 +34,10 @@ RUN: Final = ("index", "embed", "measure", "summarize", "check", "report")
 Timed = Callable[[str], AbstractContextManager[None]]
 
 
+def _untimed(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass
 class Study:
     """The stages of one configuration on one output; holds Spark once a stage needs it.
@@ -110,7 +114,7 @@ class Study:
         settings = (config.probe, config.transform, config.measure)
         probe.probe(self.spark, self.store, self.pairs, *settings)
 
-    def do(self, command: str, timed: Timed = nullcontext) -> None:
+    def do(self, command: str, timed: Timed = _untimed) -> None:
         """One stage, or all of ``RUN``, each in the context that ``timed`` makes for its name.
 
         Failures above the limit are raised when everything is done.

@@ -180,6 +180,7 @@ print("found", json.dumps([len(before), [list(row) for row in rows]]))
     not list((Path(pyspark.__file__).parent / "jars").glob("spark-hive_*.jar")),
     reason="needs a Spark with Hive",
 )
+@pytest.mark.cluster
 def test_an_embedded_metastore_outlasts_the_process(study: Study, tmp_path: Path) -> None:
     conf = {
         "spark.ui.enabled": False,
