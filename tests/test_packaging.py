@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import kdsspark
+from kdsspark.cli import STAGES
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -77,7 +78,7 @@ def test_wheel_says_what_it_needs(wheel: Path) -> None:
     fields = email.message_from_bytes(archive.read(f"{info}/METADATA"))
     assert fields["Requires-Python"] == ">=3.11"
     assert "Apache-2.0" in (fields["License-Expression"] or fields["License"])
-    assert set(fields.get_all("Provides-Extra", [])) == {"s3", "test"}
+    assert set(fields.get_all("Provides-Extra", [])) == {"probe", "s3", "test"}
     needs = {r.name: r for r in map(Requirement, fields.get_all("Requires-Dist", []))}
     assert "3.0.0" not in needs["pandas"].specifier
     assert {version: version in needs["pyspark"].specifier for version in ("4.3.0", "5.0.0")} == {
@@ -147,7 +148,7 @@ def test_job_is_its_stage_of_the_command_line(job: Path, monkeypatch: pytest.Mon
 
 
 def test_every_stage_has_a_job() -> None:
-    assert [job.stem for job in JOBS] == ["embed", "index", "measure", "report", "run", "summarize"]
+    assert {job.stem for job in JOBS} == STAGES.keys() - {"check"}
 
 
 def test_spark_submit_passes_the_exit_code_on(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def _layers(labels: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     useful = np.maximum(rng.normal(size=(n, 5)) + 2 * (labels[:, None] == np.arange(5)), 0)
     with_nan = np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n))
     with_inf = np.where(rng.random(n) < 0.1, np.inf, rng.normal(size=n))
-    odd = [np.full(n, 3.5), np.full(n, np.nan), with_nan, with_inf]
+    one = (labels == NAMES.index("one")).astype(float)  # high for a class and low for none
+    odd = [np.full(n, 3.5), np.full(n, np.nan), with_nan, with_inf, one, -one]
     return {
         "relu": np.column_stack([useful, *odd]).astype(np.float32),
         "double": np.column_stack([rng.lognormal(0, 3, n), 1e6 + labels + rng.normal(size=n)]),
@@ -149,6 +150,8 @@ def test_pruned_keeps_the_features_beyond_a_threshold_for_some_class(
     study: Study, dataset: str
 ) -> None:
     relevant = _relevant(study)
+    assert ((relevant["above"] > 0) & (relevant["below"] == 0)).any()
+    assert ((relevant["above"] == 0) & (relevant["below"] > 0)).any()
     embedded, pruned = (_frame(study.store, t, dataset) for t in (EMBEDDINGS, PRUNED))
     kept = 0
     for layer in LAYERS:
@@ -159,16 +162,16 @@ def test_pruned_keeps_the_features_beyond_a_threshold_for_some_class(
         assert _values(pruned, layer).dtype == values.dtype or not len(units)
         kept += len(units)
     assert _values(pruned, "noise").shape == (len(embedded), 0)
-    assert 5 <= kept < 13
+    assert 7 <= kept < 15
     row = _frame(study.store, TRANSFORMS, dataset).iloc[0]
-    assert (row["n_features"], row["n_relevant"]) == (13, kept)
+    assert (row["n_features"], row["n_relevant"]) == (15, kept)
 
 
 @pytest.mark.parametrize("dataset", ["birds", "other"])
 def test_features_tell_their_statistics_and_places(study: Study, dataset: str) -> None:
     found = _frame(study.store, TRANSFORM_FEATURES, dataset).set_index(["layer", "unit"])
     relevant = _relevant(study)
-    assert len(found) == 13
+    assert len(found) == 15
     for layer in LAYERS:
         mean, std = _moments(study, layer)
         rows = found.loc[layer].sort_index()
