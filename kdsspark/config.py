@@ -150,7 +150,7 @@ class Probe(_Section):
     test: float = Field(0.3, gt=0, lt=1)  # share of each class's images to test with
     seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the split
     l2: bool = True  # every image's vector divided by its length
-    signed_root: bool = False  # before that, its values replaced by their signed square roots
+    signed_root: bool = False  # after that, its values replaced by their signed square roots
     c: float = Field(1.0, gt=0)  # penalty of errors, as scikit-learn has it
 
 

@@ -192,7 +192,7 @@ def test_byte_identical_images_are_reported(tmp_path: Path) -> None:
         "dataset one: 6 byte-identical images (3 across classes, 1 across datasets)",
         "dataset two: 1 byte-identical image (1 across datasets)",
     ]
-    assert study.closing_table().splitlines()[:2] == lines
+    assert study.closing_table("run").splitlines()[:2] == lines
     before = when(study, "duplicates")
     run(config, "index embed")
     assert when(study, "duplicates") == before
@@ -200,7 +200,7 @@ def test_byte_identical_images_are_reported(tmp_path: Path) -> None:
         copy.unlink()
     study = run(config, "index embed")
     assert len(parquet.read(study.store, DUPLICATES)) == 0
-    assert "byte-identical" not in study.closing_table()
+    assert "byte-identical" not in study.closing_table("run")
 
 
 @pytest.mark.parametrize("images_of_a_range", [1, 3, 10])
