@@ -30,35 +30,49 @@ def rows(
 
     ``load`` reads one file; ``kept`` names what :func:`keep` has gathered of them, if it has.
     """
-    versions = store.versions(below)
-    path = f"{FOLDER}/{kept}.parquet"
-    known = parquet.read_file(store, path) if versions and store.exists(path) else None
-    if known is None or known.schema.names != _with_origin(schema).names:
-        known = _with_origin(schema).empty_table()
-    current = known.filter(_is_current(known, versions))
-    held = set(pc.unique(current["path"]).to_pylist())
-    fresh = [name for name in versions if name not in held]
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = [
-            _tagged(name, versions[name], table.select(schema.names).cast(schema))
-            for name, table in zip(fresh, pool.map(load, fresh), strict=True)
-        ]
-    return pa.concat_tables([current, *found])
+    current, fresh = _known(store, kept, below, schema)
+    return _with_fresh(current, fresh, load, schema)
 
 
 def keep(
     store: Store, kept: str, below: str, load: Callable[[str], pa.Table], schema: pa.Schema
 ) -> None:
     """Gather the files below a folder, where enough of them are not; only under the lock."""
-    path = f"{FOLDER}/{kept}.parquet"
-    known = parquet.read_file(store, path, ["path", "version"]) if store.exists(path) else None
-    versions = store.versions(below)
-    current = 0
-    if known is not None:
-        current = pc.count_distinct(known.filter(_is_current(known, versions))["path"]).as_py()
-    if len(versions) - current >= _WORTH_KEEPING:
-        gathered = rows(store, kept, below, load, schema)
-        parquet.write(store, path, gathered, _with_origin(schema))
+    current, fresh = _known(store, kept, below, schema)
+    if len(fresh) >= _WORTH_KEEPING:
+        gathered = _with_fresh(current, fresh, load, schema)
+        parquet.write(store, _path(kept), gathered, gathered.schema)
+
+
+def _path(kept: str) -> str:
+    return f"{FOLDER}/{kept}.parquet"
+
+
+def _known(
+    store: Store, kept: str, below: str, schema: pa.Schema
+) -> tuple[pa.Table, dict[str, str]]:
+    """What is gathered and still so; path -> version of the other files."""
+    versions, path = store.versions(below), _path(kept)
+    known = parquet.read_file(store, path) if versions and store.exists(path) else None
+    if known is None or known.schema.names != _with_origin(schema).names:
+        known = _with_origin(schema).empty_table()
+    current = known.filter(_is_current(known, versions))
+    held = set(pc.unique(current["path"]).to_pylist())
+    return current, {name: version for name, version in versions.items() if name not in held}
+
+
+def _with_fresh(
+    current: pa.Table,
+    fresh: dict[str, str],
+    load: Callable[[str], pa.Table],
+    schema: pa.Schema,
+) -> pa.Table:
+    with ThreadPoolExecutor(_READERS) as pool:
+        found = [
+            _tagged(name, version, table.select(schema.names).cast(schema))
+            for (name, version), table in zip(fresh.items(), pool.map(load, fresh), strict=True)
+        ]
+    return pa.concat_tables([current, *found])
 
 
 def _with_origin(schema: pa.Schema) -> pa.Schema:
