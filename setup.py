@@ -52,6 +52,7 @@ setup(
             "boto3",
             "duckdb>=1.1",
             "moto[server]>=5",
+            "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
             "prometheus-client>=0.20",
             "scikit-learn>=1.5",
             "setuptools>=70.1",  # builds the wheel that the tests look into
