@@ -51,13 +51,11 @@ def _read(
         raise ConfigError(f"--pair: unit of {layer} must be from 0 to {width - 1}, got {unit}")
     classes = _classes(store, dataset)
     _check(f"class of dataset {dataset}", list(classes), class_name)
-    where = {"dataset": dataset, "layer": layer, "unit": unit}
-    rows = session.sql(PAIR, args=where).toPandas()
     found = [
         Pair(network, dataset, layer, unit, class_name, bins)
         for network in networks
         if unit < widths[network][layer]
-        for bins in [_bins(rows[rows["network"] == network], classes[class_name])]
+        for bins in [read_bins(session, network, dataset, layer, unit, classes[class_name])]
         if bins is not None
     ]
     if not found:
@@ -85,8 +83,15 @@ def _classes(store: Store, dataset: str) -> dict[str, int]:
     return {str(name): int(class_id) for name, class_id in rows.itertuples(index=False)}
 
 
-def _bins(rows: pd.DataFrame, class_id: int) -> pd.DataFrame | None:
-    """Inner and outer counts of a class from the histograms of all; None without finite values."""
+def read_bins(
+    session: Any, network: str, dataset: str, layer: str, unit: int, class_id: int
+) -> pd.DataFrame | None:
+    """Columns lo, hi, inner, outer of one pair, a row per bin; views are registered.
+
+    None without finite values, or where no histograms are kept.
+    """
+    where = {"network": network, "dataset": dataset, "layer": layer, "unit": unit}
+    rows = session.sql(PAIR, args=where).toPandas()
     inner = rows.loc[rows["class_id"] == class_id, "counts"]
     if inner.empty or rows["lo"].isna().all():
         return None

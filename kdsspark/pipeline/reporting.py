@@ -15,11 +15,13 @@ import yaml
 from kdsspark.config import Config
 from kdsspark.errors import DatasetError
 from kdsspark.network.spec import NetworkSpec
+from kdsspark.pipeline.disagreements import with_bins
 from kdsspark.pipeline.networks import saved_networks
 from kdsspark.pipeline.pairs import Wanted, read_pairs
 from kdsspark.pipeline.redaction import redacted, without_secrets
 from kdsspark.progress import Progress
 from kdsspark.report.data import NetworkInfo, ReportData, Run
+from kdsspark.report.disagreements import DISAGREEMENTS
 from kdsspark.report.queries import QUERIES
 from kdsspark.report.site import render
 from kdsspark.spark import views
@@ -62,7 +64,12 @@ def write_report(
         frames["failures"] = _redacted(frames["failures"])
         groups = {d.name: d.group for d in config.datasets if d.group is not None}
         networks = _networks(store, config)
-        _replace(store, render(ReportData(_run(store, config), networks, frames, groups, drawn)))
+        disagreements = None
+        if config.measure.distances:
+            found = _of_config(views.query(session, DISAGREEMENTS), config)
+            disagreements = with_bins(session, found)
+        data = ReportData(_run(store, config), networks, frames, groups, drawn, disagreements)
+        _replace(store, render(data))
         progress.show(len(QUERIES) + 1)
 
 

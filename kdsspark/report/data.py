@@ -49,12 +49,25 @@ class Pair:
     bins: pd.DataFrame
 
 
+@dataclass(frozen=True, eq=False)
+class Disagreements:
+    """Where other distances disagree most with ks.
+
+    ``pairs``: the result of ``DISAGREEMENTS``. ``bins``: of those that are drawn a row per bin,
+    with the columns of ``pairs``, and lo, hi, inner, outer as in :class:`Pair`.
+    """
+
+    pairs: pd.DataFrame
+    bins: pd.DataFrame
+
+
 @dataclass(frozen=True)
 class ReportData:
     """All that the report shows.
 
     ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> the
-    group it is configured in; datasets without one are absent.
+    group it is configured in; datasets without one are absent. ``disagreements``: None where no
+    other distances were asked for.
     """
 
     run: Run
@@ -62,3 +75,4 @@ class ReportData:
     frames: Mapping[str, pd.DataFrame]
     groups: Mapping[str, str] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
+    disagreements: Disagreements | None = None

@@ -83,6 +83,17 @@ def number(heading: str, key: str, digits: int = 0, plus: bool = False) -> Colum
     return Column(heading, cell, numeric=True)
 
 
+def percent(heading: str, key: str) -> Column:
+    """A column of shares (0 to 1), printed in percent."""
+
+    def cell(row: dict[str, Any]) -> Cell:
+        share = row[key]
+        text = formats.number(None if share is None else 100 * share, 1)
+        return Cell(text if share is None else f"{text} %", sort=share)
+
+    return Column(heading, cell, numeric=True)
+
+
 def linked(heading: str, key: str, href: Callable[[dict[str, Any]], str]) -> Column:
     """A column of text that leads to other pages."""
     return Column(heading, lambda row: Cell(str(row[key]), href(row)))

@@ -161,14 +161,15 @@ TOP_FEATURES = _both_ends("k.class_id", "k.layer, k.unit")
 TOP_PAIRS = _both_ends("k.layer", "k.unit, k.class_id")
 
 PAIR = dedent("""\
-    SELECT h.network, h.class_id, h.counts, r.lo, r.hi
+    SELECT h.class_id, h.counts, r.lo, r.hi
     FROM histograms AS h
     JOIN ranges AS r
       ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
      AND r.unit = h.unit
-    WHERE h.dataset = :dataset AND h.layer = :layer AND h.unit = :unit
-    ORDER BY h.network, h.class_id""")
-"""The histograms of one unit of a dataset, of all classes and networks (paper figure 1).
+    WHERE h.network = :network AND h.dataset = :dataset AND h.layer = :layer
+      AND h.unit = :unit
+    ORDER BY h.class_id""")
+"""The histograms of one unit of a network over a dataset, of all classes (paper figure 1).
 
 Not one of ``QUERIES``: it has parameters, and is run for the pairs that are asked for.
 """

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report import formats, names
 from kdsspark.report.data import ReportData
+from kdsspark.report.disagreements import DISAGREEMENTS
 from kdsspark.report.pages import dataset, layer, overview
 from kdsspark.report.queries import QUERIES
 
@@ -29,7 +30,7 @@ def render(data: ReportData) -> dict[str, bytes]:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
     files: dict[str, bytes] = {}
     environment = _environment()
-    common = {"run": data.run, "queries": QUERIES}
+    common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
 
     def page(template: str, path: str, **values: Any) -> None:
         root = "../" * path.count("/")

@@ -16,11 +16,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kdsspark.report.figures.curves import davg, figure9
+from kdsspark.report.figures.disagreement import disagreement
 from kdsspark.report.figures.distribution import figure6, figure8
 from kdsspark.report.figures.layers import figure5, figure10
 from kdsspark.report.figures.pair import figure1
 
-__all__ = ["FIGURES", "figure1", "figure_data"]
+__all__ = ["FIGURES", "disagreement", "figure1", "figure_data"]
 
 FIGURES: Final[dict[str, Callable[[pd.DataFrame], Figure]]] = {
     "davg": davg,

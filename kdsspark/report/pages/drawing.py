@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from kdsspark.report import canvas, names
 from kdsspark.report.data import Pair
-from kdsspark.report.figures import FIGURES, figure1, figure_data
+from kdsspark.report.figures import FIGURES, disagreement, figure1, figure_data
 from kdsspark.report.figures.pair import pair_curves, pair_distance
 
 
@@ -51,6 +51,14 @@ def draw_pair(pair: Pair, files: dict[str, bytes]) -> DrawnPair:
     drawn = _save(figure1(pair.bins, f"{pair.layer}, unit {pair.unit}"), files, stem)
     ks, _ = pair_distance(pair.bins)
     return {"drawn": drawn, "pair": pair, "ks": None if math.isnan(ks) else ks}
+
+
+def draw_disagreement(bins: pd.DataFrame, files: dict[str, bytes]) -> Drawn:
+    """Draw the pairs of one network and distance, with their histograms as CSV."""
+    network, distance = (str(bins[column].iloc[0]) for column in ("network", "distance"))
+    stem = names.figure_stem(network, "disagreement", distance)
+    files[f"{stem}.csv"] = csv(bins)
+    return _save(disagreement(bins), files, stem)
 
 
 def _save(figure: Figure, files: dict[str, bytes], stem: str) -> Drawn:

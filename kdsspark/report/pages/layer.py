@@ -69,9 +69,9 @@ def _spread_grid(network: str, spread: pd.DataFrame, ks: pd.DataFrame, path: str
         grid.linked("dataset", "dataset", lambda row: names.dataset_page(network, row["dataset"])),
         bars("plus"),
         bars("minus"),
-        _percent("kept above t+", "kept_plus"),
-        _percent("kept below t\u2212", "kept_minus"),
-        _percent("kept by chance", "kept_by_chance"),
+        grid.percent("kept above t+", "kept_plus"),
+        grid.percent("kept below t\u2212", "kept_minus"),
+        grid.percent("kept by chance", "kept_by_chance"),
         Column("distribution of ks", drawing),
     ]
     caption = (
@@ -93,15 +93,6 @@ def _distribution(frame: pd.DataFrame, dataset: str, far: float) -> str:
     }
     top = 1.05 * float(shares["true"].max()) if "true" in shares else 0.0
     return sparkline.curves(middle, shares, f"distribution of ks for {dataset}", far, top)
-
-
-def _percent(heading: str, key: str) -> Column:
-    def cell(row: dict[str, Any]) -> Cell:
-        share = row[key]
-        text = formats.number(None if share is None else 100 * share, 1)
-        return Cell(text if share is None else f"{text} %", sort=share)
-
-    return Column(heading, cell, numeric=True)
 
 
 def _pairs_grid(network: str, pairs: pd.DataFrame, path: str) -> Grid:

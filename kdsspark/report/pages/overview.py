@@ -10,6 +10,7 @@ import pandas as pd
 from kdsspark.report import formats, names
 from kdsspark.report.data import NetworkInfo, ReportData
 from kdsspark.report.figures import FIGURES
+from kdsspark.report.pages import disagreements
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.drawing import csv, draw, draw_pair
 
@@ -52,6 +53,7 @@ def _section(
         ],
         "kinds": sorted(set(frames["figure5"]["kind"])),
         "comparison": compare(network, frames, data.frames, data.groups, files),
+        "disagreements": disagreements.context(network, data.disagreements, files),
         "pairs": [draw_pair(pair, files) for pair in data.pairs if pair.network == network],
         "figures": {
             name: draw(name, frame, files, names.figure_stem(network, name))
