@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ from pyspark.sql import SparkSession
 from kdsspark import config
 from kdsspark.pipeline.reporting import write_report
 from kdsspark.pipeline.study import Study
+from kdsspark.report.data import Disagreements, ReportData
 from kdsspark.report.disagreements import widest
 from kdsspark.report.figures import disagreement
+from kdsspark.report.site import render
 from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
+from tests.report.synthetic import SCRIPT
 from tests.studies import run, write_embeddings
 
 SIZES = {"few": 20, "some": 150, "<most>": 230}
@@ -166,6 +170,19 @@ def test_the_page_shows_them(site: Path, found: pd.DataFrame) -> None:
     lowest = found[(found["dataset"] == "one") & (found["distance"] == "auc")].iloc[-1]
     assert row[5:7] == [f"{lowest['value']:.3f}", f"{lowest['ks']:+.3f}".replace("-", "\u2212")]
     assert row[7:] == [f"{100 * lowest[name]:.1f} %" for name in ("rank", "rank_ks")]
+
+
+def test_without_histograms_there_is_the_table_alone(report: ReportData) -> None:
+    key = {"network": "vgg16", "dataset": "birds", "layer": "fc6", "unit": 7, "class_id": 0}
+    row = {**key, "class_name": SCRIPT, "distance": "bhattacharyya", "value": np.inf, "ks": -0.1}
+    pairs = pd.DataFrame([{**row, "gap": 0.5, "rank": 0.75, "rank_ks": 0.25}])
+    files = render(replace(report, disagreements=Disagreements(pairs, pairs.iloc[:0])))
+    page = Page(files["index.html"].decode())
+    cells = ["birds", "bhattacharyya", "fc6", "7", SCRIPT, "inf", "\u22120.100", "75.0 %", "25.0 %"]
+    assert cells in page.cells
+    assert "layers/vgg16/fc6.html" in page.all("href")
+    assert not any("disagreement-" in src for src in page.all("src"))
+    assert words(page).count("Where other distances disagree") == 1  # and not for no-fc
 
 
 def test_of_one_pair_there_is_one_row() -> None:
