@@ -36,8 +36,7 @@ cluster-test: java $(READY) ## run the tests that start clusters and break them 
 	$(BIN)/python -m pytest -m cluster
 
 package: $(READY) ## write dist/kdsspark.zip, for spark-submit --py-files
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
-	mv dist/kdsspark-*.whl dist/kdsspark.zip
+	$(BIN)/python scripts/package dist
 
 lint: $(READY) ## check style, formatting and the direction of imports
 	$(BIN)/ruff check

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -23,6 +26,8 @@ NETWORK = {
     "layers": {"conv1": "features.0", "fire4": "features.6"},
     "preprocessing": {"resize": 40, "crop": 32},
 }
+# A shard of four images takes long enough to be caught in the middle.
+SLOW = {**NETWORK, "crops": "ten", "preprocessing": {"resize": 168, "crop": 160}}
 
 
 def write_images(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
@@ -38,12 +43,25 @@ def write_images(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
                 Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
-def image_config(output: Path, folders: dict[str, Path], **sections: Any) -> Config:
+def image_config(output: Path | str, folders: Mapping[str, Path | str], **sections: Any) -> Config:
     """A configuration of the small network and folders of images."""
     datasets = [{"name": name, "path": str(path)} for name, path in folders.items()]
     raw = {"output": str(output), "networks": [NETWORK], "datasets": datasets}
     # One image a forward pass: rounding then cannot depend on which images share a batch.
     return config.parse(raw | {"embed": {"max_failures": 1.0, "batch_images": 1}} | sections)
+
+
+def write_config(study_config: Config, folder: Path) -> Path:
+    """The configuration as ``study.yaml`` in a folder."""
+    file = folder / "study.yaml"
+    file.write_text(yaml.safe_dump(study_config.model_dump(mode="json")))
+    return file
+
+
+def command(study_config: Config, folder: Path, stage: str = "run") -> list[str]:
+    """What a user types; the configuration is written into the folder."""
+    file = write_config(study_config, folder)
+    return [sys.executable, "-m", "kdsspark", stage, "--config", str(file)]
 
 
 def write_embeddings(

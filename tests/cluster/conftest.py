@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
+import torch
+from safetensors.torch import save_file
+from torchvision.models import squeezenet1_1
 
 from tests.cluster.standalone import Cluster, standalone
-from tests.cluster.workplace import Workplace
-from tests.studies import write_images
+from tests.cluster.workplace import Workplace, study_config
+from tests.pipeline.test_runs import tables
+from tests.studies import NETWORK, image_config, run, write_images
 
 CLASSES = {"apple": 12, "b & <c>": 11, "d=e": 9}
 
@@ -32,3 +38,34 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_images(folder, CLASSES)
     (folder / "apple" / "broken.jpg").write_bytes(b"not an image")
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory,
+    images: Path,
+    spark: Any,  # noqa: ARG001 (of the run)
+) -> dict[str, pd.DataFrame]:
+    """The tables that ``study_config`` gives here."""
+    return tables(run(study_config(tmp_path_factory.mktemp("local") / "out", images)).store)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    save_file(squeezenet1_1(weights=None).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def local(
+    tmp_path_factory: pytest.TempPathFactory,
+    images: Path,
+    weights: Path,
+    spark: Any,  # noqa: ARG001 (of the run)
+) -> dict[str, pd.DataFrame]:
+    """The tables that the images and the weights give where they are local files."""
+    network = {**NETWORK, "weights": str(weights)}
+    output = tmp_path_factory.mktemp("local") / "out"
+    return tables(run(image_config(output, {"set": images}, networks=[network])).store)

@@ -5,42 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from kdsspark.config import Config
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.processes import kill, session_of
 from tests.cluster.standalone import Cluster, standalone
-from tests.cluster.workplace import Workplace
+from tests.cluster.workplace import Workplace, study_config, without_log
 from tests.pipeline.test_runs import assert_same, tables
-from tests.studies import NETWORK, image_config, run
+from tests.studies import command, run
 
 pytestmark = pytest.mark.cluster
 SECONDS = 240  # until a test gives up
-SLOW = {**NETWORK, "crops": "ten", "preprocessing": {"resize": 168, "crop": 160}}
-
-
-def study_config(output: Path, images: Path, **sections: Any) -> Config:
-    return image_config(output, {"set": images}, networks=[SLOW], **sections)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory,
-    images: Path,
-    spark: Any,  # noqa: ARG001 (of the run)
-) -> dict[str, pd.DataFrame]:
-    return tables(run(study_config(tmp_path_factory.mktemp("local") / "out", images)).store)
 
 
 @pytest.fixture
@@ -53,8 +35,8 @@ def two_workers(tmp_path: Path, workplace: Workplace) -> Iterator[Cluster]:
 def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + SECONDS
     while not holds():
-        assert process.poll() is None, f"ended before it was disturbed: {log.read_text()[-4000:]}"
-        assert time.monotonic() < deadline, log.read_text()[-4000:]
+        assert process.poll() is None, f"ended undisturbed: {without_log(log.read_text())}"
+        assert time.monotonic() < deadline, without_log(log.read_text())
         time.sleep(0.02)
 
 
@@ -80,12 +62,11 @@ def test_a_worker_is_killed_and_the_run_goes_on(
     units: int,
 ) -> None:
     config = study_config(tmp_path / "out", images)
-    workplace.configure(config)
     store, log = Store.at(config.output), tmp_path / "log"
-    process = workplace.start(two_workers, "run", log)
+    process = workplace.start(two_workers, config, "run", log)
     wait_until(lambda: finished(store, stage) >= units, process, log)
     kill(session_of(two_workers.workers[0].pid))  # its executors and their Python, too
-    assert process.wait(SECONDS) == 0, log.read_text()[-4000:]
+    assert process.wait(SECONDS) == 0, without_log(log.read_text())
     assert_whole(config, undisturbed)
 
 
@@ -97,33 +78,30 @@ def test_the_driver_is_killed_and_submitted_again(
     tmp_path: Path,
 ) -> None:
     config = study_config(tmp_path / "out", images)
-    workplace.configure(config)
     store, log = Store.at(config.output), tmp_path / "log"
-    process = workplace.start(cluster, "run", log)
+    process = workplace.start(cluster, config, "run", log)
     wait_until(lambda: finished(store, "embed") >= 2, process, log)
     kill(session_of(process.pid))
     process.wait()
     assert finished(store, "measure") == 0
-    ended = workplace.submit(cluster, "run")
-    assert ended.returncode == 0, ended.stderr[-4000:]
+    workplace.submit(cluster, config, "run")
     assert_whole(config, undisturbed)
 
 
 # -- a full disk ---------------------------------------------------------------------------------
 
 
-def on_small_disk(folder: Path, kib: int, command: list[str], log: Path) -> int:
+def on_small_disk(folder: Path, kib: int, program: list[str], log: Path) -> int:
     """Run a command that sees ``folder`` as a disk of its own size; keep what it left there."""
     kept = folder.with_name(folder.name + "-kept")
     script = (
         f"mount -t tmpfs -o size={kib}k tmpfs '{folder}' && "
-        f"cp -a '{folder}-before/.' '{folder}/' 2>/dev/null; "
-        f'"$@"; code=$?; cp -a "{folder}/." "{kept}/"; exit $code'
+        f'{{ "$@"; code=$?; cp -a "{folder}/." "{kept}/"; exit $code; }}'
     )
     kept.mkdir()
     with log.open("ab") as output:
         return subprocess.run(
-            ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command],
+            ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *program],
             stdout=output,
             stderr=output,
             timeout=SECONDS,
@@ -135,8 +113,8 @@ def namespaces_work() -> bool:
     if not shutil.which("unshare"):
         return False
     mount = ["sh", "-c", "mount -t tmpfs tmpfs /mnt"]
-    command = ["unshare", "--user", "--map-root-user", "--mount", *mount]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    inside = ["unshare", "--user", "--map-root-user", "--mount", *mount]
+    return subprocess.run(inside, capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.skipif(not namespaces_work(), reason="needs user namespaces for a small disk")
@@ -145,12 +123,8 @@ def test_a_full_disk_leaves_whole_tables_and_the_next_run_completes(
 ) -> None:
     output = tmp_path / "disk"
     output.mkdir()
-    config = study_config(output, images)
-    file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    log = tmp_path / "log"
-    command = [sys.executable, "-m", "kdsspark", "run", "--config", str(file)]
-    code = on_small_disk(output, 160, command, log)
+    config, log = study_config(output, images), tmp_path / "log"
+    code = on_small_disk(output, 160, command(config, tmp_path), log)
     said = log.read_text()
     assert code == 1, said[-4000:]
     assert "No space left on device" in said.splitlines()[-2], said[-4000:]
@@ -166,30 +140,13 @@ def test_a_full_disk_leaves_whole_tables_and_the_next_run_completes(
 # -- two at once, and clocks ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Local:
-    """The command, in processes of its own."""
-
-    file: Path
-
-    def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "kdsspark", "run", "--config", os.fspath(self.file)]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
-
-
-def written(config: Config, folder: Path) -> Local:
-    file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
-    return Local(file)
-
-
 def test_of_two_runs_at_once_one_completes_and_the_other_is_refused(
     images: Path, undisturbed: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     config = study_config(tmp_path / "out", images)
-    local = written(config, tmp_path)
-    both = [local.start(), local.start()]
+    twice = [command(config, tmp_path)] * 2
+    pipe = subprocess.PIPE
+    both = [subprocess.Popen(one, stdout=pipe, stderr=pipe, text=True) for one in twice]
     said = [process.communicate(timeout=SECONDS)[1] for process in both]
     codes = [process.returncode for process in both]
     assert sorted(codes) == [0, 1], said
@@ -199,14 +156,12 @@ def test_of_two_runs_at_once_one_completes_and_the_other_is_refused(
     assert_whole(config, undisturbed)
 
 
-def shifted(folder: Path, seconds: float) -> Mapping[Path, float]:
-    """Move the times of all files; returns them."""
-    times = {}
+def shift(folder: Path, seconds: float) -> None:
+    """Move the times of all files."""
     for path in folder.rglob("*"):
         if path.is_file():
-            times[path] = path.stat().st_mtime + seconds
-            os.utime(path, (times[path], times[path]))
-    return times
+            time_then = path.stat().st_mtime + seconds
+            os.utime(path, (time_then, time_then))
 
 
 def test_clocks_that_disagree_change_nothing(
@@ -214,10 +169,10 @@ def test_clocks_that_disagree_change_nothing(
 ) -> None:
     pictures = tmp_path / "images"
     shutil.copytree(images, pictures)
-    shifted(pictures, 86_400.0)  # written by a machine that is a day ahead
+    shift(pictures, 86_400.0)  # written by a machine that is a day ahead
     config = study_config(tmp_path / "out", pictures)
     assert_whole(run(config).config, undisturbed)
-    shifted(tmp_path / "out", -2 * 86_400.0)  # ... into a store that is a day behind
+    shift(tmp_path / "out", -2 * 86_400.0)  # ... into a store that is a day behind
     before = receipts.read(Store.at(config.output), "embed")
     assert_whole(run(config).config, undisturbed)
     assert receipts.read(Store.at(config.output), "embed") == before

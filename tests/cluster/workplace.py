@@ -11,14 +11,38 @@ import venv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import yaml
+from typing import Any, Final
 
 from kdsspark.config import Config
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
+from tests.studies import SLOW, command, image_config, write_config
 
-JOBS: Final = ("index", "embed", "measure", "summarize", "report", "run")
+_SECONDS: Final = 300  # until a job is given up
+
+
+def study_config(output: Path, images: Path, **sections: Any) -> Config:
+    """A study that takes long enough to be disturbed."""
+    return image_config(output, {"set": images}, networks=[SLOW], **sections)
+
+
+def without_log(said: str) -> str:
+    """The end of what a job wrote, without Spark's log."""
+    return "\n".join(line for line in said.splitlines() if " INFO " not in line)[-4000:]
+
+
+def run_here(
+    config: Config, folder: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """``kdsspark run`` as a user does it, without a cluster, to its end, exit code 0."""
+    ended = subprocess.run(
+        command(config, folder),
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended
 
 
 @dataclass(frozen=True)
@@ -34,7 +58,7 @@ class Workplace:
         folder.mkdir(parents=True, exist_ok=True)
         python = _python_without_package(folder / "python")
         shutil.copytree(ROOT / "jobs", folder / "jobs")
-        _package(folder)
+        subprocess.run([sys.executable, ROOT / "scripts" / "package", folder], check=True)
         own = {
             "PYTHONPATH": "",
             "PYSPARK_PYTHON": str(python),
@@ -42,34 +66,34 @@ class Workplace:
         }
         return cls(folder, own | dict(env or {}))
 
-    def command(self, cluster: Cluster, job: str, *arguments: str) -> list[str]:
-        """``spark-submit`` of a job with ``study.yaml``."""
+    def command(self, cluster: Cluster, job: str) -> list[str]:
+        """``spark-submit`` of a job with the configuration ``study.yaml`` of the folder."""
         submit = [SPARK_HOME / "bin" / "spark-submit", "--master", cluster.url]
         package = ["--py-files", self.folder / "kdsspark.zip"]
         job_of = [self.folder / "jobs" / f"{job}.py", "--config", self.folder / "study.yaml"]
-        return [os.fspath(part) for part in (*submit, *package, *job_of, *arguments)]
-
-    def configure(self, config: Config) -> None:
-        """What the jobs are to do."""
-        text = yaml.safe_dump(config.model_dump(mode="json"))
-        (self.folder / "study.yaml").write_text(text)
+        return [os.fspath(part) for part in (*submit, *package, *job_of)]
 
     def submit(
-        self, cluster: Cluster, job: str, *arguments: str, timeout: float = 300
+        self, cluster: Cluster, config: Config, job: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a job to its end."""
-        command = self.command(cluster, job, *arguments)
-        return subprocess.run(
-            command,
+        """Run a job to its end, exit code 0."""
+        write_config(config, self.folder)
+        ended = subprocess.run(
+            self.command(cluster, job),
             cwd=self.folder,
             env=environment(self.env),
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=_SECONDS,
         )
+        assert ended.returncode == 0, f"{job}: {without_log(ended.stdout + ended.stderr)}"
+        return ended
 
-    def start(self, cluster: Cluster, job: str, log: Path) -> subprocess.Popen[bytes]:
+    def start(
+        self, cluster: Cluster, config: Config, job: str, log: Path
+    ) -> subprocess.Popen[bytes]:
         """Start a job in a session of its own, to be disturbed."""
+        write_config(config, self.folder)
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.command(cluster, job),
@@ -102,20 +126,3 @@ def _python_without_package(folder: Path) -> Path:
     )
     assert "No module named 'kdsspark'" in found.stderr, found.stderr
     return python
-
-
-def _package(folder: Path) -> None:
-    """As ``make package`` does."""
-    copy = folder / "source"
-    tracked = ("kdsspark", "setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in")
-    for name in tracked:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            copy.mkdir(exist_ok=True)
-            shutil.copy(source, copy / name)
-    wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*wheel, "--wheel-dir", folder, copy], check=True, capture_output=True)
-    next(folder.glob("*.whl")).rename(folder / "kdsspark.zip")
-    shutil.rmtree(copy)

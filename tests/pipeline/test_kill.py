@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import pandas as pd
 import pytest
-import yaml
 
 from kdsspark.config import Config
 from kdsspark.pipeline.study import Study
@@ -22,13 +21,10 @@ from kdsspark.storage import receipts
 from tests.cluster.processes import executors, kill, python_workers, session_of
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, _daemon, environment, standalone
 from tests.pipeline.test_runs import assert_same, tables, when
-from tests.studies import NETWORK, image_config, run, write_images
+from tests.studies import SLOW, image_config, run, write_config, write_images
 
 SHARDS: Final = 20
 _SECONDS: Final = 180  # until a test gives up
-
-# Slow enough for a shard of four images to be caught in the middle.
-SLOW: Final = {**NETWORK, "crops": "ten", "preprocessing": {"resize": 168, "crop": 160}}
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +112,7 @@ class Starter:
         config = study_config(self.folder / "out", self.images)
         file = self.folder / "study.yaml"
         if not file.exists():
-            file.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+            write_config(config, self.folder)
             run(config, "index")
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(

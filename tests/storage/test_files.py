@@ -1,7 +1,6 @@
 """A file of the store is whole or absent: after errors, kills, and to readers meanwhile."""
 
 import gc
-import io
 import os
 import pickle
 import signal
@@ -10,74 +9,33 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 from fsspec.registry import _registry
-from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from kdsspark.errors import ConfigError
 from kdsspark.storage.files import Store, locate
+from tests.objects import Objects, Upload
 
 
-class Upload(AbstractBufferedFile):
-    """Sends blocks as they fill; the object appears when the last one is sent, as with Azure."""
-
-    def _initiate_upload(self) -> None:
-        self.fs.log.append("begin")
-        self.blocks: list[bytes] = []
-
-    def _upload_chunk(self, final: bool = False) -> bool:
-        self.blocks.append(self.buffer.getvalue())
-        if final:
-            self.fs.log.append("complete")
-            self.fs.objects[self.path] = b"".join(self.blocks)
-        return True
-
-    def discard(self) -> None:
-        self.fs.log.append("discard")
-
-
-class Objects(AbstractFileSystem):
-    """An object store in memory; its URLs name a host, which is no part of its paths."""
+class HostedObjects(Objects):
+    """Their URLs name a host, which is no part of their paths, as Azure's do."""
 
     protocol = ("abfs", "abfss")
-    cachable = False
     objects: ClassVar[dict[str, bytes]] = {}
     log: ClassVar[list[str]] = []
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        without = path.removeprefix("abfs://host.net/")
-        return without.rstrip("/")
-
-    def _open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
-        if mode == "rb":
-            if path not in self.objects:
-                raise FileNotFoundError(path)
-            return io.BytesIO(self.objects[path])
-        return Upload(self, path, mode, **(kwargs | {"block_size": 1000}))
-
-    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        if path in self.objects:
-            found = {path: "file"}
-        else:
-            start = f"{path}/" if path else ""
-            below = [n.removeprefix(start) for n in self.objects if n.startswith(start)]
-            found = {start + n.split("/")[0]: "directory" if "/" in n else "file" for n in below}
-        if not found:
-            raise FileNotFoundError(path)
-        return [{"name": n, "type": t, "size": 0} if detail else n for n, t in found.items()]
-
-    def rm_file(self, path: str) -> None:
-        self.objects.pop(path, None)
+        return path.removeprefix("abfs://host.net/").rstrip("/")
 
 
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setitem(_registry, "abfs", Objects)
-    Objects.objects.clear()
-    Objects.log.clear()
+    monkeypatch.setitem(_registry, "abfs", HostedObjects)
+    HostedObjects.objects.clear()
+    HostedObjects.log.clear()
     return Store.at("abfs://host.net/bucket/out")
 
 
@@ -188,9 +146,9 @@ def test_a_store_travels_to_other_processes(store: Store) -> None:
 def test_an_object_is_uploaded_once_and_appears_complete(objects: Store) -> None:
     with objects.create("a/file") as file:
         file.write(b"x" * 2500)
-        assert Objects.objects == {}
-    assert Objects.log == ["begin", "complete"]
-    assert {name: len(data) for name, data in Objects.objects.items()} == {
+        assert HostedObjects.objects == {}
+    assert HostedObjects.log == ["begin", "complete"]
+    assert {name: len(data) for name, data in HostedObjects.objects.items()} == {
         "bucket/out/a/file": 2500
     }
 
@@ -198,8 +156,8 @@ def test_an_object_is_uploaded_once_and_appears_complete(objects: Store) -> None
 def test_a_failed_upload_is_discarded_and_never_completed(objects: Store) -> None:
     fail_in_the_middle(objects, "a/file")
     gc.collect()
-    assert Objects.log == ["begin", "discard"]
-    assert Objects.objects == {}
+    assert HostedObjects.log == ["begin", "discard"]
+    assert HostedObjects.objects == {}
 
 
 def test_an_upload_that_fails_at_the_end_is_discarded(
@@ -212,7 +170,7 @@ def test_an_upload_that_fails_at_the_end_is_discarded(
     with pytest.raises(OSError, match="no route"):
         objects.write_json("a", 1)
     gc.collect()
-    assert Objects.log == ["begin", "discard"]
+    assert HostedObjects.log == ["begin", "discard"]
 
 
 # -- kills and readers --------------------------------------------------------------------------
