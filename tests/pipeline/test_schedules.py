@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
-import ast
 import configparser
 import re
+import runpy
+import shlex
 import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
+import pytest
 import yaml
+
+from kdsspark.cli import _parser
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "conf" / "schedules"
+SHOWN = [*sorted(FOLDER.iterdir()), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# `kdsspark run --config FILE` or `jobs/run.py --config FILE`, to the end of the command.
+COMMAND = re.compile(r"(?:\bkdsspark|\bjobs/(\w+)\.py)\s+([^`;|#<>&\n]*--config[^`;|#<>&\n]*)")
+
+
+def commands(text: str) -> list[list[str]]:
+    """The arguments of every command that is shown, as the parser gets them."""
+    found = COMMAND.finditer(re.sub(r"\\\n", " ", text))
+    return [[job for job in [one[1]] if job] + shlex.split(one[2]) for one in found]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_every_command_that_is_shown_is_one(path: Path) -> None:
+    for arguments in commands(path.read_text(encoding="utf-8")):
+        options = _parser().parse_args(arguments)
+        assert options.config.endswith(("FILE", ".yaml")), arguments
+
+
+def test_commands_are_found() -> None:
+    shown = {path.name: commands(path.read_text(encoding="utf-8")) for path in SHOWN}
+    for name in ("kdsspark.cron", "kdsspark.service", "kubernetes.yaml"):
+        assert [arguments[0] for arguments in shown[name]] == ["run"], name
+    assert all(shown[name] for name in ("README.md", "clusters.md", "schedules.md", "sql.md"))
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.name)
+def test_every_job_that_is_named_is_there(path: Path) -> None:
+    for name in re.findall(r"\bjobs/\w+\.py\b", path.read_text(encoding="utf-8")):
+        assert (ROOT / name).is_file(), name
 
 
 def test_every_example_is_documented() -> None:
@@ -47,17 +83,17 @@ def test_the_systemd_units_have_their_sections() -> None:
     assert service["Service"]["Type"] == "oneshot"
 
 
-def test_the_dag_compiles_and_submits_a_job_that_is_there() -> None:
-    text = (FOLDER / "airflow_dag.py").read_text()
-    compile(text, "airflow_dag.py", "exec")
-    (call,) = [
-        node
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "SparkSubmitOperator"
-    ]
-    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
-    job = ast.literal_eval(given["application"]).removeprefix("/opt/kdsspark/")
+def test_the_dag_submits_a_job_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow, submits = MagicMock(), MagicMock()
+    monkeypatch.setitem(sys.modules, "airflow", airflow)
+    name = "airflow.providers.apache.spark.operators.spark_submit"
+    monkeypatch.setitem(sys.modules, name, submits)
+    runpy.run_path(str(FOLDER / "airflow_dag.py"))
+    assert airflow.DAG.call_args.kwargs["max_active_runs"] == 1
+    given = submits.SparkSubmitOperator.call_args.kwargs
+    job = Path(given["application"]).relative_to("/opt/kdsspark")
     assert (ROOT / job).is_file()
+    assert _parser().parse_args([job.stem, *given["application_args"]]).command == "run"
 
 
 def test_the_cron_job_is_valid_yaml_and_shell() -> None:
@@ -71,6 +107,5 @@ def test_the_cron_job_is_valid_yaml_and_shell() -> None:
     assert rule["onExitCodes"]["containerName"] == driver["name"]
     (script,) = driver["args"]
     subprocess.run(["sh", "-n", "-c", script], check=True)
-    job_file = re.search(r"/opt/kdsspark/(jobs/\S+)", script)
-    assert job_file is not None
-    assert (ROOT / job_file[1]).is_file()
+    (arguments,) = commands(script)
+    assert _parser().parse_args(arguments).metrics == "/tmp/kdsspark.prom"
