@@ -1,25 +1,26 @@
 """``kdsspark status``: what of a study is done, without Spark, the lock, or writing (driver).
 
 Every stage is held against what a run would plan now: the shards that the images of the index
-would be put into, and the digests that the receipts of ``measure``, ``summarize`` and ``check``
-would have to say. Whether the folders still hold what the index says is not looked at, since
-listing them is what the index stage does.
+would be put into, and the digests that the receipts of the other stages would have to say. Whether
+the folders still hold what the index says is not looked at, since listing them is what the index
+stage does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow.compute as pc
 
 from kdsspark.config import Config, Dataset
-from kdsspark.errors import ConfigError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline import runs
 from kdsspark.pipeline.runs import Record
-from kdsspark.spark import check, measure, summarize
+from kdsspark.spark import check, measure, probe, summarize, transform
 from kdsspark.storage import definitions, parquet, receipts, shards
 from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES
@@ -142,7 +143,22 @@ def _of_pair(store: Store, config: Config, network: str, dataset: Dataset) -> li
         measured,
         _of_units(store, pair, receipts.SUMMARIZE, "datasets", datasets),
         _of_units(store, pair, receipts.CHECK, "parts", parts),
+        *_optional(store, config, pair),
     ]
+
+
+def _optional(store: Store, config: Config, pair: tuple[str, str]) -> list[StageStatus]:
+    """The stages that are no part of a run, where they were run on this dataset."""
+    begun = [s for s in (transform.SHARDS, probe.STAGE) if receipts.read(store, s, "/".join(pair))]
+    digests: dict[str, Mapping[str, str]] = {}
+    if begun:
+        with suppress(DatasetError):  # the stage above is not done with these inputs
+            planned = transform.plan(store, pair, config.transform, config.measure)
+            digests[transform.SHARDS] = planned.digests
+            probes = probe.plan(store, pair, config.probe, config.transform, config.measure)
+            digests[probe.STAGE] = {unit.name: unit.digest for unit in probes}
+    counted = {transform.SHARDS: "shards", probe.STAGE: "probes"}
+    return [_of_units(store, pair, s, counted[s], digests.get(s, {})) for s in begun]
 
 
 def _of_units(

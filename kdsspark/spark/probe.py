@@ -74,7 +74,7 @@ def probe(
     """Probe every (network, dataset); :class:`DatasetError` where one is not transformed."""
     work = []
     for pair in pairs:
-        found = _plan(store, pair, settings, transformed, measured)
+        found = plan(store, pair, settings, transformed, measured)
         wanted = {unit.name for unit in found}
         parts = {name.rpartition("/")[2] for name in wanted}
         units.prune(store, STAGE, "/".join(pair), wanted, {PROBE.partition(*pair): parts})
@@ -84,13 +84,14 @@ def probe(
     return units.run(session, store, STAGE, work, probe_layer, "probes")
 
 
-def _plan(
+def plan(
     store: Store,
     pair: tuple[str, str],
     settings: Probe,
     transformed: Transform,
     measured: Measure,
 ) -> list[Unit]:
+    """The units of a dataset, done or not; :class:`DatasetError` where it is not transformed."""
     planned = transform.plan(store, pair, transformed, measured)
     if not planned.finished(store):
         raise DatasetError(

@@ -17,6 +17,7 @@ from kdsspark.config import Config
 from kdsspark.pipeline import runs, status
 from kdsspark.pipeline.status import StageStatus
 from kdsspark.pipeline.study import Study
+from kdsspark.spark import probe
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
@@ -154,6 +155,27 @@ def test_other_settings_make_measures_stale(folder: Path) -> None:
     want = DONE | dict.fromkeys(("measure", "summarize", "check"), "stale")
     assert states(config) == want
     assert one(config, "measure").done == 0
+
+
+def test_stages_beside_the_run_are_told_of_where_they_were_run(folder: Path) -> None:
+    config = _config(folder, transform={"t_plus": 0.2, "t_minus": -0.2})
+    assert states(config) == DONE
+    only = config.model_copy(update={"datasets": config.datasets[:1]})
+    for stage in ("transform", "probe"):
+        store = run(only, stage).store
+        assert states(config)[stage] == "done"
+    assert states(config) == DONE | {"transform": "done", "probe": "done"}
+    assert states(config, "mine") == DONE
+    n_shards = len(receipts.read(store, receipts.EMBED, "tiny/set"))
+    assert counts(one(config, "transform")) == (n_shards, 0, 0, 0)
+    assert counts(one(config, "probe")) == (9, 0, 0, 0)  # three sources: two layers, and both
+
+    other = _config(folder, transform={"t_plus": 0.3, "t_minus": -0.2})
+    assert states(other) == DONE | {"transform": "stale", "probe": "stale"}
+    receipts.remove(store, probe.STAGE, "tiny/set/all-0000")
+    assert one(config, "probe").state == "unfinished"
+    receipts.remove(store, receipts.SUMMARIZE, "tiny/set")
+    assert one(config, "transform").state == "stale"
 
 
 def test_a_killed_stage_is_unfinished(folder: Path) -> None:
