@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.storage.files import Store
+from kdsspark.storage.files import Store, read_range
 
 _BYTES_OF_AN_ID: Final = 20
 
@@ -112,5 +112,4 @@ def read_units(
 
 
 def _read(store: Store, path: str, start: int, size: int) -> bytes:
-    data: bytes = store.fs.cat_file(store.path(path), start=start, end=start + size)
-    return data
+    return read_range(store.fs, store.path(path), start, start + size)

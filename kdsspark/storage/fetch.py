@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
+from kdsspark.storage.files import read_range
 from kdsspark.storage.listing import file_version, is_local
 
 HELD_BYTES: Final = 2**28
@@ -61,7 +62,7 @@ def fetch(uri: str, limit: int) -> bytes:
         data = _read_row(row[1], int(row[2]))
     else:
         fs, path = _locate(uri)
-        data = bytes(fs.cat_file(path, start=0, end=limit + 1))
+        data = read_range(fs, path, 0, limit + 1)
     _refuse_large(len(data), limit)
     return data
 
@@ -85,7 +86,7 @@ def _refuse_large(size: int, limit: int) -> None:
 def _read_range(uri: str, start: int, size: int, limit: int) -> bytes:
     _refuse_large(size, limit)
     fs, path = _locate(uri)
-    data = bytes(fs.cat_file(path, start=start, end=start + size))
+    data = read_range(fs, path, start, start + size)
     if len(data) < size:
         raise ValueError(f"tar file must hold {size:,} bytes from {start:,} on, got {len(data):,}")
     return data

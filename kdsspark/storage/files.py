@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
 from kdsspark.errors import ConfigError
@@ -36,6 +37,13 @@ def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         return fs, fs._strip_protocol(url)
     found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url)
     return found
+
+
+def read_range(fs: fsspec.AbstractFileSystem, path: str, start: int, end: int) -> bytes:
+    """The bytes of a file from ``start`` to before ``end``, as far as there are any."""
+    # From 0 on, fsspec would open HDFS's files as streams, in which it then cannot seek.
+    options = {"seekable": True} if isinstance(fs, ArrowFSWrapper) else {}
+    return bytes(fs.cat_file(path, start=start, end=end, **options))
 
 
 @dataclass(frozen=True)

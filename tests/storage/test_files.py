@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from fsspec.implementations.arrow import ArrowFSWrapper
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import _registry
+from fsspec.spec import AbstractFileSystem
+from pyarrow.fs import LocalFileSystem as ArrowsLocal
 
 from kdsspark.errors import ConfigError
-from kdsspark.storage.files import Store, locate
+from kdsspark.storage.files import Store, locate, read_range
 from tests.objects import Objects, Upload
 
 
@@ -138,6 +142,15 @@ def test_a_store_travels_to_other_processes(store: Store) -> None:
     assert copy == store
     if store.is_local:
         assert copy.read_json("a") == 1
+
+
+@pytest.mark.parametrize("fs", [LocalFileSystem(), ArrowFSWrapper(ArrowsLocal())])
+def test_a_range_of_a_file_is_read(fs: AbstractFileSystem, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    path = str(tmp_path / "file")
+    assert read_range(fs, path, 0, 4) == b"0123"
+    assert read_range(fs, path, 3, 5) == b"34"
+    assert read_range(fs, path, 0, 100) == read_range(fs, path, 0, 10) == b"0123456789"
 
 
 # -- object stores ------------------------------------------------------------------------------
