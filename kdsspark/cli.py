@@ -206,8 +206,8 @@ def _innermost(error: BaseException) -> str:
 
 def _log(error: BaseException) -> str:
     """Write the traceback beside what Spark wrote, and say where."""
-    from kdsspark.spark.session import log_file
+    from kdsspark.spark.session import keep_log
 
-    with log_file().open("a") as log:
+    with keep_log().open("a") as log:
         log.write("".join(traceback.format_exception(error)))
-    return os.fspath(log_file())
+    return os.fspath(log.name)

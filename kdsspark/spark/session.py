@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -52,8 +55,21 @@ def _with_retries(master: str) -> str:
 
 
 def log_file() -> Path:
-    """Where the JVM and the Python workers of this process write what nobody asked to see."""
+    """Where the JVM and the Python workers of this process write what nobody asked to see.
+
+    Removed when the process ends, unless :func:`keep_log` was called.
+    """
     return Path(tempfile.gettempdir()) / f"kdsspark-{os.getpid()}.log"
+
+
+def keep_log() -> Path:
+    """The log file, which stays: somebody is told to read it."""
+    atexit.unregister(_remove_log)
+    return log_file()
+
+
+def _remove_log() -> None:
+    log_file().unlink(missing_ok=True)
 
 
 def _defaults(settings: Spark, master: str) -> dict[str, str]:
@@ -70,10 +86,19 @@ def _defaults(settings: Spark, master: str) -> dict[str, str]:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.shuffle.partitions": "8",  # the default is for clusters
         }
-        if len(tempfile.gettempdir()) < _LONGEST_SOCKET_FOLDER:
+        if len(_socket_folder()) < _LONGEST_SOCKET_FOLDER:
             # A task starts in a third of the time it takes over TCP.
             wanted["spark.python.unix.domain.socket.enabled"] = "true"
+            wanted["spark.python.unix.domain.socket.dir"] = _socket_folder()
     return wanted | {key: _text(value) for key, value in settings.conf.items()}
+
+
+@functools.cache
+def _socket_folder() -> str:
+    """Where Spark makes its sockets, of which it leaves some behind, for as long as we run."""
+    folder = tempfile.mkdtemp(prefix="kdsspark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _text(value: str | float | bool) -> str:
@@ -88,6 +113,7 @@ def _quiet_stderr(enabled: bool) -> Iterator[None]:
         return
     sys.stderr.flush()
     saved = os.dup(2)
+    atexit.register(_remove_log)
     with log_file().open("ab") as log:
         os.dup2(log.fileno(), 2)
         try:

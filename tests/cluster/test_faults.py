@@ -17,12 +17,11 @@ from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.processes import kill, session_of
 from tests.cluster.standalone import Cluster, standalone
-from tests.cluster.workplace import Workplace, study_config, without_log
+from tests.cluster.workplace import SECONDS, Workplace, study_config, without_log
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import command, run
 
 pytestmark = pytest.mark.cluster
-SECONDS = 240  # until a test gives up
 
 
 @pytest.fixture
@@ -118,20 +117,26 @@ def namespaces_work() -> bool:
 
 
 @pytest.mark.skipif(not namespaces_work(), reason="needs user namespaces for a small disk")
+@pytest.mark.parametrize(
+    ("kib", "shards"),  # finished when the disk is full
+    [(160, range(1)), (400, range(1, 8)), (552, range(8, 9))],
+    ids=["weights", "shard", "slice"],
+)
 def test_a_full_disk_leaves_whole_tables_and_the_next_run_completes(
-    images: Path, undisturbed: dict[str, pd.DataFrame], tmp_path: Path
+    images: Path, undisturbed: dict[str, pd.DataFrame], tmp_path: Path, kib: int, shards: range
 ) -> None:
     output = tmp_path / "disk"
     output.mkdir()
     config, log = study_config(output, images), tmp_path / "log"
-    code = on_small_disk(output, 160, command(config, tmp_path), log)
+    code = on_small_disk(output, kib, command(config, tmp_path), log)
     said = log.read_text()
     assert code == 1, said[-4000:]
     assert "No space left on device" in said.splitlines()[-2], said[-4000:]
-    left = Path(f"{output}-kept")
     shutil.rmtree(output)
-    left.rename(output)
+    Path(f"{output}-kept").rename(output)
     store = Store.at(config.output)
+    assert finished(store, "embed") in shards
+    assert not finished(store, "summarize")
     tables(store)  # every file that is there can be read
     again = run(config, "index embed measure summarize check")
     assert_whole(again.config, undisturbed)

@@ -13,10 +13,9 @@ from kdsspark.config import Config
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.stores import Files, known
+from tests.cluster.workplace import SECONDS
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import NETWORK, image_config, write_config
-
-SECONDS = 300  # until a run is given up
 
 # A report would read all tables by way of Spark, which takes long and is done on S3 (test_s3.py).
 # On HDFS Spark has a client of its own, for which there would have to be servers.

@@ -17,7 +17,7 @@ from kdsspark.config import Config
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
 from tests.studies import SLOW, command, image_config, write_config
 
-_SECONDS: Final = 300  # until a job is given up
+SECONDS: Final = 600  # until something that was started is given up
 
 
 def study_config(output: Path, images: Path, **sections: Any) -> Config:
@@ -39,7 +39,7 @@ def run_here(
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
     assert ended.returncode == 0, ended.stderr
     return ended
@@ -84,7 +84,7 @@ class Workplace:
             env=environment(self.env),
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=SECONDS,
         )
         assert ended.returncode == 0, f"{job}: {without_log(ended.stdout + ended.stderr)}"
         return ended
