@@ -16,7 +16,8 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -64,14 +65,25 @@ def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Recei
 
 def _run_images(session: SparkSession, store: Store, images: Sequence[Unit]) -> list[Receipt]:
     gpus = placement.slots(session.sparkContext)
+    # A task knows the whole network; in every unit that would be 2 KB, times the shards.
+    tasks = {_pair_of(unit): unit.work[0] for unit in images}
+    light = [replace(unit, work=(_pair_of(unit), unit.work[1])) for unit in images]
+    call = partial(_call_on_gpu, tasks)
     return units.run(
-        session, store, receipts.EMBED, images, _call_on_gpu, "images", gpus.spread, gpus.at_once
+        session, store, receipts.EMBED, light, call, "images", gpus.spread, gpus.at_once
     )
 
 
-def _call_on_gpu(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
+def _pair_of(unit: Unit) -> str:
+    return unit.name.rpartition("/")[0]
+
+
+def _call_on_gpu(
+    tasks: Mapping[str, Callable[[Shard], Outcome]], work: tuple[str, Shard]
+) -> Outcome:
+    pair, shard = work
     try:
-        return _call(work)
+        return tasks[pair](shard)
     finally:
         placement.release()
 
