@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -204,8 +205,7 @@ def _units(
     task: Callable[[Shard], Outcome],
 ) -> list[Unit]:
     """All shards as units; plans are written for those that are not up to date."""
-    split = list(shards.split(assigned))
-    every = {shard.name: shard for shard, _ in split}
+    every = {shard.name: shard for shard, _ in shards.split(assigned)}
     _remove(store, network, dataset, set(finished) - set(every))
     # A dataset without failures has a part too, so that every table can be read.
     none = _no_failures(FAILURES.partition(network, dataset.name))
@@ -216,7 +216,14 @@ def _units(
         for name, receipt in finished.items()
         if name in every and receipt.digest.partition("-")[0] == every[name].digest
     }
-    stale = ((shard, rows) for shard, rows in split if shard.name not in current)
+    # The rows are cut again, since a slice takes as much memory as what it holds of strings.
+    rows = assigned.select(IMAGES.schema.names)
+    first = accumulate((shard.n_images for shard in every.values()), initial=0)
+    stale = (
+        (shard, rows.slice(start, shard.n_images))
+        for shard, start in zip(every.values(), first, strict=False)
+        if shard.name not in current
+    )
     folder = f"{attempts.PLANS}/{network}/{dataset.name}"
     planned = {s.name: s for s in shards.write_plan(store, folder, stale)}
     attempt = uuid.uuid4().hex[:8]

@@ -6,10 +6,12 @@ that are new or changed: the others are in the gathered file, by their path and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +22,9 @@ FOLDER: Final = "_gathered"
 
 _READERS: Final = 16
 _WORTH_KEEPING: Final = 64  # files to read anew; fewer are read as fast as a gathered file
-_ORIGIN: Final = [("path", pa.string()), ("version", pa.string())]
+_FILES_AT_ONCE: Final = 1024  # read, before their rows become one piece of a table
+_TEXT: Final = pa.dictionary(pa.int32(), pa.string())  # said once a file, not once a row
+_ORIGIN: Final = [("path", _TEXT), ("version", _TEXT)]
 
 
 def rows(
@@ -35,15 +39,17 @@ def rows(
     known = parquet.read_file(store, path) if versions and store.exists(path) else None
     if known is None or known.schema.names != _with_origin(schema).names:
         known = _with_origin(schema).empty_table()
-    current = known.filter(_is_current(known, versions))
+    known = known.cast(_with_origin(schema))
+    good = _is_current(known, versions)
+    current = known if good.all() else known.filter(pa.array(good))
     held = set(pc.unique(current["path"]).to_pylist())
     fresh = [name for name in versions if name not in held]
+    found = [current]
     with ThreadPoolExecutor(_READERS) as pool:
-        found = [
-            _tagged(name, versions[name], table.select(schema.names).cast(schema))
-            for name, table in zip(fresh, pool.map(load, fresh), strict=True)
-        ]
-    return pa.concat_tables([current, *found])
+        for start in range(0, len(fresh), _FILES_AT_ONCE):
+            some = fresh[start : start + _FILES_AT_ONCE]
+            found.append(_tagged(some, versions, list(pool.map(load, some)), schema))
+    return pa.concat_tables(found).unify_dictionaries()
 
 
 def keep(
@@ -55,7 +61,8 @@ def keep(
     versions = store.versions(below)
     current = 0
     if known is not None:
-        current = pc.count_distinct(known.filter(_is_current(known, versions))["path"]).as_py()
+        good = pa.array(_is_current(known, versions))
+        current = len(pc.unique(known["path"].filter(good)))
     if len(versions) - current >= _WORTH_KEEPING:
         gathered = rows(store, kept, below, load, schema)
         parquet.write(store, path, gathered, _with_origin(schema))
@@ -65,15 +72,23 @@ def _with_origin(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*(pa.field(*column, nullable=False) for column in _ORIGIN), *schema])
 
 
-def _is_current(known: pa.Table, versions: dict[str, str]) -> pa.ChunkedArray:
+def _is_current(known: pa.Table, versions: dict[str, str]) -> npt.NDArray[np.bool_]:
     """Which rows are of files that are there, in the version that is there."""
-    now = pa.table({"path": list(versions), "version": list(versions.values())}, pa.schema(_ORIGIN))
-    tokens = [
-        pc.binary_join_element_wise(table["path"], table["version"], "\0") for table in (known, now)
-    ]
-    return pc.is_in(tokens[0], value_set=tokens[1].combine_chunks())
+    paths, versions_held = (
+        known[name].cast(_TEXT).unify_dictionaries().combine_chunks() for name, _ in _ORIGIN
+    )
+    now = pa.array([versions.get(path) for path in paths.dictionary.to_pylist()], pa.string())
+    wanted = pc.fill_null(pc.index_in(now, value_set=versions_held.dictionary), -1).to_numpy()
+    return np.asarray(wanted[paths.indices.to_numpy()] == versions_held.indices.to_numpy())
 
 
-def _tagged(path: str, version: str, table: pa.Table) -> pa.Table:
-    origin = [pa.repeat(pa.scalar(text, pa.string()), len(table)) for text in (path, version)]
-    return pa.Table.from_arrays([*origin, *table.columns], schema=_with_origin(table.schema))
+def _tagged(
+    paths: Sequence[str], versions: dict[str, str], tables: Sequence[pa.Table], schema: pa.Schema
+) -> pa.Table:
+    """The rows of some files in one piece, with where they are from."""
+    rows = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
+    file = np.repeat(np.arange(len(paths), dtype=np.int32), [len(table) for table in tables])
+    texts = (paths, [versions[path] for path in paths])
+    origin = [pa.DictionaryArray.from_arrays(file, pa.array(t, pa.string())) for t in texts]
+    columns = [*origin, *rows.combine_chunks().columns]
+    return pa.Table.from_arrays(columns, schema=_with_origin(rows.schema))
