@@ -49,7 +49,7 @@ types: $(READY) ## check types
 
 check: lint types test ## lint, types and test
 
-bench: java $(READY) ## run the benchmarks on made-up data, some fifteen minutes
+bench: java $(READY) ## run the benchmarks on made-up data, some ten minutes
 	@for name in kernels measure embed; do $(BIN)/python "benchmarks/$$name.py" || exit 1; done
 
 constraints: ## resolve all dependencies afresh and write constraints.txt

@@ -26,6 +26,7 @@ from kdsspark.spark import views
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
+from kdsspark.textual import aligned
 
 _FOLDER = "report"
 _VERSIONS = ("kdsspark", "pyspark", "torch", "torchvision", "numpy", "pyarrow")
@@ -93,15 +94,8 @@ def closing_table(store: Store, config: Config) -> str:
         limits = (_three_digits(row.get("t_plus")), _three_digits(row.get("t_minus")))
         images = row.get("n_images", 0) + n_failed
         rows.append((network, dataset.name, f"{images:,}", f"{n_failed:,}", *limits))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            text.ljust(width) if column < 2 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join([*lines, "", f"report: {store.path('report/index.html')}"])
+    table = aligned(rows, to_the_right=range(2, 6))
+    return f"{table}\n\nreport: {store.path('report/index.html')}"
 
 
 def _three_digits(value: float | None) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 from kdsspark.errors import KdssparkError
 from kdsspark.spark import views
 from kdsspark.storage.files import Store
+from kdsspark.textual import aligned
 
 FORMATS: Final = ("table", "csv", "json")
 
@@ -147,15 +148,8 @@ def _write_table(columns: Sequence[str], rows: Iterable[Any], out: TextIO) -> No
     found = list(islice(rows, _ROWS_OF_A_TABLE + 1))
     shown = found[:_ROWS_OF_A_TABLE]
     cells = [list(columns), *([_short(value) for value in row] for row in shown)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    numbers = [_is_number_column(column) for column in zip(*shown, strict=True)]
-    numbers = numbers or [False] * len(widths)
-    for line in cells:
-        aligned = (
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, numbers, strict=True)
-        )
-        print("  ".join(aligned).rstrip(), file=out)
+    numbers = [n for n, values in enumerate(zip(*shown, strict=True)) if _are_numbers(values)]
+    print(aligned(cells, to_the_right=numbers), file=out)
     if len(found) > len(shown):
         print(f"(the first {len(shown):,} rows; --format csv or json has all)", file=out)
 
@@ -163,7 +157,7 @@ def _write_table(columns: Sequence[str], rows: Iterable[Any], out: TextIO) -> No
 _FORMATS: Final = {"table": _write_table, "csv": _write_csv, "json": _write_json}
 
 
-def _is_number_column(values: Sequence[Any]) -> bool:
+def _are_numbers(values: Sequence[Any]) -> bool:
     given = [value for value in values if value is not None]
     return bool(given) and all(
         isinstance(value, int | float) and not isinstance(value, bool) for value in given

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.config import Config, Dataset
@@ -23,8 +22,8 @@ from kdsspark.pipeline.runs import Record
 from kdsspark.spark import check, measure, summarize
 from kdsspark.storage import definitions, parquet, receipts, shards
 from kdsspark.storage.files import Store
-from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import IMAGES
+from kdsspark.textual import aligned
 
 NOTE: Final = "Compared with the index, not with the folders: kdsspark index lists them anew."
 
@@ -79,15 +78,7 @@ class Status:
         for s in self.stages:
             counts = (f"{n:,}" for n in (s.done, s.stale, s.missing, s.failed))
             rows.append((s.network, s.dataset, s.stage, s.state, *counts, s.counted))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if 4 <= column < 8 else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        ]
-        lines += ["", NOTE, _told(self.last_run)]
+        lines = [aligned(rows, to_the_right=range(4, 8)), "", NOTE, _told(self.last_run)]
         if self.refusal:
             lines.append(f"The next run would be refused: {self.refusal}")
         return "\n".join(lines)
@@ -143,9 +134,9 @@ def _of_pair(store: Store, config: Config, network: str, dataset: Dataset) -> li
     datasets: dict[str, str] = {}
     parts: dict[str, str] = {}
     if measured.finished:
-        unit = summarize._plan(store, *pair, settings)
+        unit = summarize.plan(store, pair, settings)
         datasets = {unit.name: unit.digest}
-        parts = {u.name: u.digest for u in check._plan(check._Pair(store, *pair, settings))}
+        parts = {u.name: u.digest for u in check.plan(store, pair, settings)}
     return [
         embedded,
         measured,
@@ -190,19 +181,19 @@ def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> S
     if not len(wanted) or key is None:
         return nothing
     prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
-    held, finished = _finished(store, (network, dataset.name), prefix)
+    held = shards.held(store, network, dataset.name, prefix)
     if dataset.ready_made:
         assigned = shards.assign_files(wanted)
     else:
         size = shards.shard_size(len(wanted), config.embed.shard_images)
-        assigned = shards.assign(wanted, held, size, key)
+        assigned = shards.assign(wanted, held.rows, size, key)
     current = [
-        finished[shard.name].counts
+        held.finished[shard.name].counts
         for shard, _ in shards.split(assigned)
-        if shard.name in finished and finished[shard.name].digest.partition("-")[0] == shard.digest
+        if held.is_current(shard)
     ]
     done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))
-    n_held = pc.sum(pc.is_in(wanted["image_id"], held["image_id"].combine_chunks())).as_py()
+    n_held = pc.sum(pc.is_in(wanted["image_id"], held.rows["image_id"].combine_chunks())).as_py()
     return replace(
         nothing,
         done=done,
@@ -210,18 +201,6 @@ def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> S
         stale=n_held - done - failed,
         missing=len(wanted) - n_held,
     )
-
-
-def _finished(
-    store: Store, pair: tuple[str, str], prefix: str
-) -> tuple[pa.Table, dict[str, Receipt]]:
-    """The rows that finished shards named so hold, and these shards' receipts by name."""
-    found = receipts.read(store, receipts.EMBED, "/".join(pair))
-    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
-    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
-    held = shards.held_rows(store, *pair)
-    finished = shards.with_losses_known(held, ours)
-    return held.filter(pc.is_in(held["shard"], pa.array(list(finished), pa.string()))), finished
 
 
 def _fingerprint(store: Store, network: str) -> str | None:

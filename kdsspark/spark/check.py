@@ -30,8 +30,21 @@ def check(
     session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> None:
     """Check every (network, dataset); raises :class:`InvariantError` naming what disagrees."""
-    work = [unit for pair in pairs for unit in _plan(_Pair(store, *pair, settings))]
+    work = [unit for pair in pairs for unit in plan(store, pair, settings)]
     units.run(session, store, receipts.CHECK, work, _call, "parts")
+
+
+def plan(store: Store, pair: tuple[str, str], settings: Measure) -> list[Unit]:
+    """What is checked of a dataset, whether it has been or not: its images, and every slice."""
+    prefix, checked = "/".join(pair), _Pair(store, *pair, settings)
+    shards = receipts.read(store, receipts.EMBED, prefix)
+    n_images = sum(r.counts["embedded"] for r in shards.values())
+    embedded = fingerprint(sorted((r.unit, r.digest) for r in shards.values()))
+    work = [Unit(f"{prefix}/images", embedded, partial(_check_images, checked))]
+    for name, receipt in receipts.read(store, receipts.MEASURE, prefix).items():
+        part = name.rpartition("/")[2]
+        work.append(Unit(name, receipt.digest, partial(_check_part, checked, part, n_images)))
+    return work
 
 
 def _call(work: partial[None]) -> Outcome:
@@ -56,18 +69,6 @@ class _Pair:
         if not holds:
             seen = " ".join(str(detail) for detail in details)
             raise InvariantError(f"{self.network}/{self.dataset}: {what} {seen}".rstrip())
-
-
-def _plan(pair: _Pair) -> list[Unit]:
-    prefix = f"{pair.network}/{pair.dataset}"
-    shards = receipts.read(pair.store, receipts.EMBED, prefix)
-    n_images = sum(r.counts["embedded"] for r in shards.values())
-    embedded = fingerprint(sorted((r.unit, r.digest) for r in shards.values()))
-    work = [Unit(f"{prefix}/images", embedded, partial(_check_images, pair))]
-    for name, receipt in receipts.read(pair.store, receipts.MEASURE, prefix).items():
-        part = name.rpartition("/")[2]
-        work.append(Unit(name, receipt.digest, partial(_check_part, pair, part, n_images)))
-    return work
 
 
 def _check_images(pair: _Pair) -> None:

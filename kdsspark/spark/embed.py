@@ -16,14 +16,13 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Dataset, Embed
@@ -36,7 +35,7 @@ from kdsspark.spark.units import Outcome, Unit
 from kdsspark.storage import parquet, readymade, receipts, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.storage.shards import Shard
+from kdsspark.storage.shards import Held, Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 
 
@@ -115,10 +114,10 @@ def plan_images(
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
         wanted = _indexed(store, dataset)
-        held, finished = _finished(store, spec.name, dataset, shards.name_prefix(key))
+        held = _held(store, spec.name, dataset, shards.name_prefix(key))
         size = shards.shard_size(len(wanted), settings.shard_images)
-        assigned = shards.assign(wanted, held, size, key)
-        work += _units(store, spec.name, dataset, assigned, finished, partial(embed_shard, job))
+        assigned = shards.assign(wanted, held.rows, size, key)
+        work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
 
 
@@ -128,9 +127,9 @@ def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit
     for source in sources:
         dataset = source.dataset
         task = partial(import_file, ImportJob(store, source))
-        _, finished = _finished(store, dataset.network, dataset, shards.FILE_PREFIX)
+        held = _held(store, dataset.network, dataset, shards.FILE_PREFIX)
         assigned = shards.assign_files(_indexed(store, dataset))
-        work += _units(store, dataset.network, dataset, assigned, finished, task)
+        work += _units(store, dataset.network, dataset, assigned, held, task)
     return work
 
 
@@ -155,27 +154,19 @@ def _indexed(store: Store, dataset: Dataset) -> pa.Table:
     return images
 
 
-def _finished(
-    store: Store, network: str, dataset: Dataset, prefix: str
-) -> tuple[pa.Table, dict[str, Receipt]]:
-    """The rows that shards named so hold, and those shards' receipts by name.
+def _held(store: Store, network: str, dataset: Dataset, prefix: str) -> Held:
+    """What finished shards named so hold; all others are removed.
 
-    Shards without a receipt are unfinished work; they are removed, and so are those with another
-    prefix, which hold another network's rows.
+    Those without a receipt are unfinished work, and those with another prefix hold another
+    network's rows.
     """
     _clean(store, network, dataset.name)
-    found = receipts.read(store, receipts.EMBED, f"{network}/{dataset.name}")
-    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
-    held = shards.held_rows(store, network, dataset.name)
-    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
-    finished = shards.with_losses_known(held, ours)
-    on_disk = set(pc.unique(held["shard"]).to_pylist())
-    _remove(store, network, dataset, (set(committed) | on_disk) - set(finished))
-    held = held.filter(pc.is_in(held["shard"], pa.array(list(finished), pa.string())))
-    return held, finished
+    held = shards.held(store, network, dataset.name, prefix)
+    _remove(store, network, dataset, held.others)
+    return held
 
 
-def _remove(store: Store, network: str, dataset: Dataset, names: set[str]) -> None:
+def _remove(store: Store, network: str, dataset: Dataset, names: Collection[str]) -> None:
     """Take shards out of the tables; first the receipts, so that none speaks of lost files."""
     for name in names:
         receipts.remove(store, receipts.EMBED, f"{network}/{dataset.name}/{name}")
@@ -201,20 +192,18 @@ def _units(
     network: str,
     dataset: Dataset,
     assigned: pa.Table,
-    finished: dict[str, Receipt],
+    held: Held,
     task: Callable[[Shard], Outcome],
 ) -> list[Unit]:
     """All shards as units; plans are written for those that are not up to date."""
     every = {shard.name: shard for shard, _ in shards.split(assigned)}
-    _remove(store, network, dataset, set(finished) - set(every))
+    _remove(store, network, dataset, held.finished.keys() - every.keys())
     # A dataset without failures has a part too, so that every table can be read.
     none = _no_failures(FAILURES.partition(network, dataset.name))
     if not store.exists(none):
         parquet.write(store, none, FAILURES.schema.empty_table(), FAILURES.schema)
     current = {
-        name: receipt.digest
-        for name, receipt in finished.items()
-        if name in every and receipt.digest.partition("-")[0] == every[name].digest
+        name: held.finished[name].digest for name, shard in every.items() if held.is_current(shard)
     }
     # The rows are cut again, since a slice takes as much memory as what it holds of strings.
     rows = assigned.select(IMAGES.schema.names)

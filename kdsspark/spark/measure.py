@@ -86,7 +86,8 @@ def measure(
     plans = [plan(store, pair, settings) for pair in pairs]
     todo = [p for p in plans if not units.finished(store, receipts.MEASURE, p.digests)]
     for p in todo:
-        _prune(store, p, settings)
+        # Of slices that are no longer cut so.
+        units.prune(store, receipts.MEASURE, p.prefix, p.digests, _folders(p, settings))
     ranges = shard_ranges.merged(session, store, {p.pair: list(p.parts) for p in todo})
     _rechunk(session, store, todo, ranges)
     work = {way: _units(store, [p for p in plans if p.cut.way is way], ranges) for way in Way}
@@ -167,21 +168,14 @@ def _require_current(store: Store, pair: tuple[str, str]) -> None:
         )
 
 
-def _prune(store: Store, planned: Plan, settings: Measure) -> None:
-    """Remove the parts of slices that are no longer cut so, before new ones appear beside them."""
-    found = receipts.read(store, receipts.MEASURE, planned.prefix)
-    for unit in found:
-        if unit not in planned.digests:
-            receipts.remove(store, receipts.MEASURE, unit)
+def _folders(planned: Plan, settings: Measure) -> dict[str, list[str]]:
+    """Where slices write -> the parts that belong there."""
     kept = written(settings)
-    wanted = {part: set(planned.names) if part in kept else set() for part in PARTS}
-    folders = {table.partition(*planned.pair, *labels): w for (table, labels), w in wanted.items()}
-    folders[summaries.folder_of(planned.pair)] = set(planned.names)
-    for folder, names in folders.items():
-        store.clean(folder)
-        for path in store.files(folder):
-            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in names:
-                store.remove(path)
+    folders = {
+        table.partition(*planned.pair, *labels): planned.names if (table, labels) in kept else []
+        for table, labels in PARTS
+    }
+    return {**folders, summaries.folder_of(planned.pair): planned.names}
 
 
 # -- work ----------------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from kdsspark.errors import DatasetError
 from kdsspark.spark import measure, transform, units
 from kdsspark.spark.probe_layer import ALL_CLASSES, ProbeJob, probe_layer
 from kdsspark.spark.units import Unit
-from kdsspark.storage import parquet, receipts
+from kdsspark.storage import parquet
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
+from kdsspark.textual import aligned
 
 STAGE: Final = "probe"
 """As receipts are filed."""
@@ -74,7 +75,9 @@ def probe(
     work = []
     for pair in pairs:
         found = _plan(store, pair, settings, transformed, measured)
-        _prune(store, pair, found)
+        wanted = {unit.name for unit in found}
+        parts = {name.rpartition("/")[2] for name in wanted}
+        units.prune(store, STAGE, "/".join(pair), wanted, {PROBE.partition(*pair): parts})
         work += found
     # The largest first, so that cores end together.
     work.sort(key=lambda unit: -unit.work.n_features)
@@ -94,12 +97,10 @@ def _plan(
             f"dataset {pair[1]}: is not transformed for network {pair[0]} with these settings, "
             f"run the transform stage first"
         )
-    embedded = receipts.read(store, receipts.EMBED, planned.prefix)
-    shards = {
-        name: embedded[f"{planned.prefix}/{name}"].counts["embedded"] for name in planned.embedded
-    }
+    shards = {name: receipt.counts["embedded"] for name, receipt in planned.embedded.items()}
     widths = measure.layer_widths(store, pair[0])
-    of_images, of_both = fingerprint(planned.embedded), fingerprint(planned.digests)
+    of_images = fingerprint({name: receipt.digest for name, receipt in planned.embedded.items()})
+    of_both = fingerprint(planned.digests)
     sources = [
         _Source(pair, "all", widths, shards, of_images),
         _Source(pair, "relevant", _relevant_widths(store, pair, widths), shards, of_both),
@@ -132,20 +133,6 @@ def _units(store: Store, source: _Source, settings: Probe, memory: int) -> list[
     return found
 
 
-def _prune(store: Store, pair: tuple[str, str], planned: Sequence[Unit]) -> None:
-    """Remove what was found of layers that are no more."""
-    names = {unit.name for unit in planned}
-    for unit in receipts.read(store, STAGE, "/".join(pair)):
-        if unit not in names:
-            receipts.remove(store, STAGE, unit)
-    folder = PROBE.partition(*pair)
-    store.clean(folder)
-    for path in set(store.files(folder)) - {
-        f"{folder}/{name.rpartition('/')[2]}.parquet" for name in names
-    }:
-        store.remove(path)
-
-
 # -- for the terminal ----------------------------------------------------------------------------
 
 
@@ -165,14 +152,7 @@ def closing_table(store: Store, pairs: Sequence[tuple[str, str]]) -> str:
         rows += [
             (*pair, layer, *(cell.get(name, "-") for name in SOURCES)) for layer, cell in cells
         ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if column < 3 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return aligned(rows, to_the_right=range(3, 6))
 
 
 def _of_all_classes(store: Store) -> list[dict[str, Any]]:

@@ -14,8 +14,7 @@ from pyspark.sql import SparkSession
 
 from kdsspark.config import Measure, fingerprint
 from kdsspark.errors import DatasetError
-from kdsspark.spark import units
-from kdsspark.spark.measure import plan
+from kdsspark.spark import measure, units
 from kdsspark.spark.summarize_dataset import SummaryJob, summarize_dataset
 from kdsspark.spark.units import Unit
 from kdsspark.storage import parquet, receipts
@@ -33,16 +32,18 @@ def summarize(
     session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> list[Receipt]:
     """Summarize every (network, dataset); :class:`DatasetError` where one is not measured."""
-    work = [_plan(store, network, dataset, settings) for network, dataset in pairs]
+    work = [plan(store, pair, settings) for pair in pairs]
     return units.run(session, store, receipts.SUMMARIZE, work, summarize_dataset, "datasets")
 
 
-def _plan(store: Store, network: str, dataset: str, settings: Measure) -> Unit:
+def plan(store: Store, pair: tuple[str, str], settings: Measure) -> Unit:
+    """The unit of a dataset, whether it is done or not; raises like :func:`summarize`."""
+    network, dataset = pair
     name = f"{network}/{dataset}"
     if not store.files(KS.partition(network, dataset)):
         raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     measured = receipts.read(store, receipts.MEASURE, name)
-    planned = plan(store, (network, dataset), settings)
+    planned = measure.plan(store, pair, settings)
     if planned.digests != {unit: receipt.digest for unit, receipt in measured.items()}:
         raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
     classes = parquet.read(store, EMBEDDINGS, network, dataset, columns=["class_id"])["class_id"]

@@ -43,7 +43,7 @@ class Plan:
     of_values: Thresholds  # of standardised values
     of_ks: Thresholds
     digest: str  # of what is known of the features
-    embedded: Mapping[str, str]  # shard -> digest of its embeddings
+    embedded: Mapping[str, Receipt]  # shard -> of its embeddings
 
     @property
     def prefix(self) -> str:
@@ -54,8 +54,8 @@ class Plan:
     def digests(self) -> dict[str, str]:
         """Unit of a shard -> digest: what the receipts say when all is transformed."""
         return {
-            f"{self.prefix}/{shard}": fingerprint([self.digest, digest])
-            for shard, digest in self.embedded.items()
+            f"{self.prefix}/{shard}": fingerprint([self.digest, receipt.digest])
+            for shard, receipt in self.embedded.items()
         }
 
     def finished(self, store: Store) -> bool:
@@ -79,7 +79,8 @@ def transform(
     plans = [plan(store, pair, settings, measured) for pair in pairs]
     todo = [p for p in plans if not p.finished(store)]
     for p in todo:
-        _prune(store, p)
+        folders = {table.partition(*p.pair): p.embedded for table in (FULL_NETWORK, PRUNED)}
+        units.prune(store, SHARDS, p.prefix, p.digests, folders)
     _describe(session, store, todo)
     work = [unit for p in plans for unit in _shards(store, p)]
     return units.run(session, store, SHARDS, work, transform_shard, "images")
@@ -110,13 +111,13 @@ def plan(store: Store, pair: tuple[str, str], settings: Transform, measured: Mea
         given,
         own,
         fingerprint([_FORMAT, statistics[1], digest, given.minus, given.plus]),
-        {name: embedded[name].digest for name in sorted(embedded)},
+        dict(sorted(embedded.items())),
     )
 
 
 def _summarized(store: Store, pair: tuple[str, str], measured: Measure) -> str:
     """The digest of a dataset's summary; raises :class:`DatasetError` where that is not current."""
-    unit = summarize._plan(store, *pair, measured)
+    unit = summarize.plan(store, pair, measured)
     if not units.finished(store, receipts.SUMMARIZE, {unit.name: unit.digest}):
         raise DatasetError(
             f"dataset {pair[1]}: is not summarized for network {pair[0]}, run the summarize stage "
@@ -129,19 +130,6 @@ def _own_thresholds(store: Store, pair: tuple[str, str]) -> Thresholds:
     path = f"{THRESHOLDS.partition(pair[0])}/{pair[1]}.parquet"
     (row,) = parquet.read_file(store, path, ["t_minus", "t_plus"]).to_pylist()
     return Thresholds(row["t_minus"], row["t_plus"])
-
-
-def _prune(store: Store, planned: Plan) -> None:
-    """Remove the parts of shards that are no more, before new ones appear beside them."""
-    for unit in receipts.read(store, SHARDS, planned.prefix):
-        if unit not in planned.digests:
-            receipts.remove(store, SHARDS, unit)
-    for table in (FULL_NETWORK, PRUNED):
-        folder = table.partition(*planned.pair)
-        store.clean(folder)
-        for path in store.files(folder):
-            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in planned.embedded:
-                store.remove(path)
 
 
 def _describe(session: SparkSession, store: Store, plans: Sequence[Plan]) -> None:
@@ -165,8 +153,8 @@ def _describe(session: SparkSession, store: Store, plans: Sequence[Plan]) -> Non
 
 def _shards(store: Store, planned: Plan) -> list[Unit]:
     job = TransformJob(store, planned.pair, planned.of_values)
-    shards = receipts.read(store, receipts.EMBED, planned.prefix)
+    shards = zip(planned.digests.items(), planned.embedded.items(), strict=True)
     return [
-        Unit(unit, digest, (job, unit.rpartition("/")[2]), shards[unit].counts["embedded"])
-        for unit, digest in planned.digests.items()
+        Unit(unit, digest, (job, shard), receipt.counts["embedded"])
+        for (unit, digest), (shard, receipt) in shards
     ]

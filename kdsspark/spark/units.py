@@ -8,7 +8,7 @@ one Spark job over the units whose receipt is missing or tells of other inputs.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field, replace
@@ -87,6 +87,28 @@ def finished(store: Store, stage: str, digests: Mapping[str, str]) -> bool:
     """Whether every unit (name -> digest) has its receipt."""
     found = _receipts_of(store, stage, list(digests))
     return all(name in found and found[name].digest == d for name, d in digests.items())
+
+
+def prune(
+    store: Store,
+    stage: str,
+    prefix: str,
+    wanted: Collection[str],
+    parts: Mapping[str, Collection[str]],
+) -> None:
+    """Remove what no unit of a stage makes any more, before new parts appear beside it.
+
+    Of the receipts below ``prefix`` those of ``wanted`` units stay; ``parts`` has, for each folder
+    that units write to, the names of the files that stay.
+    """
+    for unit in receipts.read(store, stage, prefix):
+        if unit not in wanted:
+            receipts.remove(store, stage, unit)
+    for folder, names in parts.items():
+        store.clean(folder)
+        for path in store.files(folder):
+            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in names:
+                store.remove(path)
 
 
 def _receipts_of(store: Store, stage: str, names: Sequence[str]) -> dict[str, Receipt]:

@@ -34,8 +34,29 @@ def rows(
 
     ``load`` reads one file; ``kept`` names what :func:`keep` has gathered of them, if it has.
     """
-    versions = store.versions(below)
-    path = f"{FOLDER}/{kept}.parquet"
+    current, fresh = _known(store, kept, below, schema)
+    return _with_fresh(current, fresh, load, schema)
+
+
+def keep(
+    store: Store, kept: str, below: str, load: Callable[[str], pa.Table], schema: pa.Schema
+) -> None:
+    """Gather the files below a folder, where enough of them are not; only under the lock."""
+    current, fresh = _known(store, kept, below, schema)
+    if len(fresh) >= _WORTH_KEEPING:
+        gathered = _with_fresh(current, fresh, load, schema)
+        parquet.write(store, _path(kept), gathered, gathered.schema)
+
+
+def _path(kept: str) -> str:
+    return f"{FOLDER}/{kept}.parquet"
+
+
+def _known(
+    store: Store, kept: str, below: str, schema: pa.Schema
+) -> tuple[pa.Table, dict[str, str]]:
+    """What is gathered and still so; path -> version of the other files."""
+    versions, path = store.versions(below), _path(kept)
     known = parquet.read_file(store, path) if versions and store.exists(path) else None
     if known is None or known.schema.names != _with_origin(schema).names:
         known = _with_origin(schema).empty_table()
@@ -43,29 +64,22 @@ def rows(
     good = _is_current(known, versions)
     current = known if good.all() else known.filter(pa.array(good))
     held = set(pc.unique(current["path"]).to_pylist())
-    fresh = [name for name in versions if name not in held]
-    found = [current]
+    return current, {name: version for name, version in versions.items() if name not in held}
+
+
+def _with_fresh(
+    current: pa.Table,
+    fresh: dict[str, str],
+    load: Callable[[str], pa.Table],
+    schema: pa.Schema,
+) -> pa.Table:
+    found, files = [current], list(fresh.items())
     with ThreadPoolExecutor(_READERS) as pool:
-        for start in range(0, len(fresh), _FILES_AT_ONCE):
-            some = fresh[start : start + _FILES_AT_ONCE]
-            found.append(_tagged(some, versions, list(pool.map(load, some)), schema))
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            some = dict(files[start : start + _FILES_AT_ONCE])
+            tables = [table.select(schema.names).cast(schema) for table in pool.map(load, some)]
+            found.append(_tagged(some, tables))
     return pa.concat_tables(found).unify_dictionaries()
-
-
-def keep(
-    store: Store, kept: str, below: str, load: Callable[[str], pa.Table], schema: pa.Schema
-) -> None:
-    """Gather the files below a folder, where enough of them are not; only under the lock."""
-    path = f"{FOLDER}/{kept}.parquet"
-    known = parquet.read_file(store, path, ["path", "version"]) if store.exists(path) else None
-    versions = store.versions(below)
-    current = 0
-    if known is not None:
-        good = pa.array(_is_current(known, versions))
-        current = len(pc.unique(known["path"].filter(good)))
-    if len(versions) - current >= _WORTH_KEEPING:
-        gathered = rows(store, kept, below, load, schema)
-        parquet.write(store, path, gathered, _with_origin(schema))
 
 
 def _with_origin(schema: pa.Schema) -> pa.Schema:
@@ -82,13 +96,12 @@ def _is_current(known: pa.Table, versions: dict[str, str]) -> npt.NDArray[np.boo
     return np.asarray(wanted[paths.indices.to_numpy()] == versions_held.indices.to_numpy())
 
 
-def _tagged(
-    paths: Sequence[str], versions: dict[str, str], tables: Sequence[pa.Table], schema: pa.Schema
-) -> pa.Table:
-    """The rows of some files in one piece, with where they are from."""
-    rows = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
-    file = np.repeat(np.arange(len(paths), dtype=np.int32), [len(table) for table in tables])
-    texts = (paths, [versions[path] for path in paths])
-    origin = [pa.DictionaryArray.from_arrays(file, pa.array(t, pa.string())) for t in texts]
-    columns = [*origin, *rows.combine_chunks().columns]
-    return pa.Table.from_arrays(columns, schema=_with_origin(rows.schema))
+def _tagged(versions: dict[str, str], tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of some files (path -> version) in one piece, with where they are from."""
+    rows = pa.concat_tables(tables).combine_chunks()
+    file = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
+    origin = [
+        pa.DictionaryArray.from_arrays(file, pa.array(list(texts), pa.string()))
+        for texts in (versions, versions.values())
+    ]
+    return pa.Table.from_arrays([*origin, *rows.columns], schema=_with_origin(rows.schema))

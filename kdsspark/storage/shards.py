@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.storage import gathered, parquet
+from kdsspark.storage import gathered, parquet, receipts
 from kdsspark.storage.fetch import storage_order
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
@@ -44,6 +44,32 @@ class Shard:
     n_images: int
     plan: str = ""  # planned rows: this file of the store ...
     row_group: int = 0  # ... and this row group of it
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an output holds of one dataset by one network."""
+
+    rows: pa.Table  # `image_id` and `shard` of every row of a finished shard
+    finished: Mapping[str, Receipt]  # shard -> receipt, without digest where rows are missing
+    others: frozenset[str]  # unfinished shards, and those of another network
+
+    def is_current(self, shard: Shard) -> bool:
+        """Whether a receipt, which says ``<digest>-<attempt>``, tells of what it must hold."""
+        receipt = self.finished.get(shard.name)
+        return receipt is not None and receipt.digest.partition("-")[0] == shard.digest
+
+
+def held(store: Store, network: str, dataset: str, prefix: str) -> Held:
+    """What there is; shards count as finished if they have a receipt and are named so."""
+    found = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
+    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
+    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
+    rows = held_rows(store, network, dataset)
+    finished = with_losses_known(rows, ours)
+    others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
+    rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
+    return Held(rows, finished, frozenset(others))
 
 
 def shard_size(n_images: int, shard_images: int) -> int:
