@@ -3,14 +3,14 @@
     python benchmarks/scale.py                                  # 10 million images, 200,000 shards
     python benchmarks/scale.py --rows 100000 --shards 2000
 
-A manifest of made-up images is indexed, embedded and gathered, and so again on the next nights: with
-nothing new, and with a thousand new images. Each night is a process of its own, as a scheduler
+A manifest of made-up images is indexed, embedded and gathered, and so again on the next nights,
+with nothing new and with a thousand new images. Each night is a process of its own, as a scheduler
 starts it. The network is a stub of one unit that looks at no image. All else is what a run does:
 each shard is a Spark task that reads its plan and writes its embeddings and its receipt. Prints a
 Markdown table, a row a step: peak memory (RSS) of the driver's Python process and of its JVM, which
 also runs the tasks, since the master is local; and for each shard that was run the milliseconds of
-CPU that its task took, and, beside it, those of its Python worker (receipts among them), the JVM and
-the driver's Python. On a machine that does other things only memory and CPU times mean something.
+CPU that its task took, and, beside it, those of its Python worker (receipts among them), the JVM
+and the driver's Python. On a machine that does other things only memory and CPU times mean something.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _ranges(stop: int) -> Iterator[range]:
         yield range(start, min(stop, start + _ROWS_AT_A_TIME))
 
 
-# -- processes --------------------------------------------------------------------------------------
+# -- processes ------------------------------------------------------------------------------------
 
 
 def forget_peak(process: int | str) -> None:

@@ -45,6 +45,7 @@ def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Recei
     Says where the seconds went, and which shard it was that Spark gave up.
     """
     start = time.perf_counter()
+    pa.default_memory_pool().release_unused()  # planning is over, and the JVM wants memory, too
     images = [unit for unit in work if unit.work[0].func is embed_shard]
     imports = [unit for unit in work if unit.work[0].func is not embed_shard]
     # Images come first: Python workers of an earlier job would be used again, all of them in turn,
@@ -113,12 +114,15 @@ def plan_images(
     work, key = [], spec.fingerprint
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
-        wanted = _indexed(store, dataset)
         held = _held(store, spec.name, dataset, shards.name_prefix(key))
-        size = shards.shard_size(len(wanted), settings.shard_images)
-        assigned = shards.assign(wanted, held.rows, size, key)
+        assigned = _assigned(_indexed(store, dataset), held, settings.shard_images, key)
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
+
+
+def _assigned(wanted: pa.Table, held: Held, shard_images: int, key: str) -> pa.Table:
+    size = shards.shard_size(len(wanted), shard_images)
+    return shards.assign(wanted, held.rows, size, key)
 
 
 def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit]:
