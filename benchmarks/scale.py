@@ -10,7 +10,7 @@ each shard is a Spark task that reads its plan and writes its embeddings and its
 Markdown table, a row a step: peak memory (RSS) of the driver's Python process and of its JVM, which
 also runs the tasks, since the master is local; and for each shard that was run the milliseconds of
 CPU that its task took, and, beside it, those of its Python worker (receipts among them), the JVM
-and the driver's Python. On a machine that does other things only memory and CPU times mean something.
+and the driver's Python. On a machine that does other things, compare only memory and CPU times.
 """
 
 from __future__ import annotations

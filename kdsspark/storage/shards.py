@@ -149,6 +149,8 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     new shard that it did finish, unless there was but one, and what the others were to get still
     follows in order.
     """
+    memory = pa.default_memory_pool()  # keeps what it held at most, which here is gigabytes
+    memory.release_unused()
     names, shard = _held_shards(wanted["image_id"], held)
     missing = np.flatnonzero(shard < 0)
     missing = missing[_in_order(wanted.select(["uri", "image_id"]).take(missing))]
@@ -162,6 +164,7 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     shard[missing] = np.repeat([rank[name] for name, _ in pieces], [n for _, n in pieces])
     keys = pa.table({"shard": shard, "image_id": wanted["image_id"]})
     rows = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
+    memory.release_unused()
     named = pa.DictionaryArray.from_arrays(shard[rows.to_numpy()], pa.array(order, pa.string()))
     return wanted.take(rows).append_column("shard", named)
 
