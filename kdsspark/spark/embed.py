@@ -16,8 +16,10 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -43,6 +45,7 @@ def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Recei
     Says where the seconds went, and which shard it was that Spark gave up.
     """
     start = time.perf_counter()
+    pa.default_memory_pool().release_unused()  # planning is over, and the JVM wants memory, too
     images = [unit for unit in work if unit.work[0].func is embed_shard]
     imports = [unit for unit in work if unit.work[0].func is not embed_shard]
     # Images come first: Python workers of an earlier job would be used again, all of them in turn,
@@ -63,14 +66,25 @@ def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Recei
 
 def _run_images(session: SparkSession, store: Store, images: Sequence[Unit]) -> list[Receipt]:
     gpus = placement.slots(session.sparkContext)
+    # A task knows the whole network; in every unit that would be 2 KB, times the shards.
+    tasks = {_pair_of(unit): unit.work[0] for unit in images}
+    light = [replace(unit, work=(_pair_of(unit), unit.work[1])) for unit in images]
+    call = partial(_call_on_gpu, tasks)
     return units.run(
-        session, store, receipts.EMBED, images, _call_on_gpu, "images", gpus.spread, gpus.at_once
+        session, store, receipts.EMBED, light, call, "images", gpus.spread, gpus.at_once
     )
 
 
-def _call_on_gpu(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
+def _pair_of(unit: Unit) -> str:
+    return unit.name.rpartition("/")[0]
+
+
+def _call_on_gpu(
+    tasks: Mapping[str, Callable[[Shard], Outcome]], work: tuple[str, Shard]
+) -> Outcome:
+    pair, shard = work
     try:
-        return _call(work)
+        return tasks[pair](shard)
     finally:
         placement.release()
 
@@ -100,12 +114,15 @@ def plan_images(
     work, key = [], spec.fingerprint
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
-        wanted = _indexed(store, dataset)
         held = _held(store, spec.name, dataset, shards.name_prefix(key))
-        size = shards.shard_size(len(wanted), settings.shard_images)
-        assigned = shards.assign(wanted, held.rows, size, key)
+        assigned = _assigned(_indexed(store, dataset), held, settings.shard_images, key)
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
+
+
+def _assigned(wanted: pa.Table, held: Held, shard_images: int, key: str) -> pa.Table:
+    size = shards.shard_size(len(wanted), shard_images)
+    return shards.assign(wanted, held.rows, size, key)
 
 
 def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit]:
@@ -183,8 +200,7 @@ def _units(
     task: Callable[[Shard], Outcome],
 ) -> list[Unit]:
     """All shards as units; plans are written for those that are not up to date."""
-    split = list(shards.split(assigned))
-    every = {shard.name: shard for shard, _ in split}
+    every = {shard.name: shard for shard, _ in shards.split(assigned)}
     _remove(store, network, dataset, held.finished.keys() - every.keys())
     # A dataset without failures has a part too, so that every table can be read.
     none = _no_failures(FAILURES.partition(network, dataset.name))
@@ -193,7 +209,14 @@ def _units(
     current = {
         name: held.finished[name].digest for name, shard in every.items() if held.is_current(shard)
     }
-    stale = ((shard, rows) for shard, rows in split if shard.name not in current)
+    # The rows are cut again, since a slice takes as much memory as what it holds of strings.
+    rows = assigned.select(IMAGES.schema.names)
+    first = accumulate((shard.n_images for shard in every.values()), initial=0)
+    stale = (
+        (shard, rows.slice(start, shard.n_images))
+        for shard, start in zip(every.values(), first, strict=False)
+        if shard.name not in current
+    )
     folder = f"{attempts.PLANS}/{network}/{dataset.name}"
     planned = {s.name: s for s in shards.write_plan(store, folder, stale)}
     attempt = uuid.uuid4().hex[:8]

@@ -153,19 +153,29 @@ def _require_current(store: Store, pair: tuple[str, str]) -> None:
     """Every indexed image must be embedded or failed, at its present version and class."""
     network, dataset = pair
     key = ["image_id", "version", "class_id", "class_name"]
-    indexed = parquet.read(store, IMAGES, dataset, columns=key)
     held = pa.concat_tables(
         [
             parquet.read(store, table, network, dataset, columns=key)
             for table in (EMBEDDINGS, FAILURES)
         ]
     )
-    current = len(indexed.join(held, keys=key, join_type="left semi"))
-    if not current or not current == len(indexed) == len(held):
+    # Column by column: a join of as many rows takes several times their memory.
+    indexed = _column(store, dataset, key[0])
+    row = pc.index_in(held[key[0]], value_set=indexed.combine_chunks())
+    same = pc.is_valid(row)
+    for name in key[1:]:
+        equal = pc.equal(_column(store, dataset, name).take(row), held[name])
+        same = pc.and_(same, pc.fill_null(equal, False))
+    current, n_indexed = pc.count_distinct(row.filter(same)).as_py(), len(indexed)
+    if not current or not current == n_indexed == len(held):
         raise DatasetError(
-            f"dataset {dataset}: all {len(indexed)} images must be embedded as they are indexed, "
+            f"dataset {dataset}: all {n_indexed} images must be embedded as they are indexed, "
             f"got {current} by network {network}; run the embed stage first"
         )
+
+
+def _column(store: Store, dataset: str, name: str) -> pa.ChunkedArray:
+    return parquet.read(store, IMAGES, dataset, columns=[name])[name]
 
 
 def _folders(planned: Plan, settings: Measure) -> dict[str, list[str]]:

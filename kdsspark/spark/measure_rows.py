@@ -53,8 +53,10 @@ def _count_by_rows(context: SparkContext, slices: Sequence[Unit]) -> RDD[Unit]:
     """The slices, each with its counts over all rows at the end of its work."""
     jobs = {unit.work[0].pair: unit.work[0] for unit in slices}
     dealt = {pair: _boundaries(context, job) for pair, job in jobs.items()}
+    # A piece names its own file: with those of all the others, pieces would be as large as many.
+    alone = {pair: replace(job, pieces=(), files=()) for pair, job in jobs.items()}
     pieces = [
-        (unit.name, _Piece(job, cut, file, dealt[job.pair]))
+        (unit.name, _Piece(alone[job.pair], cut, file, dealt[job.pair]))
         for unit in slices
         for job, cut, _ in [unit.work]
         for file in job.files

@@ -6,10 +6,12 @@ that are new or changed: the others are in the gathered file, by their path and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +22,9 @@ FOLDER: Final = "_gathered"
 
 _READERS: Final = 16
 _WORTH_KEEPING: Final = 64  # files to read anew; fewer are read as fast as a gathered file
-_ORIGIN: Final = [("path", pa.string()), ("version", pa.string())]
+_FILES_AT_ONCE: Final = 1024  # read, before their rows become one piece of a table
+_TEXT: Final = pa.dictionary(pa.int32(), pa.string())  # said once a file, not once a row
+_ORIGIN: Final = [("path", _TEXT), ("version", _TEXT)]
 
 
 def rows(
@@ -56,7 +60,9 @@ def _known(
     known = parquet.read_file(store, path) if versions and store.exists(path) else None
     if known is None or known.schema.names != _with_origin(schema).names:
         known = _with_origin(schema).empty_table()
-    current = known.filter(_is_current(known, versions))
+    known = known.cast(_with_origin(schema))
+    good = _is_current(known, versions)
+    current = known if good.all() else known.filter(pa.array(good))
     held = set(pc.unique(current["path"]).to_pylist())
     return current, {name: version for name, version in versions.items() if name not in held}
 
@@ -67,27 +73,35 @@ def _with_fresh(
     load: Callable[[str], pa.Table],
     schema: pa.Schema,
 ) -> pa.Table:
+    found, files = [current], list(fresh.items())
     with ThreadPoolExecutor(_READERS) as pool:
-        found = [
-            _tagged(name, version, table.select(schema.names).cast(schema))
-            for (name, version), table in zip(fresh.items(), pool.map(load, fresh), strict=True)
-        ]
-    return pa.concat_tables([current, *found])
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            some = dict(files[start : start + _FILES_AT_ONCE])
+            tables = [table.select(schema.names).cast(schema) for table in pool.map(load, some)]
+            found.append(_tagged(some, tables))
+    return pa.concat_tables(found).unify_dictionaries()
 
 
 def _with_origin(schema: pa.Schema) -> pa.Schema:
     return pa.schema([*(pa.field(*column, nullable=False) for column in _ORIGIN), *schema])
 
 
-def _is_current(known: pa.Table, versions: dict[str, str]) -> pa.ChunkedArray:
+def _is_current(known: pa.Table, versions: dict[str, str]) -> npt.NDArray[np.bool_]:
     """Which rows are of files that are there, in the version that is there."""
-    now = pa.table({"path": list(versions), "version": list(versions.values())}, pa.schema(_ORIGIN))
-    tokens = [
-        pc.binary_join_element_wise(table["path"], table["version"], "\0") for table in (known, now)
+    paths, versions_held = (
+        known[name].cast(_TEXT).unify_dictionaries().combine_chunks() for name, _ in _ORIGIN
+    )
+    now = pa.array([versions.get(path) for path in paths.dictionary.to_pylist()], pa.string())
+    wanted = pc.fill_null(pc.index_in(now, value_set=versions_held.dictionary), -1).to_numpy()
+    return np.asarray(wanted[paths.indices.to_numpy()] == versions_held.indices.to_numpy())
+
+
+def _tagged(versions: dict[str, str], tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of some files (path -> version) in one piece, with where they are from."""
+    rows = pa.concat_tables(tables).combine_chunks()
+    file = np.repeat(np.arange(len(tables), dtype=np.int32), [len(table) for table in tables])
+    origin = [
+        pa.DictionaryArray.from_arrays(file, pa.array(list(texts), pa.string()))
+        for texts in (versions, versions.values())
     ]
-    return pc.is_in(tokens[0], value_set=tokens[1].combine_chunks())
-
-
-def _tagged(path: str, version: str, table: pa.Table) -> pa.Table:
-    origin = [pa.repeat(pa.scalar(text, pa.string()), len(table)) for text in (path, version)]
-    return pa.Table.from_arrays([*origin, *table.columns], schema=_with_origin(table.schema))
+    return pa.Table.from_arrays([*origin, *rows.columns], schema=_with_origin(rows.schema))

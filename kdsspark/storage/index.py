@@ -57,6 +57,7 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
         _refuse_duplicates(dataset, listed)
         path = f"{IMAGES.partition(dataset.name)}/part-0.parquet"
         rows = parquet.write(store, path, _with_class_ids(listed, sorted(classes)), IMAGES.schema)
+    pa.default_memory_pool().release_unused()  # which Arrow would keep, for some millions of images
     return Indexed(dataset.name, rows, len(classes), layouts.expected(dataset))
 
 

@@ -83,15 +83,15 @@ def shard_size(n_images: int, shard_images: int) -> int:
 
 
 def held_rows(store: Store, network: str, dataset: str) -> pa.Table:
-    """``image_id`` and ``shard`` of every row on disk, those of ``embeddings`` first."""
+    """``image_id`` and ``shard`` (a dictionary) of every row on disk, ``embeddings`` first."""
     tables = []
     for table in (EMBEDDINGS, FAILURES):
         found = gathered.rows(store, *_rows_of_parts(store, table, network, dataset))
         paths = found["path"].combine_chunks().dictionary_encode()
         names = pa.array([shard_name(path) for path in paths.dictionary.to_pylist()], pa.string())
-        shards = pc.take(names, paths.indices)
+        shards = pa.DictionaryArray.from_arrays(paths.indices, names)
         tables.append(pa.table({"image_id": found["image_id"], "shard": shards}))
-    return pa.concat_tables(tables)
+    return pa.concat_tables(tables).unify_dictionaries()
 
 
 def keep_held_rows(store: Store, network: str, dataset: str) -> None:
@@ -149,35 +149,52 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     new shard that it did finish, unless there was but one, and what the others were to get still
     follows in order.
     """
-    where = held.group_by("image_id", use_threads=False).aggregate([("shard", "first")])
-    where = where.rename_columns(["image_id", "shard"])
-    joined = wanted.join(where, keys="image_id", join_type="left outer")
-    kept = joined.filter(pc.is_valid(joined["shard"]))
-    missing = _in_order(joined.filter(pc.is_null(joined["shard"])))
-    names = pa.array(_shards_of(missing, kept["shard"], size, key), pa.string())
-    missing = missing.set_column(missing.column_names.index("shard"), "shard", names)
-    assigned = pa.concat_tables([kept, missing.select(kept.column_names)])
-    return assigned.sort_by([("shard", "ascending"), ("image_id", "ascending")])
+    memory = pa.default_memory_pool()  # keeps what it held at most, which here is gigabytes
+    memory.release_unused()
+    names, shard = _held_shards(wanted["image_id"], held)
+    missing = np.flatnonzero(shard < 0)
+    missing = missing[_in_order(wanted.select(["uri", "image_id"]).take(missing))]
+    counts = np.bincount(shard[shard >= 0], minlength=len(names)).tolist()
+    kept = {name: n for name, n in zip(names, counts, strict=True) if n}
+    pieces = _named_pieces(wanted.select(["image_id", "version"]).take(missing), kept, size, key)
+    # Of texts so long, only numbers are made for every image; the table is copied once.
+    order = sorted({*kept, *(name for name, _ in pieces)})
+    rank = {name: number for number, name in enumerate(order)}
+    shard = np.array([*(rank.get(name, -1) for name in names), -1], np.int32)[shard]
+    shard[missing] = np.repeat([rank[name] for name, _ in pieces], [n for _, n in pieces])
+    keys = pa.table({"shard": shard, "image_id": wanted["image_id"]})
+    rows = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
+    memory.release_unused()
+    named = pa.DictionaryArray.from_arrays(shard[rows.to_numpy()], pa.array(order, pa.string()))
+    return wanted.take(rows).append_column("shard", named)
 
 
-def _in_order(images: pa.Table) -> pa.Table:
+def _held_shards(ids: pa.ChunkedArray, held: pa.Table) -> tuple[list[str], npt.NDArray[np.int32]]:
+    """Names of shards, and for each id which of them holds it; -1 where none does."""
+    shards = held["shard"].combine_chunks().dictionary_encode()
+    row = pc.index_in(ids, value_set=held["image_id"].combine_chunks())  # the first, if of several
+    codes = np.append(shards.indices.to_numpy(), np.int32(-1))
+    return shards.dictionary.to_pylist(), codes[pc.fill_null(row, -1).to_numpy()]
+
+
+def _in_order(images: pa.Table) -> npt.NDArray[np.uint64]:
+    """The positions of the images in the order in which they are cut into shards."""
     file, at = storage_order(images["uri"])
     keys = pa.table({"file": file, "at": at, "image_id": images["image_id"]})
-    return images.take(pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]))
+    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names])
+    return np.asarray(order)
 
 
-def _shards_of(
-    missing: pa.Table, kept: pa.ChunkedArray, size: int, key: str
-) -> npt.NDArray[np.object_]:
-    """The shard of each missing image; ``kept`` has that of each image held."""
-    counts = pa.Table.from_struct_array(pc.value_counts(kept))
-    held = dict(zip(counts["values"].to_pylist(), counts["counts"].to_pylist(), strict=True))
-    small = {name: size - n for name, n in sorted(held.items()) if 2 * n < size}
-    names, start = [], 0
+def _named_pieces(
+    missing: pa.Table, kept: Mapping[str, int], size: int, key: str
+) -> list[tuple[str, int]]:
+    """(shard, number of images) for the missing images, in order; ``kept``: images it holds."""
+    small = {name: size - n for name, n in sorted(kept.items()) if 2 * n < size}
+    pieces, start = [], 0
     for name, n in _pieces(len(missing), small, size):
-        names += [name or _new_name(missing.slice(start, n), held, key)] * n
+        pieces.append((name or _new_name(missing.slice(start, n), kept, key), n))
         start += n
-    return np.array(names, dtype=object)
+    return pieces
 
 
 def _pieces(n_images: int, room: Mapping[str, int], size: int) -> list[tuple[str, int]]:
@@ -254,7 +271,6 @@ def _hash(rows: pa.Table, columns: list[str]) -> str:
     """16 hex digits over some columns of the rows, in their order."""
     digest = hashlib.blake2b(digest_size=8)
     for column in columns:
-        for value in rows[column].to_pylist():
-            digest.update(f"{value}\0".encode())
+        digest.update("".join(f"{value}\0" for value in rows[column].to_pylist()).encode())
         digest.update(b"\1")
     return digest.hexdigest()

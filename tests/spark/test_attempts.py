@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -18,6 +21,7 @@ from kdsspark.spark.units import Outcome, Unit
 from kdsspark.storage import images, parquet, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.loading import Pixels
+from kdsspark.storage.receipts import Receipt
 from kdsspark.storage.shards import Shard
 from kdsspark.tables import EMBEDDINGS, IMAGES
 from tests.spark.test_embed_images import SPEC, FakeNetwork, Folder
@@ -97,3 +101,21 @@ def test_the_shard_that_spark_gives_up_is_named(
     work = unit(job, tmp_path / "images", partial(task, job))  # type: ignore[call-overload]
     with pytest.raises(RuntimeError, match=f"^shard net/set/shard-1 failed 4 times, .*: {reason}$"):
         embed.run(spark, job.store, [work])
+
+
+def test_what_shards_share_is_sent_once(
+    spark: SparkSession, job: ImageJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = replace(job, weights="w" * 10_000)
+    work = unit(job, tmp_path / "images", partial(embed_shard, job))
+    sent: list[Unit] = []
+
+    def run(*arguments: Any) -> list[Receipt]:
+        sent.extend(arguments[3])
+        return []
+
+    monkeypatch.setattr(embed.units, "run", run)
+    embed.run(spark, job.store, [work])
+    (light,) = sent
+    assert (light.name, light.digest, light.items) == (work.name, work.digest, work.items)
+    assert len(pickle.dumps(light)) < 1_000 < 10_000 < len(pickle.dumps(work))

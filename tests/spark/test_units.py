@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -173,3 +174,15 @@ def test_a_late_attempt_leaves_a_commit_alone(spark: SparkSession, store: Store)
     (found,) = spark.sparkContext.parallelize([unit], 1).map(runner).collect()
     assert found == committed
     assert not Path(store.path("attempts-0")).exists()
+
+
+def _frozen(_: int) -> Outcome:
+    return Outcome({"frozen": gc.get_freeze_count()})
+
+
+def test_what_workers_import_is_left_out_when_garbage_is_collected(
+    spark: SparkSession, store: Store
+) -> None:
+    done = units.run(spark, store, "stage", _units(3), _frozen, "items")
+    # Without a freeze there are none; the package and what it imports make tens of thousands.
+    assert all(receipt.counts["frozen"] > 10_000 for receipt in done)

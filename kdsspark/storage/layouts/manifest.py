@@ -23,11 +23,12 @@ def read(dataset: Dataset, root: Root) -> Iterator[pa.Table]:
         raise ConfigError(
             f"datasets.{name}.path: must be a readable CSV or Parquet file, got {dataset.path}"
         )
+    folder = root.parent
     first_row = 2 if path.lower().endswith((".csv", ".csv.gz")) else 1  # as an editor counts
     for batch in _batches(name, root.fs, path):
         _refuse_empty(name, path, batch, first_row)
         rows = zip(batch["path"].to_pylist(), batch["label"].to_pylist(), strict=True)
-        yield from tables(_row(root.parent, image, label) for image, label in rows)
+        yield from tables(_row(folder, image, label) for image, label in rows)
         first_row += len(batch)
 
 
