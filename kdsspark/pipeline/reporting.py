@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from kdsspark.pipeline.disagreements import with_bins
 from kdsspark.pipeline.networks import saved_networks
 from kdsspark.pipeline.pairs import Wanted, read_pairs
 from kdsspark.pipeline.redaction import redacted, without_secrets
+from kdsspark.pipeline.versions import versions
 from kdsspark.progress import Progress
 from kdsspark.report.data import NetworkInfo, ReportData, Run
 from kdsspark.report.disagreements import DISAGREEMENTS
@@ -31,7 +30,6 @@ from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
 from kdsspark.textual import aligned
 
 _FOLDER = "report"
-_VERSIONS = ("kdsspark", "pyspark", "torch", "torchvision", "numpy", "pyarrow")
 
 
 def write_report(
@@ -125,7 +123,7 @@ def _run(store: Store, config: Config) -> Run:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "duration_s": sum(sum(receipt.seconds.values()) for receipt in found),
-        "versions": {"python": platform.python_version()} | {n: version(n) for n in _VERSIONS},
+        "versions": versions(),
         "configuration": yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True),
     }
 

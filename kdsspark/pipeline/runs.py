@@ -7,7 +7,6 @@ lists of objects stand where maps would give every run other columns. Ids sort b
 from __future__ import annotations
 
 import json
-import platform
 import time
 import uuid
 from collections import Counter
@@ -15,19 +14,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
-from kdsspark import __version__
 from kdsspark.config import Config, fingerprint
 from kdsspark.pipeline.redaction import redacted, without_secrets
+from kdsspark.pipeline.versions import versions
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.tables import FAILURES
 
 FOLDER: Final = "runs"
-
-_PACKAGES: Final = ("pyspark", "torch", "torchvision", "numpy", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ class Run:
             error=None if error is None else without_secrets(error),
             fingerprint=fingerprint(shown) if shown else None,
             configuration=json.dumps(shown, ensure_ascii=False) if shown else None,
-            versions=_versions(),
+            versions=[{"package": name, "version": v} for name, v in versions().items()],
             stages=self.stages,
             counts=counts,
             failures=failures,
@@ -147,16 +143,6 @@ def _failures(store: Store, config: Config) -> list[dict[str, Any]]:
         counted = failed.group_by(columns).aggregate([([], "count_all")])
         rows += counted.sort_by([(name, "ascending") for name in columns]).to_pylist()
     return [{"n" if key == "count_all" else key: v for key, v in row.items()} for row in rows]
-
-
-def _versions() -> list[dict[str, str]]:
-    found = {"kdsspark": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # shipped to a cluster without its metadata
-            found[package] = "unknown"
-    return [{"package": name, "version": number} for name, number in found.items()]
 
 
 def _iso(when: datetime) -> str:
