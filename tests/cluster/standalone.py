@@ -110,12 +110,13 @@ def _daemon(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, killed with all it started."""
     home.mkdir()
+    scratch = {"SPARK_LOCAL_DIRS": str(home / "scratch")}  # which a killed executor leaves
     command = [str(SPARK_HOME / "bin" / "spark-class"), f"{_DEPLOY}.{name}", *arguments]
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=home,
-            env=environment(env),
+            env=environment({**env, **scratch}),
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

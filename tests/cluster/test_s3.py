@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
+from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.s3 import BUCKET, Server, serving
 from tests.cluster.workplace import run_here
@@ -69,9 +70,14 @@ def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     assert not [path for path in written if b"testsecret" in path.read_bytes()]
     assert "testsecret" not in ended.stdout + ended.stderr
 
+    before = server.requests.copy()
     server.requests.clear()
     run_here(config, tmp_path, server.env)
-    assert_same(tables(downloaded(server, tmp_path / "again")), local)
+    again = downloaded(server, tmp_path / "again")
+    assert_same(tables(again), local)
+    assert receipts.read(again, receipts.EMBED) == receipts.read(store, receipts.EMBED)
+    assert server.requests["GET"] < before["GET"]  # neither images nor values are read again
+    assert server.requests["PUT"] < before["PUT"]
 
 
 @pytest.mark.cluster

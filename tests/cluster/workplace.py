@@ -63,6 +63,7 @@ class Workplace:
             "PYTHONPATH": "",
             "PYSPARK_PYTHON": str(python),
             "PYSPARK_DRIVER_PYTHON": str(python),
+            "SPARK_LOCAL_DIRS": str(folder / "scratch"),  # of drivers, which may be killed
         }
         return cls(folder, own | dict(env or {}))
 
