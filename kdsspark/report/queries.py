@@ -71,7 +71,8 @@ FIGURE5 = dedent(f"""\
 
 # The share is of the pairs of that kind, so that each curve adds up to 100.
 FIGURE6 = dedent("""\
-    SELECT d.network, d.dataset, t.images_per_class, d.kind, d.bin, d.lo, d.hi, SUM(d.n) AS n,
+    SELECT d.network, d.dataset, t.n_images, t.images_per_class, d.kind, d.bin, d.lo, d.hi,
+           SUM(d.n) AS n,
            100 * CAST(SUM(d.n) AS DOUBLE)
              / NULLIF(SUM(SUM(d.n)) OVER (PARTITION BY d.network, d.dataset, d.kind), 0)
              AS percent
@@ -79,7 +80,7 @@ FIGURE6 = dedent("""\
     JOIN thresholds AS t
       ON t.network = d.network AND t.dataset = d.dataset
     WHERE d.labels = 'true'
-    GROUP BY d.network, d.dataset, t.images_per_class, d.kind, d.bin, d.lo, d.hi
+    GROUP BY d.network, d.dataset, t.n_images, t.images_per_class, d.kind, d.bin, d.lo, d.hi
     ORDER BY d.network, t.images_per_class, d.dataset, d.kind, d.bin""")
 
 # The first permutation is enough to look at; the thresholds come from all of them.

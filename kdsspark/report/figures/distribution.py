@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -15,28 +17,51 @@ from kdsspark.report.figures.panels import datasets_in_order, reach
 
 KINDS: Final = {"conv": "convolutional", "fc": "fully connected", "other": "other layers"}
 
+_STEPS: Final = 10  # that distances of a dataset can be apart, in one point of a curve
+
 _Styles = dict[str, dict[str, Any]]
 
 
 def ks_distribution(ax: Axes, frame: pd.DataFrame, styles: _Styles) -> list[Artist]:
     """One line per dataset: percent of the pairs in each bin of ks (paper figure 6).
 
-    ``frame``: dataset, lo, hi, percent of one kind of layer; ``styles``: plot arguments of each
-    dataset. Features that never fire put their pairs at exactly 0: where that bin stands out,
-    the axis is cut above the others and a note says so.
+    ``frame``: dataset, n_images, lo, hi, percent of one kind of layer; ``styles``: plot
+    arguments of each dataset. Features that never fire put their pairs at exactly 0: where that
+    bin stands out, the axis is cut above the others and a note says so.
     """
     artists: list[Artist] = []
+    tallest = others = 0.0
     for dataset, rows in frame.sort_values("lo").groupby("dataset"):
         middle = (rows["lo"].to_numpy(float) + rows["hi"].to_numpy(float)) / 2
-        artists += ax.plot(middle, rows["percent"].to_numpy(float), **styles[str(dataset)])
-    at_zero = (frame["lo"] <= 0) & (frame["hi"] > 0)
-    tallest, others = frame["percent"].max(), frame.loc[~at_zero, "percent"].max()
+        percent = _smoothed(rows)
+        artists += ax.plot(middle, percent, **styles[str(dataset)])
+        tallest = max(tallest, percent.max())
+        others = max(others, percent[~_at_zero(rows)].max())
     ax.set_ylim(0, 1.08 * tallest)
     if tallest > 1.5 * others > 0:
         ax.set_ylim(0, 1.15 * others)
         note = f"the bin at 0 goes\nup to {tallest:.1f} %"
         artists.append(ax.text(0.02, 0.97, note, transform=ax.transAxes, va="top"))
     return artists
+
+
+def _smoothed(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Percent in each bin of one dataset; below a thousand images a mean over some bins.
+
+    Distances within N images can be no closer than about 1/N. In bins that hold a few such steps,
+    or none, they would draw a comb, so a point stands for ten steps. The bin at 0 stays as it is
+    and is no neighbour's.
+    """
+    percent = rows["percent"].to_numpy(float)
+    steps = (rows["n_images"] * (rows["hi"] - rows["lo"])).iloc[0]  # in one bin
+    apart = pd.Series(np.where(_at_zero(rows), np.nan, percent))
+    bins = 2 * round(_STEPS / steps / 2 - 0.5) + 1
+    mean = apart.rolling(bins, center=True, min_periods=1).mean()
+    return np.where(_at_zero(rows), percent, mean)
+
+
+def _at_zero(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    return ((rows["lo"] <= 0) & (rows["hi"] > 0)).to_numpy(bool)
 
 
 @canvas.styled
