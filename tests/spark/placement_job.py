@@ -21,24 +21,32 @@ from kdsspark.spark.units import Outcome, Unit, task_cpus
 from kdsspark.storage.files import Store
 
 SECONDS = 0.7
+AT_ONCE = {"embed": 2, "measure": 3}  # tasks that there is room for
+PATIENCE = 60  # seconds
 
 
 def embed(folder: Path, number: int) -> Outcome:
     found = {"device": placement.device(), "visible": os.environ["CUDA_VISIBLE_DEVICES"]}
-    outcome = wait(folder / f"embed-{number}.json", found)
+    outcome = wait(folder, "embed", number, found)
     placement.release()
     return outcome
 
 
 def measure(folder: Path, number: int) -> Outcome:
-    return wait(folder / f"measure-{number}.json", {})
+    return wait(folder, "measure", number, {})
 
 
-def wait(path: Path, found: dict[str, object]) -> Outcome:
+def wait(folder: Path, stage: str, number: int, found: dict[str, object]) -> Outcome:
+    """The first tasks wait for each other, so that they meet however slowly processes start."""
     context = TaskContext.get()
     gpu = context.resources().get("gpu") if context else None
     found |= {"given": gpu.addresses if gpu else [], "cpus": task_cpus(), "start": time.time()}
+    (folder / f"begun-{stage}-{number}").touch()
+    end = time.monotonic() + PATIENCE
+    while len(list(folder.glob(f"begun-{stage}-*"))) < AT_ONCE[stage] and time.monotonic() < end:
+        time.sleep(0.05)
     time.sleep(SECONDS)
+    path = folder / f"{stage}-{number}.json"
     path.write_text(json.dumps(found | {"end": time.time()}))
     return Outcome()
 

@@ -367,7 +367,7 @@ def test_a_task_that_fails_leaves_its_gpu_too(worker: Worker) -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        embed._call_on_gpu((fail, None))
+        embed._call_on_gpu({"net/images": fail}, ("net/images", None))
     with in_use("2"):
         pass
 
