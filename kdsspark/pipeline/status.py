@@ -13,8 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import pyarrow.compute as pc
-
 from kdsspark.config import Config, Dataset
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec
@@ -198,18 +196,19 @@ def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> S
         return nothing
     prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
     held = shards.held(store, network, dataset.name, prefix)
+    places = shards.places(wanted["image_id"], held.rows)
     if dataset.ready_made:
         assigned = shards.assign_files(wanted)
     else:
         size = shards.shard_size(len(wanted), config.embed.shard_images)
-        assigned = shards.assign(wanted, held.rows, size, key)
+        assigned = shards.assign(wanted, places, size, key)
     current = [
         held.finished[shard.name].counts
         for shard, _ in shards.split(assigned)
         if held.is_current(shard)
     ]
     done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))
-    n_held = pc.sum(pc.is_in(wanted["image_id"], held.rows["image_id"].combine_chunks())).as_py()
+    n_held = int((places.of_image >= 0).sum())
     return replace(
         nothing,
         done=done,

@@ -115,14 +115,14 @@ def plan_images(
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
         held = _held(store, spec.name, dataset, shards.name_prefix(key))
-        assigned = _assigned(_indexed(store, dataset), held, settings.shard_images, key)
+        wanted = _indexed(store, dataset)
+        places = shards.places(wanted["image_id"], held.rows)
+        held = replace(held, rows=held.rows.schema.empty_table())  # of many images, half a GiB
+        size = shards.shard_size(len(wanted), settings.shard_images)
+        assigned = shards.assign(wanted, places, size, key)
+        del wanted
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
-
-
-def _assigned(wanted: pa.Table, held: Held, shard_images: int, key: str) -> pa.Table:
-    size = shards.shard_size(len(wanted), shard_images)
-    return shards.assign(wanted, held.rows, size, key)
 
 
 def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit]:

@@ -68,7 +68,8 @@ def held(store: Store, network: str, dataset: str, prefix: str) -> Held:
     rows = held_rows(store, network, dataset)
     finished = with_losses_known(rows, ours)
     others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
-    rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
+    if others:
+        rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
     return Held(rows, finished, frozenset(others))
 
 
@@ -135,7 +136,23 @@ def name_prefix(key: str) -> str:
     return f"shard-{key}-"
 
 
-def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
+@dataclass(frozen=True)
+class Places:
+    """Which shard holds each of some images: ``shards[of_image[i]]``, none where that is -1."""
+
+    shards: list[str]
+    of_image: npt.NDArray[np.int32]
+
+
+def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
+    """Where images are, by the rows that :func:`held_rows` finds."""
+    shards = held["shard"].combine_chunks().dictionary_encode()
+    row = pc.index_in(ids, value_set=held["image_id"].combine_chunks())  # the first, if of several
+    codes = np.append(shards.indices.to_numpy(), np.int32(-1))
+    return Places(shards.dictionary.to_pylist(), codes[pc.fill_null(row, -1).to_numpy()])
+
+
+def assign(wanted: pa.Table, places: Places, size: int, key: str) -> pa.Table:
     """``wanted`` (columns of ``images``) with its ``shard``, sorted by shard and image_id.
 
     Held images stay where they are. The others, in the order of their ids, fill the shards that
@@ -151,7 +168,7 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     """
     memory = pa.default_memory_pool()  # keeps what it held at most, which here is gigabytes
     memory.release_unused()
-    names, shard = _held_shards(wanted["image_id"], held)
+    names, shard = places.shards, places.of_image
     missing = np.flatnonzero(shard < 0)
     missing = missing[_in_order(wanted.select(["uri", "image_id"]).take(missing))]
     counts = np.bincount(shard[shard >= 0], minlength=len(names)).tolist()
@@ -167,14 +184,6 @@ def assign(wanted: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     memory.release_unused()
     named = pa.DictionaryArray.from_arrays(shard[rows.to_numpy()], pa.array(order, pa.string()))
     return wanted.take(rows).append_column("shard", named)
-
-
-def _held_shards(ids: pa.ChunkedArray, held: pa.Table) -> tuple[list[str], npt.NDArray[np.int32]]:
-    """Names of shards, and for each id which of them holds it; -1 where none does."""
-    shards = held["shard"].combine_chunks().dictionary_encode()
-    row = pc.index_in(ids, value_set=held["image_id"].combine_chunks())  # the first, if of several
-    codes = np.append(shards.indices.to_numpy(), np.int32(-1))
-    return shards.dictionary.to_pylist(), codes[pc.fill_null(row, -1).to_numpy()]
 
 
 def _in_order(images: pa.Table) -> npt.NDArray[np.uint64]:

@@ -26,6 +26,10 @@ images = st.dictionaries(ids, st.tuples(versions, st.sampled_from(["a", "b", "c"
 sizes = st.integers(1, 12)
 
 
+def assigned_rows(images: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
+    return shards.assign(images, shards.places(images["image_id"], held), size, key)
+
+
 def wanted(images: Images) -> pa.Table:
     classes = sorted({name for _, name in images.values()})
     rows = [(i, f"/{i}", classes.index(name), name, v) for i, (v, name) in images.items()]
@@ -40,7 +44,7 @@ def table_of(held: Held) -> pa.Table:
 
 def assign(images: Images, held: Held, size: int, key: str = KEY) -> Held:
     """Image id -> shard; every image is in exactly one."""
-    assigned = shards.assign(wanted(images), table_of(held), size, key)
+    assigned = assigned_rows(wanted(images), table_of(held), size, key)
     assert set(assigned.column_names) == {*IMAGES.schema.names, "shard"}
     pairs = list(zip(assigned["image_id"].to_pylist(), assigned["shard"].to_pylist(), strict=True))
     assert Counter(i for i, _ in pairs) == Counter(list(images))
@@ -50,7 +54,7 @@ def assign(images: Images, held: Held, size: int, key: str = KEY) -> Held:
 
 def split(images: Images, held: Held, size: int) -> dict[str, tuple[str, list[dict[str, Any]]]]:
     """Shard -> its digest and rows."""
-    found = list(shards.split(shards.assign(wanted(images), table_of(held), size, KEY)))
+    found = list(shards.split(assigned_rows(wanted(images), table_of(held), size, KEY)))
     assert all(shard.n_images == len(rows) > 0 for shard, rows in found)
     assert all(rows.column_names == IMAGES.schema.names for _, rows in found)
     assert len({shard.name for shard, _ in found}) == len(found)
@@ -67,7 +71,7 @@ def test_images_in_files_are_cut_in_the_order_of_those_files() -> None:
     ids = [hashlib.blake2b(uri.encode(), digest_size=16).hexdigest() for uri in uris]
     rows = wanted({i: ("v", "a") for i in ids})
     rows = rows.set_column(rows.column_names.index("uri"), "uri", pa.array(uris))
-    assigned = shards.assign(rows, table_of({}), 6, KEY)
+    assigned = assigned_rows(rows, table_of({}), 6, KEY)
     found = dict(zip(assigned["uri"].to_pylist(), assigned["shard"].to_pylist(), strict=True))
     runs = [uris[start : start + 6] for start in range(0, len(uris), 6)]
     assert all(len({found[uri] for uri in run}) == 1 for run in runs)
@@ -153,7 +157,7 @@ def test_a_few_images_a_night_do_not_make_a_shard_a_night() -> None:
 
 def test_an_image_found_twice_stays_where_it_was_found_first() -> None:
     twice = pa.table({"image_id": ["00", "01", "00"], "shard": ["s1", "s1", "s0"]})
-    found = shards.assign(wanted(numbered(0, 1)), twice, 4, KEY)
+    found = assigned_rows(wanted(numbered(0, 1)), twice, 4, KEY)
     assert found["shard"].to_pylist() == ["s1", "s1"]
 
 
@@ -189,8 +193,8 @@ def test_rows_in_many_chunks_are_assigned_alike() -> None:
     whole, known = wanted(images), table_of(held)
     pieces = pa.concat_tables([whole.slice(row, 1) for row in reversed(range(30))])
     known_pieces = pa.concat_tables([known.slice(row, 1) for row in reversed(range(10))])
-    found = shards.assign(pieces, known_pieces, 4, KEY)
-    expected = shards.assign(whole, known, 4, KEY)
+    found = assigned_rows(pieces, known_pieces, 4, KEY)
+    expected = assigned_rows(whole, known, 4, KEY)
     assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
     assert [s for s, _ in shards.split(found)] == [s for s, _ in shards.split(expected)]
 
@@ -358,7 +362,7 @@ def test_planned_rows_are_found_in_whatever_file_they_are(
 ) -> None:
     monkeypatch.setattr(shards, "_SHARDS_PER_PLAN_FILE", 3)
     images = {f"{number:02d}": ("v", f"c{number % 3}") for number in range(20)}
-    plan = list(shards.split(shards.assign(wanted(images), table_of({}), 2, KEY)))
+    plan = list(shards.split(assigned_rows(wanted(images), table_of({}), 2, KEY)))
     plan = plan[: n_images // 2]
     located = list(shards.write_plan(store, "_plans/net/d", iter(plan)))
     assert len(store.files("_plans/net/d")) == -(-len(plan) // 3)
@@ -372,7 +376,7 @@ def test_planned_rows_are_found_in_whatever_file_they_are(
 
 
 def test_a_plan_replaces_the_former_and_spares_others(store: Store) -> None:
-    plan = list(shards.split(shards.assign(wanted({"1": ("v", "c")}), table_of({}), 2, KEY)))
+    plan = list(shards.split(assigned_rows(wanted({"1": ("v", "c")}), table_of({}), 2, KEY)))
     for folder in ("_plans/net/d", "_plans/net/d.e", "_plans/net/d"):
         assert [s.plan for s in shards.write_plan(store, folder, iter(plan))] == [
             f"{folder}/000000.parquet"
