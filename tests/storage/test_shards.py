@@ -26,6 +26,16 @@ images = st.dictionaries(ids, st.tuples(versions, st.sampled_from(["a", "b", "c"
 sizes = st.integers(1, 12)
 
 
+def test_ids_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = pa.table({"image_id": list("bcdefgb"), "shard": list("xyzxyzy")})
+    ids = pa.chunked_array([["a", "g"], ["b", "d"]])
+    for at_once in (1, 2, 100):
+        monkeypatch.setattr(shards, "_IDS_AT_ONCE", at_once)
+        found = shards.places(ids, held)
+        names = [found.shards[i] if i >= 0 else None for i in found.of_image.tolist()]
+        assert names == [None, "z", "x", "z"]
+
+
 def assigned_rows(images: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:
     return shards.assign(images, shards.places(images["image_id"], held), size, key)
 
