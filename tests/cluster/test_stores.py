@@ -56,6 +56,7 @@ def run(config: Config, folder: Path, expected: dict[str, pd.DataFrame]) -> None
     assert int(ended.stdout) == len(expected["ks"])
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("environment")
 def test_a_run_on_gs_gives_the_tables_of_a_local_one(
     images: Path, weights: Path, local: dict[str, pd.DataFrame], tmp_path: Path
@@ -78,6 +79,7 @@ def test_a_run_on_gs_gives_the_tables_of_a_local_one(
     assert receipts.read(second, receipts.EMBED) == receipts.read(first, receipts.EMBED)
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("environment")
 def test_a_run_on_hdfs_gives_the_tables_of_a_local_one(
     images: Path, weights: Path, local: dict[str, pd.DataFrame], tmp_path: Path
