@@ -154,3 +154,30 @@ def test_spark_submit_from_another_directory(study: Path, tmp_path: Path) -> Non
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "report:" in done.stdout
+
+
+@pytest.mark.usefixtures("spark")
+def test_nothing_new_needs_no_java_and_draws_nothing(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--config", str(study)]
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    page = study.parent / "out" / "report" / "index.html"
+    drawn = page.stat().st_mtime_ns
+
+    def run_without_java() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "kdsspark", *command],
+            env={**os.environ, "JAVA_HOME": str(study.parent / "nowhere")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run_without_java()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == table
+    assert page.stat().st_mtime_ns == drawn
+    write_images(study.parent / "images", {"a": 8})
+    assert run_without_java().returncode == 1

@@ -16,10 +16,13 @@ def with_bins(session: Any, found: pd.DataFrame) -> Disagreements:
 
     Those without histograms are left out; views are registered.
     """
-    drawn = []
-    for _, row in widest(found).iterrows():
-        key = (row["network"], row["dataset"], row["layer"], int(row["unit"]), row["class_id"])
-        bins = read_bins(session, *key)
-        if bins is not None:
-            drawn.append(bins.assign(**row))
+    chosen = widest(found)
+    names = ("network", "dataset", "layer", "unit", "class_id")
+    keys = list(chosen[list(names)].itertuples(index=False, name=None))
+    bins = read_bins(session, keys)
+    drawn = [
+        bins[key].assign(**row)
+        for key, (_, row) in zip(keys, chosen.iterrows(), strict=True)
+        if key in bins
+    ]
     return Disagreements(found, pd.concat(drawn, ignore_index=True) if drawn else found.iloc[:0])

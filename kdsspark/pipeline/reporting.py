@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from kdsspark.config import Config
+from kdsspark.config import Config, fingerprint
 from kdsspark.errors import DatasetError
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline.disagreements import with_bins
@@ -26,10 +26,12 @@ from kdsspark.report.site import render
 from kdsspark.spark import views
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
+from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
 from kdsspark.textual import aligned
 
-_FOLDER = "report"
+_FOLDER: Final = "report"
+_MADE_BY: Final = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)  # what the report shows
 
 
 def write_report(
@@ -41,10 +43,11 @@ def write_report(
 ) -> None:
     """Run the report's queries and replace ``report/`` file by file, ``index.html`` last.
 
-    ``wanted_pairs``: (dataset, layer, unit, name of the class) to draw as figure 1 of the paper,
-    by every network that has the dataset and layer. Files of earlier reports are removed. Raises
-    :class:`DatasetError` where a (network, dataset) of ``pairs`` is not summarized, and
-    :class:`ConfigError` for a wanted pair that is not there.
+    Nothing is done where the report was drawn from the same tables, settings and versions and all
+    of its files are there. ``wanted_pairs``: (dataset, layer, unit, name of the class) to draw as
+    figure 1 of the paper, by every network that has the dataset and layer. Files of earlier reports
+    are removed. Raises :class:`DatasetError` where a (network, dataset) of ``pairs`` is not
+    summarized, and :class:`ConfigError` for a wanted pair that is not there.
     """
     rows = parquet.read(store, THRESHOLDS, columns=["network", "dataset"]).to_pylist()
     for network, dataset in set(pairs) - {(row["network"], row["dataset"]) for row in rows}:
@@ -52,23 +55,54 @@ def write_report(
             f"dataset {dataset}: is not summarized for network {network}, "
             f"run the summarize stage first"
         )
+    made = [r for stage in _MADE_BY for r in receipts.read(store, stage).values()]
+    digest = _digest(config, made, wanted_pairs)
+    drawn_last = receipts.find(store, receipts.REPORT, _FOLDER)
+    if drawn_last and drawn_last.digest == digest and _n_files(store) == drawn_last.counts["files"]:
+        return
+    if drawn_last:
+        receipts.remove(store, receipts.REPORT, _FOLDER)
     with Progress("report", len(QUERIES) + 1, "steps") as progress:
-        views.register(session, store)
-        drawn = read_pairs(session, store, config, wanted_pairs)
-        frames = {}
-        for done, (name, sql) in enumerate(QUERIES.items(), start=1):
-            frames[name] = _of_config(views.query(session, sql), config)
-            progress.show(done)
-        frames["failures"] = _redacted(frames["failures"])
-        groups = {d.name: d.group for d in config.datasets if d.group is not None}
-        networks = _networks(store, config)
-        disagreements = None
-        if config.measure.distances:
-            found = _of_config(views.query(session, DISAGREEMENTS), config)
-            disagreements = with_bins(session, found)
-        data = ReportData(_run(store, config), networks, frames, groups, drawn, disagreements)
+        data = _gathered(session, store, config, wanted_pairs, made, progress)
         _replace(store, render(data))
         progress.show(len(QUERIES) + 1)
+    receipts.write(store, receipts.REPORT, Receipt(_FOLDER, digest, {"files": _n_files(store)}))
+
+
+def _gathered(
+    session: Any,
+    store: Store,
+    config: Config,
+    wanted_pairs: Sequence[Wanted],
+    made: Sequence[Receipt],
+    progress: Progress,
+) -> ReportData:
+    """All that the report shows; ``made`` are the receipts of what it follows from."""
+    views.register(session, store)
+    drawn = read_pairs(session, store, config, wanted_pairs)
+    frames = {}
+    for done, (name, sql) in enumerate(QUERIES.items(), start=1):
+        frames[name] = _of_config(views.query(session, sql), config)
+        progress.show(done)
+    frames["failures"] = _redacted(frames["failures"])
+    groups = {d.name: d.group for d in config.datasets if d.group is not None}
+    disagreements = None
+    if config.measure.distances:
+        found = _of_config(views.query(session, DISAGREEMENTS), config)
+        disagreements = with_bins(session, found)
+    networks = _networks(store, config)
+    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements)
+
+
+def _digest(config: Config, made: Sequence[Receipt], wanted_pairs: Sequence[Wanted]) -> str:
+    """Of all that a report follows from."""
+    tables = sorted((r.unit, r.digest, *r.counts.items(), *r.seconds.items()) for r in made)
+    shown = [redacted(config), versions(), [list(pair) for pair in wanted_pairs]]
+    return fingerprint([fingerprint(shown), fingerprint(tables)])
+
+
+def _n_files(store: Store) -> int:
+    return len(store.files(_FOLDER))
 
 
 def _replace(store: Store, files: Mapping[str, bytes]) -> None:
@@ -117,12 +151,10 @@ def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     return frame[wanted].reset_index(drop=True)
 
 
-def _run(store: Store, config: Config) -> Run:
-    stages = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)
-    found = [receipt for stage in stages for receipt in receipts.read(store, stage).values()]
+def _run(config: Config, made: Sequence[Receipt]) -> Run:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "duration_s": sum(sum(receipt.seconds.values()) for receipt in found),
+        "duration_s": sum(sum(receipt.seconds.values()) for receipt in made),
         "versions": versions(),
         "configuration": yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True),
     }

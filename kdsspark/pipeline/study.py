@@ -67,8 +67,8 @@ class Study:
 
     @cached_property
     def spark(self) -> Any:
-        """The Spark session, started when first asked for."""
-        return session.start(self.config.spark, self.verbose)
+        """The Spark session, started when it is first used."""
+        return session.at_need(self.config.spark, self.verbose)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -107,7 +107,7 @@ class Study:
         check.check(self.spark, self.store, self.pairs, self.config.measure)
 
     def report(self) -> None:
-        """Draw the report from the tables."""
+        """Draw the report from the tables, unless it shows them already."""
         reporting.write_report(self.spark, self.store, self.config, self.pairs, self.drawn)
 
     def transform(self) -> None:

@@ -161,19 +161,23 @@ def _both_ends(within: str, order: str) -> str:
 TOP_FEATURES = _both_ends("k.class_id", "k.layer, k.unit")
 TOP_PAIRS = _both_ends("k.layer", "k.unit, k.class_id")
 
-PAIR = dedent("""\
-    SELECT h.class_id, h.counts, r.lo, r.hi
-    FROM histograms AS h
-    JOIN ranges AS r
-      ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
-     AND r.unit = h.unit
-    WHERE h.network = :network AND h.dataset = :dataset AND h.layer = :layer
-      AND h.unit = :unit
-    ORDER BY h.class_id""")
-"""The histograms of one unit of a network over a dataset, of all classes (paper figure 1).
 
-Not one of ``QUERIES``: it has parameters, and is run for the pairs that are asked for.
-"""
+def histograms_of(n_units: int) -> str:
+    """The histograms of some units of networks over datasets, of all classes (paper figure 1).
+
+    Not one of ``QUERIES``: it has the parameters ``network_0``, ``dataset_0``, ``layer_0``,
+    ``unit_0``, ``network_1`` and so on, and is run for the pairs that are asked for.
+    """
+    keys = ("network", "dataset", "layer", "unit")
+    wanted = [" AND ".join(f"h.{key} = :{key}_{n}" for key in keys) for n in range(n_units)]
+    return dedent("""\
+        SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.counts, r.lo, r.hi
+        FROM histograms AS h
+        JOIN ranges AS r
+          ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
+         AND r.unit = h.unit
+        WHERE """) + "\n   OR ".join(wanted)
+
 
 QUERIES: Final[dict[str, str]] = {
     "thresholds": THRESHOLDS,

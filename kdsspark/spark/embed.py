@@ -46,16 +46,16 @@ def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Recei
     """
     start = time.perf_counter()
     pa.default_memory_pool().release_unused()  # planning is over, and the JVM wants memory, too
-    images = [unit for unit in work if unit.work[0].func is embed_shard]
-    imports = [unit for unit in work if unit.work[0].func is not embed_shard]
+    stale = {unit.name for unit in work if unit.work[1].plan}
+    images = [u for u in work if u.name in stale and u.work[0].func is embed_shard]
+    others = [u for u in work if u.name not in stale or u.work[0].func is not embed_shard]
     # Images come first: Python workers of an earlier job would be used again, all of them in turn,
     # and every one would hold the network on the GPU.
     with attempts.named(store):
         done = [
             *(_run_images(session, store, images) if images else []),
-            *units.run(session, store, receipts.EMBED, imports, _call, "images"),
+            *units.run(session, store, receipts.EMBED, others, _call, "images"),
         ]
-    stale = {unit.name for unit in work if unit.work[1].plan}
     if stale:
         for pair in sorted({name.rpartition("/")[0] for name in stale}):
             _clean(store, *pair.split("/"))

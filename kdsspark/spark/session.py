@@ -11,8 +11,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
@@ -31,10 +32,9 @@ def start(settings: Spark, verbose: bool = False) -> SparkSession:
     """
     # Workers run the interpreter that has this package, activated environment or not.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    submitted = _submitted()
     if submitted:
-        SparkContext._ensure_initialized()  # its options are read from the JVM, which runs
-        conf = SparkConf()
+        conf = submitted
         conf.setIfMissing("spark.master", settings.master)
     else:
         conf = SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
@@ -46,6 +46,38 @@ def start(settings: Spark, verbose: bool = False) -> SparkSession:
     session = SparkSession.builder.config(conf=conf).getOrCreate()
     session.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
     return session
+
+
+def at_need(settings: Spark, verbose: bool = False) -> Any:
+    """What :func:`start` returns, started when it is first used: nothing new needs no Spark.
+
+    In cluster mode it is started at once: YARN takes an application without one for failed.
+    """
+    submitted = _submitted()
+    if submitted and submitted.get("spark.submit.deployMode") == "cluster":
+        return start(settings, verbose)
+    return _AtNeed(settings, verbose)
+
+
+@dataclass(frozen=True)
+class _AtNeed:
+    settings: Spark
+    verbose: bool
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    @functools.cached_property
+    def _session(self) -> SparkSession:
+        return start(self.settings, self.verbose)
+
+
+def _submitted() -> SparkConf | None:
+    """What spark-submit says, which is read from its JVM; None without spark-submit."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    SparkContext._ensure_initialized()
+    return SparkConf()
 
 
 def _with_retries(master: str) -> str:

@@ -77,9 +77,9 @@ def run(
     done = _receipts_of(store, stage, [u.name for u in units])
     todo = [u for u in units if u.name not in done or done[u.name].digest != u.digest]
     with Progress(stage, sum(u.items for u in todo), counted) as progress:
-        job = _Job(session.sparkContext, store, stage, task, spread, at_once)
-        fresh = job.run(todo, progress) if todo else []
-    done |= {receipt.unit: receipt for receipt in fresh}
+        if todo:
+            job = _Job(session.sparkContext, store, stage, task, spread, at_once)
+            done |= {receipt.unit: receipt for receipt in job.run(todo, progress)}
     return [done[u.name] for u in units]
 
 

@@ -22,6 +22,7 @@ RECHUNK: Final = "rechunk"
 MEASURE: Final = "measure"
 SUMMARIZE: Final = "summarize"
 CHECK: Final = "check"
+REPORT: Final = "report"
 """Stages, as receipts are filed."""
 
 _SCHEMA: Final = pa.schema([pa.field("receipt", pa.string(), nullable=False)])  # as JSON

@@ -1,4 +1,4 @@
-"""What a session leaves behind, which is nothing."""
+"""When a session starts, and what it leaves behind, which is nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from pyspark import SparkConf
+
+from kdsspark.config import Spark
+from kdsspark.spark import session
 
 PROGRAM = """
 import sys
@@ -32,3 +36,25 @@ def test_nothing_is_left_in_the_temporary_folder(log: str) -> None:
         subprocess.run(program, env=env, check=True, capture_output=True)  # the JVM's end, too
         left = [path.name for path in Path(folder).iterdir()]
     assert [name.startswith("kdsspark-") for name in left] == [True] * (log == "keep")
+
+
+@pytest.mark.parametrize(("mode", "starts"), [("cluster", 1), ("client", 0), (None, 0)])
+def test_only_in_cluster_mode_a_session_starts_unasked(
+    mode: str | None, starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted = SparkConf(loadDefaults=False)
+    started: list[tuple[Spark, bool]] = []
+    if mode:
+        submitted.set("spark.submit.deployMode", mode)
+    monkeypatch.setattr(session, "_submitted", lambda: submitted)
+
+    def start(settings: Spark, verbose: bool) -> str:
+        started.append((settings, verbose))
+        return "a session"
+
+    monkeypatch.setattr(session, "start", start)
+    at_need = session.at_need(Spark(), verbose=True)
+    assert started == [(Spark(), True)] * starts
+    assert at_need.upper() == "A SESSION"
+    assert at_need.lower() == "a session"
+    assert len(started) == 1
