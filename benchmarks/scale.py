@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyspark import SparkContext
 
 from kdsspark import config
 from kdsspark.network.spec import Layer, NetworkSpec
@@ -182,7 +183,8 @@ class Simulation:
         call()
         seconds, cpu = time.perf_counter() - start, cpu_seconds("self") - cpu
         row = [night.name, name, f"{seconds:.1f}", f"{cpu:.1f}", f"{peak_mib('self'):,.0f}"]
-        jvm = self.study.spark.sparkContext._gateway.proc.pid if "spark" in vars(self.study) else 0
+        gateway = SparkContext._gateway  # where nothing is new, there is none
+        jvm = gateway.proc.pid if gateway else 0
         row.append(f"{peak_mib(jvm):,.0f}" if jvm else "")
         if n_shards:
             own = self.own_seconds
