@@ -13,9 +13,6 @@ from typing import Final
 
 import pyarrow as pa
 
-DISTRIBUTION_BINS: Final = 200
-"""Bins of ``distribution`` over [-1, 1] (paper figure 6)."""
-
 
 @dataclass(frozen=True)
 class Column:
@@ -314,7 +311,7 @@ DISTRIBUTION = Table(
     _columns(
         ("kind", pa.string(), "conv, fc or other"),
         _LAYER,
-        ("bin", pa.int32(), f"0 .. {DISTRIBUTION_BINS - 1}"),
+        ("bin", pa.int32(), "0 .. 199"),
         ("lo", pa.float64(), "lower edge of the bin, closed"),
         ("hi", pa.float64(), "upper edge of the bin, open but for the last"),
         ("n", pa.int64(), "pairs with ks in the bin"),

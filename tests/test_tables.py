@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from kdsspark.tables import DISTRIBUTION_BINS, EMBEDDINGS, KS, TABLES, embeddings_schema
+from kdsspark.tables import EMBEDDINGS, KS, TABLES, embeddings_schema
 
 PUBLIC = {  # table: (partition columns, columns)
     "images": ("dataset", "image_id, uri, class_id, class_name"),
@@ -104,7 +104,6 @@ def test_counts_are_a_list_of_32_bit_integers() -> None:
     counts = TABLES["histograms"].schema.field("counts").type
     assert pa.types.is_list(counts)
     assert counts.value_type == pa.int32()
-    assert DISTRIBUTION_BINS == 200
 
 
 def test_a_partition_is_a_folder_in_the_manner_of_hive() -> None:

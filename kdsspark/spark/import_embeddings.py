@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from kdsspark.errors import DatasetError
 from kdsspark.spark import shard_files
 from kdsspark.spark.units import Outcome
 from kdsspark.storage import readymade, shards
@@ -35,7 +36,10 @@ class ImportJob:
 
 
 def import_file(job: ImportJob, shard: Shard) -> Outcome:
-    """Copy one source file into ``embeddings`` with ids and classes, as a stream."""
+    """Copy one source file into ``embeddings`` with ids and classes, as a stream.
+
+    Raises :class:`DatasetError` where the file has not as many rows as when it was indexed.
+    """
     start = time.perf_counter()
     wanted = shards.planned_rows(job.store, shard)
     path = wanted["uri"][0].as_py().rpartition("#")[0]
@@ -53,6 +57,17 @@ def _tables(job: ImportJob, path: str, wanted: pa.Table) -> Iterator[pa.Table]:
     row = 0
     for lists in readymade.batches(job.source, path, size):
         n = len(next(iter(lists.values())))
+        if row + n > len(wanted):
+            raise _rewritten(job, path, len(wanted), "more")
         fixed = [wanted[c.name].slice(row, n) for c in EMBEDDINGS.columns]
         yield pa.Table.from_arrays([*fixed, *lists.values()], schema=job.schema)
         row += n
+    if row < len(wanted):
+        raise _rewritten(job, path, len(wanted), str(row))
+
+
+def _rewritten(job: ImportJob, path: str, expected: int, got: str) -> DatasetError:
+    return DatasetError(
+        f"dataset {job.source.dataset.name}: {path} must have {expected} rows as when it was "
+        f"indexed, got {got}; run the index stage again"
+    )

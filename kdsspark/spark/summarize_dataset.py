@@ -18,6 +18,7 @@ from kdsspark.spark.units import Outcome
 from kdsspark.stats import lognormal
 from kdsspark.stats.lognormal import LogNormal
 from kdsspark.stats.thresholds import (
+    DISTRIBUTION_BINS,
     GRID,
     SURVIVAL_GRID,
     Curve,
@@ -30,7 +31,6 @@ from kdsspark.storage.files import Store
 from kdsspark.tables import (
     DAVG,
     DISTRIBUTION,
-    DISTRIBUTION_BINS,
     KS,
     LAYERS,
     SURVIVAL,

@@ -15,7 +15,8 @@ import pandas as pd
 
 from kdsspark.report.data import NetworkInfo, ReportData, Run
 from kdsspark.report.queries import QUERIES
-from kdsspark.tables import DISTRIBUTION_BINS, TABLES
+from kdsspark.stats.thresholds import DISTRIBUTION_BINS
+from kdsspark.tables import TABLES
 
 SCRIPT = "<script>alert(1)</script>"
 N_FAILED = 7
