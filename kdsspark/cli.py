@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from kdsspark import __version__, config
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
+from kdsspark.redaction import without_secrets
 
 if TYPE_CHECKING:
     from kdsspark.pipeline.runs import Run
@@ -42,12 +44,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     A user's mistake is one line on stderr; only a defect or a broken machine shows a traceback.
     """
     options = _parser().parse_args(arguments)
+    # A scheduler that ends a run is told, and recorded, like a user who interrupts it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Not before the options are read: importing pyarrow and pandas takes a moment.
     from kdsspark.pipeline.runs import Run
 
     run = Run(options.command)
     code, line = _attempt(options, run)
     if line:
+        line = without_secrets(line)
         print(f"kdsspark: {line}", file=sys.stderr)
     if options.command in STAGES:
         _record(options, run, run.config, code, line)
@@ -69,7 +74,7 @@ def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
         return 1, "interrupted; run again to go on"
     except Exception as error:
         if options.verbose:
-            traceback.print_exc()
+            print(_traceback(error), file=sys.stderr)
         return 1, f"failed: {_innermost(error)}\nkdsspark: details in {_log(error)}"
 
 
@@ -209,5 +214,9 @@ def _log(error: BaseException) -> str:
     from kdsspark.spark.session import keep_log
 
     with keep_log().open("a") as log:
-        log.write("".join(traceback.format_exception(error)))
+        log.write(_traceback(error))
     return os.fspath(log.name)
+
+
+def _traceback(error: BaseException) -> str:
+    return without_secrets("".join(traceback.format_exception(error)))

@@ -21,6 +21,7 @@ from kdsspark.network.architectures import (
     skeleton,
 )
 from kdsspark.network.spec import Layer, NetworkSpec
+from kdsspark.redaction import without_secrets
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def _prepare(network: Network, target: Path) -> NetworkSpec:
         crops=network.crops,
         preprocessing=preprocessing,
         precision=network.precision,
-        weights=network.weights,
+        weights=without_secrets(network.weights),
         weights_digest=_digest(arrays),
     )
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from kdsspark.errors import ConfigError
-from kdsspark.pipeline.redaction import without_secrets
 from kdsspark.pipeline.runs import Record
+from kdsspark.redaction import without_secrets
 
 _HELP: Final = {
     "success": "1 if the last run ended with exit code 0, else 0.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,20 +17,21 @@ from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline.disagreements import with_bins
 from kdsspark.pipeline.networks import saved_networks
 from kdsspark.pipeline.pairs import Wanted, read_pairs
-from kdsspark.pipeline.redaction import redacted, without_secrets
 from kdsspark.pipeline.versions import versions
 from kdsspark.progress import Progress
+from kdsspark.redaction import redacted, without_secrets
 from kdsspark.report.data import NetworkInfo, ReportData, Run
 from kdsspark.report.disagreements import DISAGREEMENTS
-from kdsspark.report.queries import QUERIES
+from kdsspark.report.queries import QUERIES, READ
 from kdsspark.report.site import render
 from kdsspark.spark import views
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import FAILURES, FEATURES, THRESHOLDS
+from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.textual import aligned
 
+_FORMAT: Final = 1  # of the pages; another number has every report drawn again
 _FOLDER: Final = "report"
 _MADE_BY: Final = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)  # what the report shows
 
@@ -59,6 +61,7 @@ def write_report(
     digest = _digest(config, made, wanted_pairs)
     drawn_last = receipts.find(store, receipts.REPORT, _FOLDER)
     if drawn_last and drawn_last.digest == digest and _n_files(store) == drawn_last.counts["files"]:
+        print("report: shows these tables already", file=sys.stderr)
         return
     if drawn_last:
         receipts.remove(store, receipts.REPORT, _FOLDER)
@@ -78,7 +81,7 @@ def _gathered(
     progress: Progress,
 ) -> ReportData:
     """All that the report shows; ``made`` are the receipts of what it follows from."""
-    views.register(session, store)
+    views.register(session, store, READ)
     drawn = read_pairs(session, store, config, wanted_pairs)
     frames = {}
     for done, (name, sql) in enumerate(QUERIES.items(), start=1):
@@ -97,7 +100,7 @@ def _gathered(
 def _digest(config: Config, made: Sequence[Receipt], wanted_pairs: Sequence[Wanted]) -> str:
     """Of all that a report follows from."""
     tables = sorted((r.unit, r.digest, *r.counts.items(), *r.seconds.items()) for r in made)
-    shown = [redacted(config), versions(), [list(pair) for pair in wanted_pairs]]
+    shown = [_FORMAT, redacted(config), versions(), [list(pair) for pair in wanted_pairs]]
     return fingerprint([fingerprint(shown), fingerprint(tables)])
 
 
@@ -124,12 +127,11 @@ def closing_table(store: Store, config: Config) -> str:
     """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal."""
     thresholds = parquet.read(store, THRESHOLDS).to_pylist()
     found = {(row["network"], row["dataset"]): row for row in thresholds}
-    failed = parquet.read(store, FAILURES, columns=["network", "dataset"]).to_pandas()
-    counts = failed.value_counts().to_dict()
     rows = [("network", "dataset", "images", "failed", "t+", "t-")]
     for network, dataset in config.pairs():
         row = found.get((network, dataset.name), {})
-        n_failed = counts.get((network, dataset.name), 0)
+        shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset.name}").values()
+        n_failed = sum(shard.counts["failed"] for shard in shards)
         limits = (_three_digits(row.get("t_plus")), _three_digits(row.get("t_minus")))
         images = row.get("n_images", 0) + n_failed
         rows.append((network, dataset.name, f"{images:,}", f"{n_failed:,}", *limits))

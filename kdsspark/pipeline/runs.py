@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kdsspark.config import Config, fingerprint
-from kdsspark.pipeline.redaction import redacted, without_secrets
 from kdsspark.pipeline.versions import versions
-from kdsspark.storage import parquet, receipts
+from kdsspark.redaction import redacted, without_secrets
+from kdsspark.storage import receipts, shards
 from kdsspark.storage.files import Store
-from kdsspark.tables import FAILURES
 
 FOLDER: Final = "runs"
 
@@ -136,13 +135,15 @@ def _total(found: Mapping[str, receipts.Receipt]) -> Counter[str]:
 
 def _failures(store: Store, config: Config) -> list[dict[str, Any]]:
     """How many images failed for which kind of error."""
-    columns = ["network", "dataset", "stage", "error"]
     rows = []
     for network, dataset in config.pairs():
-        failed = parquet.read(store, FAILURES, network, dataset.name, columns=columns)
-        counted = failed.group_by(columns).aggregate([([], "count_all")])
-        rows += counted.sort_by([(name, "ascending") for name in columns]).to_pylist()
-    return [{"n" if key == "count_all" else key: v for key, v in row.items()} for row in rows]
+        failed = shards.failures(store, network, dataset.name)
+        counts = Counter(zip(failed["stage"].to_pylist(), failed["error"].to_pylist(), strict=True))
+        rows += [
+            {"network": network, "dataset": dataset.name, "stage": stage, "error": error, "n": n}
+            for (stage, error), n in sorted(counts.items())
+        ]
+    return rows
 
 
 def _iso(when: datetime) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
@@ -26,7 +26,7 @@ from kdsspark.spark import (
     summarize,
     transform,
 )
-from kdsspark.storage import definitions, index, readymade, receipts, shards
+from kdsspark.storage import definitions, embedded, index, readymade, receipts, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
 
@@ -42,7 +42,7 @@ def _untimed(_: str) -> AbstractContextManager[None]:
 
 @dataclass
 class Study:
-    """The stages of one configuration on one output; holds Spark once a stage needs it.
+    """The stages of one configuration on one output; ``spark`` starts once a stage needs it.
 
     ``fresh``: where a network or dataset is not what the output was made of, what came from it
     is removed; otherwise that is refused. ``retry_failures``: images that failed are tried again.
@@ -59,16 +59,12 @@ class Study:
         # Of Arrow's allocators the one that gives back what is freed: with ten million images the
         # driver peaks at 3.5 GiB by it, at 4.1 by the default one.
         pa.set_memory_pool(pa.system_memory_pool())
+        self.spark = session.at_need(self.config.spark, self.verbose)
 
     @cached_property
     def store(self) -> Store:
         """The output."""
         return Store.at(self.config.output)
-
-    @cached_property
-    def spark(self) -> Any:
-        """The Spark session, started when it is first used."""
-        return session.at_need(self.config.spark, self.verbose)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -170,6 +166,8 @@ class Study:
                 store, with_images, network.spec, network.weights, config.embed
             )
         done = embed.run(self.spark, store, work)
+        for name, dataset in config.pairs():
+            embedded.commit(store, name, dataset.name)
         duplicates.find(self.spark, store, self._first_networks)
         return done
 

@@ -179,6 +179,12 @@ def histograms_of(n_units: int) -> str:
         WHERE """) + "\n   OR ".join(wanted)
 
 
+READ: Final = (
+    *("images", "failures", "features", "ranges", "histograms", "ks", "distances"),
+    *("thresholds", "davg", "layers", "distribution", "survival"),
+)
+"""The tables that the report reads, none of which grows with the embeddings' files."""
+
 QUERIES: Final[dict[str, str]] = {
     "thresholds": THRESHOLDS,
     "counts": COUNTS,

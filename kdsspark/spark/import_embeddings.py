@@ -38,7 +38,7 @@ class ImportJob:
 def import_file(job: ImportJob, shard: Shard) -> Outcome:
     """Copy one source file into ``embeddings`` with ids and classes, as a stream.
 
-    Raises :class:`DatasetError` where the file has not as many rows as when it was indexed.
+    Raises :class:`DatasetError` where the file is not as it was indexed.
     """
     start = time.perf_counter()
     wanted = shards.planned_rows(job.store, shard)
@@ -54,20 +54,21 @@ def _tables(job: ImportJob, path: str, wanted: pa.Table) -> Iterator[pa.Table]:
     value_bytes = max(kind.bit_width // 8 for kind in job.source.value_types.values())
     size = shard_files.rows_of_group(list(job.source.widths.values()), value_bytes)
     wanted = wanted.append_column("content", pa.nulls(len(wanted), pa.string()))
+    version = wanted["version"][0].as_py()
+    _refuse_other(job, path, version)
     row = 0
     for lists in readymade.batches(job.source, path, size):
         n = len(next(iter(lists.values())))
-        if row + n > len(wanted):
-            raise _rewritten(job, path, len(wanted), "more")
         fixed = [wanted[c.name].slice(row, n) for c in EMBEDDINGS.columns]
         yield pa.Table.from_arrays([*fixed, *lists.values()], schema=job.schema)
         row += n
-    if row < len(wanted):
-        raise _rewritten(job, path, len(wanted), str(row))
+    _refuse_other(job, path, version)  # lest it was replaced on the way
 
 
-def _rewritten(job: ImportJob, path: str, expected: int, got: str) -> DatasetError:
-    return DatasetError(
-        f"dataset {job.source.dataset.name}: {path} must have {expected} rows as when it was "
-        f"indexed, got {got}; run the index stage again"
-    )
+def _refuse_other(job: ImportJob, path: str, version: str) -> None:
+    found = job.source.version(path)
+    if found != version:
+        raise DatasetError(
+            f"{job.source.where(path)} must be as it was indexed, version {version}, got {found}; "
+            f"run the index stage again"
+        )

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
@@ -25,10 +24,10 @@ from kdsspark.spark.rechunk import ColumnsFile, LayerSlice, RechunkJob, rechunk,
 from kdsspark.spark.slice_parts import PARTS, written
 from kdsspark.spark.units import Unit
 from kdsspark.stats.bins import Ranges
-from kdsspark.storage import parquet, receipts
+from kdsspark.storage import embedded, parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FAILURES, FEATURES, IMAGES
+from kdsspark.tables import EMBEDDINGS, FEATURES, IMAGES
 
 _FORMAT: Final = 2  # of what a slice writes; another number makes every output measure again
 
@@ -81,8 +80,12 @@ def measure(
     session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
 ) -> list[Receipt]:
     """Measure every (network, dataset); :class:`DatasetError` where embeddings are not current."""
-    for pair in pairs:
-        _require_current(store, pair)
+    for network, dataset in pairs:
+        if not embedded.is_current(store, network, dataset):
+            raise DatasetError(
+                f"dataset {dataset}: all images must be embedded by {network} as they are "
+                f"indexed, run the embed stage first"
+            )
     plans = [plan(store, pair, settings) for pair in pairs]
     todo = [p for p in plans if not units.finished(store, receipts.MEASURE, p.digests)]
     for p in todo:
@@ -147,35 +150,6 @@ def layer_widths(store: Store, network: str) -> dict[str, int]:
     counts = features.group_by(["layer", "depth"]).aggregate([([], "count_all")])
     ordered = counts.sort_by("depth")
     return dict(zip(ordered["layer"].to_pylist(), ordered["count_all"].to_pylist(), strict=True))
-
-
-def _require_current(store: Store, pair: tuple[str, str]) -> None:
-    """Every indexed image must be embedded or failed, at its present version and class."""
-    network, dataset = pair
-    key = ["image_id", "version", "class_id", "class_name"]
-    held = pa.concat_tables(
-        [
-            parquet.read(store, table, network, dataset, columns=key)
-            for table in (EMBEDDINGS, FAILURES)
-        ]
-    )
-    # Column by column: a join of as many rows takes several times their memory.
-    indexed = _column(store, dataset, key[0])
-    row = pc.index_in(held[key[0]], value_set=indexed.combine_chunks())
-    same = pc.is_valid(row)
-    for name in key[1:]:
-        equal = pc.equal(_column(store, dataset, name).take(row), held[name])
-        same = pc.and_(same, pc.fill_null(equal, False))
-    current, n_indexed = pc.count_distinct(row.filter(same)).as_py(), len(indexed)
-    if not current or not current == n_indexed == len(held):
-        raise DatasetError(
-            f"dataset {dataset}: all {n_indexed} images must be embedded as they are indexed, "
-            f"got {current} by network {network}; run the embed stage first"
-        )
-
-
-def _column(store: Store, dataset: str, name: str) -> pa.ChunkedArray:
-    return parquet.read(store, IMAGES, dataset, columns=[name])[name]
 
 
 def _folders(planned: Plan, settings: Measure) -> dict[str, list[str]]:

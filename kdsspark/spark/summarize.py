@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Measure, fingerprint
@@ -20,7 +19,7 @@ from kdsspark.spark.units import Unit
 from kdsspark.storage import parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
-from kdsspark.tables import EMBEDDINGS, FEATURES, KS
+from kdsspark.tables import FEATURES, KS
 
 _FORMAT: Final = 2  # of what is written; another number makes every output summarize again
 _NOT_MEASURED: Final = (
@@ -46,16 +45,14 @@ def plan(store: Store, pair: tuple[str, str], settings: Measure) -> Unit:
     planned = measure.plan(store, pair, settings)
     if planned.digests != {unit: receipt.digest for unit, receipt in measured.items()}:
         raise DatasetError(f"dataset {dataset}: {_NOT_MEASURED.format(network)}")
-    classes = parquet.read(store, EMBEDDINGS, network, dataset, columns=["class_id"])["class_id"]
     job = SummaryJob(
         store,
         network,
         dataset,
         planned.slices,
         _kinds(store, network),
-        n_images=len(classes),
+        n_images=planned.shape.n_images,
         classes=planned.shape.n_classes,
-        n_classes=pc.count_distinct(classes).as_py(),
         shuffles=settings.shuffles,
         keep_shuffled=settings.keep_shuffled,
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from kdsspark.spark import summaries
 from kdsspark.spark.significance import write_significance
@@ -31,6 +32,7 @@ from kdsspark.storage.files import Store
 from kdsspark.tables import (
     DAVG,
     DISTRIBUTION,
+    EMBEDDINGS,
     KS,
     LAYERS,
     SURVIVAL,
@@ -57,9 +59,15 @@ class SummaryJob:
     kinds: dict[str, str]  # layer -> conv, fc or other
     n_images: int  # embedded
     classes: int  # in the index
-    n_classes: int  # of these, with at least one embedded image
     shuffles: int
     keep_shuffled: bool
+
+    @cached_property
+    def n_classes(self) -> int:
+        """The classes that have an embedded image (executor)."""
+        pair = (self.network, self.dataset)
+        ids = parquet.read(self.store, EMBEDDINGS, *pair, columns=["class_id"])["class_id"]
+        return int(pc.count_distinct(ids).as_py())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -58,13 +58,13 @@ _MISTAKES: Final = ("0A", "21", "22", "42")
 _LOGGER: Final = "SQLQueryContextLogger"  # pyspark's
 
 
-def register(session: SparkSession, store: Store) -> None:
-    """Create or replace a temporary view for every table, also for those without rows yet.
+def register(session: SparkSession, store: Store, names: Iterable[str]) -> None:
+    """Create or replace a temporary view for some tables, also for those without rows yet.
 
     Views are named like the tables and have the partition columns as ordinary ones; ``embeddings``
     has the layers of all networks, NULL where a network lacks one.
     """
-    for table in TABLES.values():
+    for table in (TABLES[name] for name in names):
         if store.files(table.name):
             frame = _frame(session, store, table)
         else:

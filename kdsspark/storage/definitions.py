@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from kdsspark.config import Config, Dataset, Network
+from kdsspark.config import Config, Dataset, Network, fingerprint
 from kdsspark.errors import ConfigError
+from kdsspark.redaction import without_secrets
 from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES, TABLES
 
@@ -50,7 +51,17 @@ def _definitions(config: Config) -> _Definitions:
         f"datasets.{d.name}": d.model_dump(mode="json", exclude=set(_NO_DEFINITION))
         for d in config.datasets
     }
-    return networks | datasets
+    return {key: _shown(fields) for key, fields in (networks | datasets).items()}
+
+
+def _shown(value: Any) -> Any:
+    """Without secrets, in whose place a hash tells one value from another."""
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    shown = without_secrets(value)
+    return value if shown == value else f"{shown} ({fingerprint(value)})"
 
 
 def _with_defaults(saved: _Definitions) -> _Definitions:
@@ -90,10 +101,11 @@ def _record(network: str) -> str:
 
 
 def _receipts(store: Store) -> Iterator[tuple[str, str, str]]:
-    """Path, network and dataset of every receipt."""
+    """Path, network and dataset of every receipt of one."""
     for path in store.files("_receipts"):
         _, _stage, network, *rest = path.split("/")
-        yield path, network, rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
+        if rest:  # the report's is of all
+            yield path, network, rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
 
 
 def remove(store: Store, column: str, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -171,10 +172,16 @@ class Store:
     def abort_uploads(self) -> None:
         """Drop uploads that killed writers began, which S3 keeps, and bills, for ever.
 
-        Only under the output's lock.
+        Only under the output's lock. Says so where that is not allowed; nothing depends on it.
         """
         if "s3" not in _protocols(self.fs):
             return
+        try:
+            self._abort_uploads()
+        except PermissionError as error:
+            print(f"{self.url}: unfinished uploads stay, {error}", file=sys.stderr)
+
+    def _abort_uploads(self) -> None:
         bucket, _, prefix = self.path().partition("/")
         wanted = {"Bucket": bucket, "Prefix": f"{prefix}/" if prefix else ""}
         while begun := self.fs.call_s3("list_multipart_uploads", **wanted).get("Uploads"):

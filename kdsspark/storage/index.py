@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,8 @@ from kdsspark.storage import layouts, listing, parquet, readymade
 from kdsspark.storage.files import Store
 from kdsspark.storage.layouts.layout import Published
 from kdsspark.tables import IMAGES
+
+_DIGEST: Final = b"kdsspark.digest"  # of the images, in the footer of the table
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,27 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
     """
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "listed.parquet"
-        classes = _collect(dataset, listed)
+        classes, digest = _collect(dataset, listed)
         if not classes:
             raise DatasetError(
                 f"dataset {dataset.name}: no image found at {dataset.path or dataset.embeddings}"
             )
         _refuse_duplicates(dataset, listed)
-        path = f"{IMAGES.partition(dataset.name)}/part-0.parquet"
-        rows = parquet.write(store, path, _with_class_ids(listed, sorted(classes)), IMAGES.schema)
+        schema = IMAGES.schema.with_metadata({_DIGEST: digest})
+        tables = _with_class_ids(listed, sorted(classes))
+        rows = parquet.write(store, _path(dataset.name), tables, schema)
     pa.default_memory_pool().release_unused()  # which Arrow would keep, for some millions of images
     return Indexed(dataset.name, rows, len(classes), layouts.expected(dataset))
+
+
+def digest(store: Store, dataset: str) -> str:
+    """Of the ids, versions and classes of all images, as the footer of the table has it."""
+    metadata = parquet.schema(store, _path(dataset)).metadata or {}
+    return str(metadata.get(_DIGEST, b"").decode())
+
+
+def _path(dataset: str) -> str:
+    return f"{IMAGES.partition(dataset)}/part-0.parquet"
 
 
 def image_id(dataset: str, path: str) -> str:
@@ -66,19 +80,23 @@ def image_id(dataset: str, path: str) -> str:
     return hashlib.blake2b(f"{dataset}\0{path}".encode(), digest_size=16).hexdigest()
 
 
-def _collect(dataset: Dataset, target: Path) -> set[str]:
+def _collect(dataset: Dataset, target: Path) -> tuple[set[str], str]:
+    """Write the listing; the names of the classes, and a digest of what images are told by."""
     if dataset.ready_made:
         tables = readymade.listing(readymade.source(dataset))
     else:
         tables = layouts.images(dataset)
     classes: set[str] = set()
+    told = hashlib.blake2b(digest_size=16)
     schema = listing.LISTING.append(pa.field("image_id", pa.string(), nullable=False))
     with pq.ParquetWriter(target, schema) as writer:
         for table in tables:
             ids = [image_id(dataset.name, path) for path in table["path"].to_pylist()]
             writer.write_table(table.append_column(schema.field("image_id"), [ids]))
             classes.update(pc.unique(table["class_name"]).to_pylist())
-    return classes
+            for values in (ids, table["version"].to_pylist(), table["class_name"].to_pylist()):
+                told.update("\0".join([*values, ""]).encode())
+    return classes, told.hexdigest()
 
 
 def _refuse_duplicates(dataset: Dataset, listed: Path) -> None:

@@ -51,6 +51,11 @@ class Source:
         """Layer -> the array that belongs to one of ``files``."""
         return {name: npy.array_path(prefix, path) for name, prefix in self.prefixes.items()}
 
+    def version(self, path: str) -> str:
+        """The state of one of ``files``, and of the arrays that belong to it."""
+        fs = self.root.fs
+        return " ".join(file_version(fs, p) for p in (path, *self.arrays(path).values()))
+
     def where(self, path: str, column: str | None = None) -> str:
         """How errors begin."""
         where = f"dataset {self.dataset.name}: {path}"
@@ -214,7 +219,7 @@ def _opened(source: Source, path: str, rows: int) -> Iterator[dict[str, npy.Arra
 def _rows(source: Source, path: str, file: pq.ParquetFile) -> Iterator[pa.Table]:
     root, where, label = source.root, source.where(path), source.dataset.label
     below, uri = path.removeprefix(root.path).lstrip("/"), root.uri(path)
-    version = " ".join(file_version(root.fs, p) for p in (path, *source.arrays(path).values()))
+    version = source.version(path)
     names = file.schema_arrow.names
     stored = _stored(where, names, label)
     folder = "" if label in stored else columns.folder_label(where, below, label, names)

@@ -108,8 +108,15 @@ def _rows_of_parts(
     """What :mod:`gathered` is to gather."""
     folder = table.partition(network, dataset)
     kept = f"{folder.removeprefix(table.name).lstrip('/')}/{table.name}"
-    load = partial(parquet.read_file, store, columns=["image_id"])
-    return kept, folder, load, pa.schema([IMAGES.schema.field("image_id")])
+    columns = ["image_id", *(("stage", "error") if table is FAILURES else ())]
+    load = partial(parquet.read_file, store, columns=columns)
+    return kept, folder, load, pa.schema([table.schema.field(name) for name in columns])
+
+
+def failures(store: Store, network: str, dataset: str) -> pa.Table:
+    """``stage`` and ``error`` of every image that failed."""
+    found = gathered.rows(store, *_rows_of_parts(store, FAILURES, network, dataset))
+    return found.select(["stage", "error"])
 
 
 def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:

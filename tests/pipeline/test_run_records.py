@@ -18,9 +18,9 @@ from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError
 from kdsspark.pipeline import metrics, runs
-from kdsspark.pipeline.redaction import redacted, without_secrets
 from kdsspark.pipeline.runs import Record, Run
 from kdsspark.pipeline.study import Study
+from kdsspark.redaction import redacted, without_secrets
 from kdsspark.spark import views
 from kdsspark.storage.files import Store
 from tests.studies import image_config, run, write_images

@@ -103,7 +103,7 @@ def test_histograms_are_needed(tmp_path: Path, spark: SparkSession) -> None:
     study = run(two_networks(tmp_path, histograms=False))
     with pytest.raises(DatasetError, match=r"needs measure\.histograms"):
         report(study, ("mine", "x", 0, "plain"))
-    views.register(spark, study.store)
+    views.register(spark, study.store, ["ks"])
 
 
 def test_a_report_without_pairs_leaves_none_of_the_last(study: Study) -> None:

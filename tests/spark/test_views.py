@@ -275,11 +275,9 @@ def test_a_table_that_is_not_there_names_its_stage(
     assert f"got no {table} in {indexed.url}: run the {stage} stage first" in str(caught.value)
 
 
-def test_tables_without_files_are_empty_where_all_are_registered(
-    indexed: Store, spark: SparkSession
-) -> None:
+def test_registered_tables_without_files_are_empty(indexed: Store, spark: SparkSession) -> None:
     own = spark.newSession()
-    views.register(own, indexed)
+    views.register(own, indexed, TABLES)
     for name in set(TABLES) - {"images"}:
         declared = [c.name for c in TABLES[name].columns]
         assert own.table(name).columns[: len(declared)] == declared

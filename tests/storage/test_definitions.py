@@ -44,6 +44,7 @@ def store(tmp_path: Path) -> Store:
         store.write_json(f"_networks/{network}.json", {"weights": weights})
         for dataset in DATASETS:
             fill(store, network, dataset)
+    receipts.write(store, "report", Receipt("report", "digest"))
     touch(store, "report/index.html")
     return store
 
@@ -69,7 +70,7 @@ def of_network(path: str, name: str) -> bool:
     return (
         f"network={name}" in parts
         or path in (f"_networks/{name}.json", f"_networks/{name}-0123.safetensors")
-        or (parts[0] == "_receipts" and parts[2] == name)
+        or (parts[0] == "_receipts" and parts[2] == name and len(parts) > 3)
     )
 
 
@@ -79,7 +80,7 @@ def of_dataset(path: str, name: str) -> bool:
         return parts[-1] == f"{name}.parquet"
     if parts[:2] == ["_receipts", "summarize"]:
         return parts[3] == f"{name}.json"
-    return f"dataset={name}" in parts or (parts[0] == "_receipts" and parts[3] == name)
+    return f"dataset={name}" in parts or (parts[0] == "_receipts" and parts[3:4] == [name])
 
 
 def test_the_same_definitions_are_accepted_and_change_nothing(store: Store) -> None:
@@ -232,3 +233,21 @@ def test_a_key_that_is_new_to_an_output_had_its_default(store: Store) -> None:
     settle(store, parse(RAW), fresh=False)
     with pytest.raises(ConfigError, match="split was None and is now 'test'"):
         settle(store, parse(changed("datasets", "birds", split="test")), fresh=False)
+
+
+def test_secrets_in_urls_are_told_apart_and_not_written(tmp_path: Path) -> None:
+    def definition(secret: str) -> Any:
+        path = f"https://me:{secret}@host/images?signature={secret}"
+        return RAW | {"datasets": [{"name": "birds", "path": path}]}
+
+    store = Store.at(str(tmp_path))
+    settle(store, parse(definition("hush")), fresh=False)
+    touch(store, "images/dataset=birds/part-0.parquet")
+    settle(store, parse(definition("hush")), fresh=False)
+    with pytest.raises(ConfigError) as caught:
+        settle(store, parse(definition("quiet")), fresh=False)
+    written = Path(store.path("_definitions.json")).read_text()
+    assert "https://***@host/images?***" in written
+    for text in (written, str(caught.value)):
+        assert "hush" not in text
+        assert "quiet" not in text

@@ -298,3 +298,16 @@ def test_an_unknown_file_system_is_a_configuration_error() -> None:
         ConfigError, match=r"^output: must be a local path or an fsspec URL, got no"
     ):
         Store.at("nosuch://bucket/out")
+
+
+def test_uploads_that_may_not_be_listed_are_told_of_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("Access Denied")
+
+    store = Store.at(str(tmp_path))
+    monkeypatch.setattr(type(store.fs), "protocol", ("s3", "s3a"))
+    monkeypatch.setattr(type(store.fs), "call_s3", refuse, raising=False)
+    store.abort_uploads()
+    assert capsys.readouterr().err == f"{tmp_path}: unfinished uploads stay, Access Denied\n"

@@ -24,7 +24,8 @@ _RULES: Final = (
     (re.compile(r"(://[^\s?'\"]*)\?[^\s'\"]*"), rf"\1?{_BLOT}"),
     # -Djavax.net.ssl.keyStorePassword=...
     (
-        re.compile(rf"([\w.-]*{_SECRET}[\w.-]*=)[^\s,;&'\"]+", re.IGNORECASE),
+        # KEY=VALUE is how options are explained.
+        re.compile(rf"([\w.-]*{_SECRET}[\w.-]*=)(?!VALUE\b)[^\s,;&'\"]+", re.IGNORECASE),
         rf"\1{_BLOT}",
     ),
 )

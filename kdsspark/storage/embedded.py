@@ -1,0 +1,34 @@
+"""Whether a dataset is embedded as it is indexed (driver).
+
+``embed`` says so once, in a receipt of its own, so that no later stage compares all images again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kdsspark.config import fingerprint
+from kdsspark.storage import index, receipts
+from kdsspark.storage.files import Store
+from kdsspark.storage.receipts import Receipt
+
+_STAGE: Final = "embedded"
+
+
+def commit(store: Store, network: str, dataset: str) -> None:
+    """All images are embedded or failed, as the index has them; only ``embed`` can tell."""
+    if not is_current(store, network, dataset):
+        digest = _digest(store, network, dataset)
+        receipts.write(store, _STAGE, Receipt(f"{network}/{dataset}", digest))
+
+
+def is_current(store: Store, network: str, dataset: str) -> bool:
+    """Whether neither the index nor a shard has changed since."""
+    receipt = receipts.find(store, _STAGE, f"{network}/{dataset}")
+    return receipt is not None and receipt.digest == _digest(store, network, dataset)
+
+
+def _digest(store: Store, network: str, dataset: str) -> str:
+    shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values()
+    made = sorted((shard.unit, shard.digest) for shard in shards)
+    return fingerprint([index.digest(store, dataset), made])
