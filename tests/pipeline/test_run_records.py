@@ -144,7 +144,7 @@ def test_an_output_out_of_reach_leaves_counts_empty(
     def out_of_reach(*_: object) -> None:
         raise PermissionError("no")
 
-    monkeypatch.setattr(Store, "files", out_of_reach)
+    monkeypatch.setattr(Store, "versions", out_of_reach)
     going = Run("embed", _config(tmp_path))
     with going.stage("embed"):
         pass

@@ -310,4 +310,4 @@ def test_uploads_that_may_not_be_listed_are_told_of_and_left(
     monkeypatch.setattr(type(store.fs), "protocol", ("s3", "s3a"))
     monkeypatch.setattr(type(store.fs), "call_s3", refuse, raising=False)
     store.abort_uploads()
-    assert capsys.readouterr().err == f"{tmp_path}: unfinished uploads stay, Access Denied\n"
+    assert capsys.readouterr().err == f"{store.url}: unfinished uploads stay, Access Denied\n"
