@@ -33,7 +33,7 @@ from kdsspark.network.extractor import Extractor
 from kdsspark.pipeline.networks import Prepared, prepare_networks
 from kdsspark.pipeline.study import Study
 from kdsspark.spark import embed
-from kdsspark.storage import images, shards
+from kdsspark.storage import images, sharding
 from kdsspark.storage.receipts import Receipt
 
 WIDTH, HEIGHT = 500, 375
@@ -80,7 +80,7 @@ def study(folder: Path, options: argparse.Namespace) -> Study:
 def embed_all(made: Study, network: Prepared, dataset: str) -> list[Receipt]:
     """The stage, on one dataset."""
     # In shards as large as those of a large dataset.
-    shards.MIN_SHARD_IMAGES = made.config.embed.shard_images
+    sharding.MIN_SHARD_IMAGES = made.config.embed.shard_images
     chosen = [d for d in made.config.datasets if d.name == dataset]
     work = embed.plan_images(made.store, chosen, network.spec, network.weights, made.config.embed)
     return embed.run(made.spark, made.store, work)

@@ -36,7 +36,7 @@ from kdsspark.pipeline.study import Study
 from kdsspark.spark import embed
 from kdsspark.spark.embed_images import ImageJob
 from kdsspark.spark.units import Outcome, Unit
-from kdsspark.storage import parquet, shards
+from kdsspark.storage import parquet, sharding, shards
 from kdsspark.storage.receipts import Receipt
 from kdsspark.storage.shards import Shard
 from kdsspark.tables import EMBEDDINGS
@@ -144,7 +144,7 @@ class Simulation:
             "spark": {"master": f"local[{CORES}]"},
         }
         # The task of a small dataset would otherwise be cut into 64 shards.
-        shards.SHARDS_OF_A_SMALL_DATASET = n_shards
+        sharding.SHARDS_OF_A_SMALL_DATASET = n_shards
         self.study = Study(config.parse(raw))
 
     def run(self, night: Night) -> None:

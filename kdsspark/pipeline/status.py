@@ -19,7 +19,7 @@ from kdsspark.network.spec import NetworkSpec
 from kdsspark.pipeline import runs
 from kdsspark.pipeline.runs import Record
 from kdsspark.spark import check, measure, probe, summarize, transform
-from kdsspark.storage import definitions, parquet, receipts, shards
+from kdsspark.storage import definitions, index, parquet, receipts, sharding, shards
 from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES
 from kdsspark.textual import aligned
@@ -186,7 +186,7 @@ def _of_units(
 
 def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> StageStatus:
     """Images held against the shards, by the rules that the embed stage plans with."""
-    wanted = parquet.read(store, IMAGES, dataset.name, columns=IMAGES.schema.names)
+    wanted = index.images(store, dataset.name)
     limit = config.embed.max_failures
     nothing = StageStatus(
         network, dataset.name, "embed", "images", missing=len(wanted), max_failures=limit
@@ -196,15 +196,15 @@ def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> S
         return nothing
     prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
     held = shards.held(store, network, dataset.name, prefix)
-    places = shards.places(wanted["image_id"], held.rows)
+    places = sharding.places(wanted["image_id"], held.rows)
     if dataset.ready_made:
-        assigned = shards.assign_files(wanted)
+        assigned = sharding.assign_files(wanted)
     else:
-        size = shards.shard_size(len(wanted), config.embed.shard_images)
-        assigned = shards.assign(wanted, places, size, key)
+        size = sharding.shard_size(len(wanted), config.embed.shard_images)
+        assigned = sharding.assign(wanted, places, size, key)
     current = [
         held.finished[shard.name].counts
-        for shard, _ in shards.split(assigned)
+        for shard, _ in sharding.split(assigned)
         if held.is_current(shard)
     ]
     done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))

@@ -16,10 +16,9 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -32,11 +31,12 @@ from kdsspark.spark import attempts, placement, shard_ranges, units
 from kdsspark.spark.embed_images import ImageJob, embed_shard
 from kdsspark.spark.import_embeddings import ImportJob, import_file
 from kdsspark.spark.units import Outcome, Unit
-from kdsspark.storage import parquet, readymade, receipts, shards
+from kdsspark.storage import index, parquet, readymade, receipts, sharding, shards
 from kdsspark.storage.files import Store
 from kdsspark.storage.receipts import Receipt
+from kdsspark.storage.sharding import Assigned
 from kdsspark.storage.shards import Held, Shard
-from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
+from kdsspark.tables import EMBEDDINGS, FAILURES
 
 
 def run(session: SparkSession, store: Store, work: Sequence[Unit]) -> list[Receipt]:
@@ -116,10 +116,10 @@ def plan_images(
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
         held = _held(store, spec.name, dataset, shards.name_prefix(key))
         wanted = _indexed(store, dataset)
-        places = shards.places(wanted["image_id"], held.rows)
+        places = sharding.places(wanted["image_id"], held.rows)
         held = replace(held, rows=held.rows.schema.empty_table())  # of many images, half a GiB
-        size = shards.shard_size(len(wanted), settings.shard_images)
-        assigned = shards.assign(wanted, places, size, key)
+        size = sharding.shard_size(len(wanted), settings.shard_images)
+        assigned = sharding.assign(wanted, places, size, key)
         del wanted
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
@@ -132,7 +132,7 @@ def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit
         dataset = source.dataset
         task = partial(import_file, ImportJob(store, source))
         held = _held(store, dataset.network, dataset, shards.FILE_PREFIX)
-        assigned = shards.assign_files(_indexed(store, dataset))
+        assigned = sharding.assign_files(_indexed(store, dataset))
         work += _units(store, dataset.network, dataset, assigned, held, task)
     return work
 
@@ -152,7 +152,7 @@ def _call(work: tuple[Callable[[Shard], Outcome], Shard]) -> Outcome:
 
 
 def _indexed(store: Store, dataset: Dataset) -> pa.Table:
-    images = parquet.read(store, IMAGES, dataset.name, columns=IMAGES.schema.names)
+    images = index.images(store, dataset.name)
     if not len(images):
         raise DatasetError(f"dataset {dataset.name}: is not indexed, run the index stage first")
     return images
@@ -195,39 +195,37 @@ def _units(
     store: Store,
     network: str,
     dataset: Dataset,
-    assigned: pa.Table,
+    assigned: Assigned,
     held: Held,
     task: Callable[[Shard], Outcome],
 ) -> list[Unit]:
     """All shards as units; plans are written for those that are not up to date."""
-    every = {shard.name: shard for shard, _ in shards.split(assigned)}
-    _remove(store, network, dataset, held.finished.keys() - every.keys())
+    every: list[Shard] = []
+
+    def stale() -> Iterator[tuple[Shard, pa.Table]]:
+        for shard, rows in sharding.split(assigned):
+            every.append(shard)
+            if not held.is_current(shard):
+                yield shard, rows
+
+    folder = f"{attempts.PLANS}/{network}/{dataset.name}"
+    planned = {shard.name: shard for shard in shards.write_plan(store, folder, stale())}
+    _remove(store, network, dataset, held.finished.keys() - {shard.name for shard in every})
     # A dataset without failures has a part too, so that every table can be read.
     none = _no_failures(FAILURES.partition(network, dataset.name))
     if not store.exists(none):
         parquet.write(store, none, FAILURES.schema.empty_table(), FAILURES.schema)
-    current = {
-        name: held.finished[name].digest for name, shard in every.items() if held.is_current(shard)
-    }
-    # The rows are cut again, since a slice takes as much memory as what it holds of strings.
-    rows = assigned.select(IMAGES.schema.names)
-    first = accumulate((shard.n_images for shard in every.values()), initial=0)
-    stale = (
-        (shard, rows.slice(start, shard.n_images))
-        for shard, start in zip(every.values(), first, strict=False)
-        if shard.name not in current
-    )
-    folder = f"{attempts.PLANS}/{network}/{dataset.name}"
-    planned = {s.name: s for s in shards.write_plan(store, folder, stale)}
     attempt = uuid.uuid4().hex[:8]
     return [
         Unit(
-            f"{network}/{dataset.name}/{name}",
-            current.get(name, f"{shard.digest}-{attempt}"),
-            (task, planned.get(name, shard)),
+            f"{network}/{dataset.name}/{shard.name}",
+            f"{shard.digest}-{attempt}"
+            if shard.name in planned
+            else held.finished[shard.name].digest,
+            (task, planned.get(shard.name, shard)),
             shard.n_images,
         )
-        for name, shard in every.items()
+        for shard in every
     ]
 
 

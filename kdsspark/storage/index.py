@@ -65,6 +65,13 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
     return Indexed(dataset.name, rows, len(classes), layouts.expected(dataset))
 
 
+def images(store: Store, dataset: str) -> pa.Table:
+    """All rows, each column in one piece: much is copied from it, some rows at a time."""
+    names = IMAGES.schema.names
+    columns = (parquet.read(store, IMAGES, dataset, columns=[name])[name] for name in names)
+    return pa.table([column.combine_chunks() for column in columns], schema=IMAGES.schema)
+
+
 def digest(store: Store, dataset: str) -> str:
     """Of the ids, versions and classes of all images, as the footer of the table has it."""
     metadata = parquet.schema(store, _path(dataset)).metadata or {}
