@@ -68,7 +68,9 @@ _URI = Column("uri", pa.string(), "where the image is, as given to fsspec")
 _CLASS_ID = Column("class_id", pa.int32(), "position of the class among the names, sorted")
 _CLASS_NAME = Column("class_name", pa.string(), "name of the class, unchanged")
 _VERSION = Column(
-    "version", pa.string(), "what the store says of the file's state: size and mtime, or its etag"
+    "version",
+    pa.string(),
+    "state of the file: size and mtime, its etag, or what its manifest says; else empty",
 )
 _CONTENT = Column(
     "content",

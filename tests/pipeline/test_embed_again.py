@@ -102,6 +102,47 @@ def test_files_that_were_touched_are_not_embedded_again(config: Config, tmp_path
     assert receipts.read(again.store, receipts.EMBED) == receipt
 
 
+@pytest.mark.parametrize("scheme", ["", "local://"])  # files of this machine, and URLs
+def test_of_a_manifest_with_versions_nothing_else_counts(tmp_path: Path, scheme: str) -> None:
+    listing = tmp_path / "list.csv"
+    dataset = {"name": "set", "path": str(listing), "layout": "manifest"}
+    config = image_config(tmp_path / "out", {}, datasets=[dataset])
+    write_images(tmp_path / "images", CLASSES)
+    same, untold, told, new, *others = sorted((tmp_path / "images").rglob("*.png"))
+
+    def night(versions: dict[Path, str]) -> Study:
+        rows = [f"{scheme}{path},{path.parent.name},{v}\n" for path, v in versions.items()]
+        listing.write_text("path,label,version\n" + "".join(rows))
+        return run(config, "index embed")
+
+    def held(study: Study) -> dict[Path, tuple[str, str]]:
+        rows = parquet.read(study.store, EMBEDDINGS, columns=["image_id", "version", "content"])
+        uris = parquet.read(study.store, IMAGES, columns=["image_id", "uri"])
+        return {
+            Path(row["uri"].removeprefix(scheme)): (row["version"], row["content"])
+            for row in rows.join(uris, "image_id").to_pylist()
+        }
+
+    versions = dict.fromkeys((same, untold, told, *others), "1")
+    study = night(versions)
+    expected = {path: ("1", content_hash(path.read_bytes())) for path in versions}
+    assert held(study) == expected
+    for path in (untold, told):
+        shutil.copy(others[-1], path)
+    before = receipts.read(study.store, receipts.EMBED)
+    assert held(night(versions)) == expected
+    assert receipts.read(study.store, receipts.EMBED) == before
+    versions |= {same: "2", told: "2", new: "1"}
+    del versions[others[0]]
+    study = night(versions)
+    assert computed(study, before) == 2  # what is new, and what has other bytes
+    del expected[others[0]]
+    expected |= {p: (versions[p], content_hash(p.read_bytes())) for p in (same, told, new)}
+    assert held(study) == expected
+    study = night(versions | {untold: "2"})
+    assert_same(tables(study.store), tables(full(config, tmp_path, "index embed").store))
+
+
 def test_a_few_images_a_night_fill_the_last_shard(config: Config, tmp_path: Path) -> None:
     study = run(config, "index embed")
     shards = len(study.store.files("embeddings"))

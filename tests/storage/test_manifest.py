@@ -1,6 +1,8 @@
 """Manifests: which images of which classes they list, and what is refused."""
 
+import datetime
 import gzip
+from decimal import Decimal
 from pathlib import Path
 
 import fsspec
@@ -103,9 +105,90 @@ def test_the_version_of_a_manifests_local_file_changes_with_it(tmp_path: Path) -
     assert versions(dataset) != absent
 
 
-def parquet(path: Path, paths: list[str | None], labels: pa.Array | list[object]) -> Dataset:
+@pytest.mark.parametrize("image", ["1.jpg", "local:///elsewhere/1.jpg"])
+def test_where_a_manifest_has_versions_they_are_what_counts(tmp_path: Path, image: str) -> None:
+    dataset = manifest(tmp_path / "list.csv", f"version,path,label\nv1,{image},a\n")
+    assert versions(dataset) == ["v1"]
+    touch(tmp_path, "1.jpg")
+    assert versions(dataset) == ["v1"]
+    manifest(tmp_path / "list.csv", f"path,label,version\n{image},a,v2\n")
+    assert versions(dataset) == ["v2"]
+
+
+def test_versions_on_other_file_systems(tmp_path: Path) -> None:
+    root = f"memory://{tmp_path.name}/lists"
+    store = fsspec.filesystem("memory")
+    store.pipe_file(f"{root}/1.jpg", b"there, but not asked for its state")
+    text = (
+        "path,label,version\n1.jpg,a,v1\n2.jpg,a,\ns3://bucket/3.jpg,a,v3\ns3://bucket/4.jpg,a,\n"
+    )
+    store.pipe_file(f"{root}/list.csv", text.encode())
+    assert versions(manifest(f"{root}/list.csv")) == ["v1", "", "v3", ""]
+    store.pipe_file(f"{root}/list.csv", b"path,label\n1.jpg,a\ns3://bucket/3.jpg,a\n")
+    assert versions(manifest(f"{root}/list.csv")) == ["", ""]
+
+
+def test_an_empty_version_is_as_none(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg", "2.jpg")
+    plain = versions(manifest(tmp_path / "plain.csv", "path,label\n1.jpg,a\n2.jpg,a\n"))
+    assert all(plain)
+    text = 'path,label,version\n1.jpg,a,\n2.jpg,a,""\n'
+    assert versions(manifest(tmp_path / "list.csv", text)) == plain
+    path = tmp_path / "list.parquet"
+    assert versions(parquet(path, ["1.jpg", "2.jpg"], ["a", "a"], [None, ""])) == plain
+
+
+def test_versions_may_hold_any_text(tmp_path: Path) -> None:
+    texts = [*AWKWARD, "two\nlines", "007", "1.50", "NA", "null", "2024-01-01", " spaced "]
+    quoted = ['"' + text.replace('"', '""') + '"' for text in texts]
+    lines = [f"{number:02d}.jpg,a,{text}\n" for number, text in enumerate(quoted)]
+    dataset = manifest(tmp_path / "list.csv", "path,label,version\n" + "".join(lines))
+    assert versions(dataset) == texts
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pa.array(["007", "é"]), ["007", "é"]),
+        (pa.array(["a", "b"]).dictionary_encode(), ["a", "b"]),
+        (pa.array([b"a", b"b"]), ["a", "b"]),
+        (pa.array([7, 2**62]), ["7", "4611686018427387904"]),
+        (pa.array([0.5, 0.25]), ["0.5", "0.25"]),
+        (pa.array([Decimal("1.50"), Decimal("2.00")]), ["1.50", "2.00"]),
+        (pa.array([datetime.date(2026, 1, 2)] * 2), ["2026-01-02"] * 2),
+    ],
+)  # fmt: skip
+def test_versions_of_any_type_are_taken_as_text(
+    tmp_path: Path, values: pa.Array, texts: list[str]
+) -> None:
+    assert versions(parquet(tmp_path / "list.parquet", ["1", "2"], ["a", "a"], values)) == texts
+
+
+def test_versions_that_are_times_differ_by_microseconds(tmp_path: Path) -> None:
+    time = datetime.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=datetime.UTC)
+    times = pa.array([time, time + datetime.timedelta(microseconds=1)])
+    first, second = versions(parquet(tmp_path / "l.parquet", ["1", "2"], ["a", "a"], times))
+    assert first != second
+
+
+def test_of_a_folder_only_some_files_may_have_versions(tmp_path: Path) -> None:
+    parquet(tmp_path / "list" / "part-0.parquet", ["s3://b/1"], ["a"])
+    parquet(tmp_path / "list" / "part-1.parquet", ["s3://b/2"], ["a"], [7])
+    parquet(tmp_path / "list" / "part-2.parquet", ["s3://b/3"], ["a"], ["x"])
+    assert versions(manifest(tmp_path / "list")) == ["", "7", "x"]
+
+
+def parquet(
+    path: Path,
+    paths: list[str | None],
+    labels: pa.Array | list[object],
+    versions: pa.Array | list[object] | None = None,
+) -> Dataset:
     path.parent.mkdir(exist_ok=True)
-    pq.write_table(pa.table({"label": labels, "extra": [[1]] * len(paths), "path": paths}), path)
+    columns = {"label": labels, "extra": [[1]] * len(paths), "path": paths}
+    if versions is not None:
+        columns["version"] = versions
+    pq.write_table(pa.table(columns), path)
     return manifest(path)
 
 
@@ -167,6 +250,7 @@ def test_a_manifest_of_parquet_is_refused(tmp_path: Path) -> None:
     assert "row 2: label must not be empty" in refusal(parquet(path, ["1.jpg", "2"], ["a", None]))
     assert "row 1: path must not be empty" in refusal(parquet(path, [None, "2"], ["a", "b"]))
     assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], [["a"]]))
+    assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], ["a"], [["v1"]]))
     pq.write_table(pa.table({"path": ["1.jpg"], "class": ["a"]}), path)
     assert "must have the columns path and label, got path, class" in refusal(manifest(path))
     assert "cannot be read: " in refusal(manifest(path, b"not Parquet"))

@@ -1,9 +1,14 @@
-"""Layout ``manifest``: CSV or Parquet with the columns ``path`` and ``label``."""
+"""Layout ``manifest``: CSV or Parquet with the columns ``path``, ``label`` and perhaps ``version``.
+
+A version is any word for the state of an image's file, an etag say; where it changes, the image is
+read again. Without one, only the files of this machine are asked for their state.
+"""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from typing import Final
 
 import fsspec
 import pyarrow as pa
@@ -14,6 +19,9 @@ import pyarrow.dataset
 from kdsspark.config import Dataset
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.storage.listing import BATCH, Root, Row, file_version, is_local, tables
+
+_REQUIRED: Final = ("path", "label")
+_COLUMNS: Final = (*_REQUIRED, "version")
 
 
 def read(dataset: Dataset, root: Root) -> Iterator[pa.Table]:
@@ -27,34 +35,48 @@ def read(dataset: Dataset, root: Root) -> Iterator[pa.Table]:
     first_row = 2 if path.lower().endswith((".csv", ".csv.gz")) else 1  # as an editor counts
     for batch in _batches(name, root.fs, path):
         _refuse_empty(name, path, batch, first_row)
-        rows = zip(batch["path"].to_pylist(), batch["label"].to_pylist(), strict=True)
-        yield from tables(_row(folder, image, label) for image, label in rows)
+        rows = zip(*(batch[column].to_pylist() for column in _COLUMNS), strict=True)
+        yield from tables(_row(folder, *row) for row in rows)
         first_row += len(batch)
 
 
 def _batches(name: str, fs: fsspec.AbstractFileSystem, path: str) -> Iterator[pa.RecordBatch]:
-    columns = {"path": pa.string(), "label": pa.string()}
+    """The rows as text, all of ``_COLUMNS``; versions are null where there is no such column."""
     if path.lower().endswith((".csv", ".csv.gz")):
-        quoting = pa.csv.ParseOptions(newlines_in_values=True)
-        with fs.open(path, "rb", compression="infer") as file:
-            _require(name, path, pa.csv.open_csv(file, parse_options=quoting).schema.names)
-        # Other columns are not even parsed: what they seem to hold may change on the way.
-        options = pa.csv.ConvertOptions(column_types=columns, include_columns=list(columns))
-        with (
-            fs.open(path, "rb", compression="infer") as file,
-            pa.csv.open_csv(file, parse_options=quoting, convert_options=options) as reader,
-        ):
-            yield from reader
+        yield from _batches_of_csv(name, fs, path)
         return
-    source = pa.dataset.dataset(path, filesystem=fs, format="parquet")
-    _require(name, path, source.schema.names)
-    for batch in source.to_batches(columns=list(columns), batch_size=BATCH):
-        arrays = [batch[column].cast(kind) for column, kind in columns.items()]
-        yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+    # Each file by its own schema: of a folder, only the files that came later may have versions.
+    for file in pa.dataset.dataset(path, filesystem=fs, format="parquet").get_fragments():
+        found = file.physical_schema.names
+        _require(name, path, found)
+        wanted = [column for column in _COLUMNS if column in found]
+        for batch in file.to_batches(columns=wanted, batch_size=BATCH):
+            nulls = pa.nulls(len(batch), pa.string())
+            arrays = [batch[c].cast(pa.string()) if c in wanted else nulls for c in _COLUMNS]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(_COLUMNS))
+
+
+def _batches_of_csv(
+    name: str, fs: fsspec.AbstractFileSystem, path: str
+) -> Iterator[pa.RecordBatch]:
+    quoting = pa.csv.ParseOptions(newlines_in_values=True)
+    with fs.open(path, "rb", compression="infer") as file:
+        _require(name, path, pa.csv.open_csv(file, parse_options=quoting).schema.names)
+    # Other columns are not even parsed: what they seem to hold may change on the way.
+    options = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(_COLUMNS, pa.string()),
+        include_columns=_COLUMNS,
+        include_missing_columns=True,
+    )
+    with (
+        fs.open(path, "rb", compression="infer") as file,
+        pa.csv.open_csv(file, parse_options=quoting, convert_options=options) as reader,
+    ):
+        yield from reader
 
 
 def _require(name: str, path: str, found: list[str]) -> None:
-    for column in ("path", "label"):
+    for column in _REQUIRED:
         if column not in found:
             raise DatasetError(
                 f"dataset {name}: manifest {path} must have the columns path and label, "
@@ -63,7 +85,7 @@ def _require(name: str, path: str, found: list[str]) -> None:
 
 
 def _refuse_empty(name: str, path: str, batch: pa.RecordBatch, first_row: int) -> None:
-    for column in ("path", "label"):
+    for column in _REQUIRED:
         missing = pc.equal(pc.fill_null(batch[column], ""), "")
         if pc.any(missing).as_py():
             row = first_row + pc.index(missing, True).as_py()
@@ -72,12 +94,13 @@ def _refuse_empty(name: str, path: str, batch: pa.RecordBatch, first_row: int) -
             )
 
 
-def _row(root: Root, image: str, label: str) -> Row:
+def _row(root: Root, image: str, label: str, version: str | None) -> Row:
     image = image.removeprefix("file://")
     if "://" in image:
-        return image, image, label, ""
+        return image, image, label, version or ""
     full = posixpath.normpath(posixpath.join(root.path, image))  # an absolute one stands alone
     inside = full.startswith(f"{root.path}/")
     below = root.below(full) if inside else posixpath.normpath(image)
-    # Asking another store for the state of every image of a manifest would take too long.
-    return below, root.uri(full), label, file_version(root.fs, full) if is_local(root.fs) else ""
+    if not version and is_local(root.fs):  # asking another store for every image takes too long
+        version = file_version(root.fs, full)
+    return below, root.uri(full), label, version or ""
