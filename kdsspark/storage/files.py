@@ -149,8 +149,9 @@ class Store:
             yield file
             file.close()  # completes the upload
         except BaseException:
-            file.discard()
             file.closed = True  # lest its destructor close it, that is, complete the upload
+            with suppress(Exception):  # forbidden, or out of reach: `abort_uploads` is for that
+                file.discard()
             raise
 
     def remove(self, relative: str) -> None:

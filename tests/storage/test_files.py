@@ -173,6 +173,22 @@ def test_a_failed_upload_is_discarded_and_never_completed(objects: Store) -> Non
     assert HostedObjects.objects == {}
 
 
+def test_a_failed_upload_that_cannot_be_discarded_is_not_completed(
+    objects: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Upload) -> None:
+        raise PermissionError("must not abort uploads")
+
+    monkeypatch.setattr(Upload, "discard", refuse)
+    with pytest.raises(RuntimeError, match="the reason"), objects.create("a/file") as file:
+        file.write(b"x" * 5000)
+        raise RuntimeError("the reason")
+    del file
+    gc.collect()
+    assert HostedObjects.log == ["begin"]
+    assert HostedObjects.objects == {}
+
+
 def test_an_upload_that_fails_at_the_end_is_discarded(
     objects: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
