@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+from moto.s3.responses import S3Response
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -24,6 +26,7 @@ class Server:
     fails_each: int = 0
     url: str = ""
     requests: Counter[str] = field(default_factory=Counter)
+    permissions: set[str] = field(default_factory=set)  # that the requests would have needed
     _number: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _moto: Any = field(default_factory=lambda: DomainDispatcherApplication(create_backend_app))
 
@@ -70,8 +73,15 @@ def serving() -> Iterator[Server]:
     thread.start()
     server.url = f"http://127.0.0.1:{http.server_port}"
     server.client.create_bucket(Bucket=BUCKET)
+
+    def note(response: S3Response, *_: object, **__: object) -> None:
+        action = response.data["Action"]
+        server.permissions.add("ListBucket" if action == "HeadBucket" else action)  # to Amazon
+
     try:
-        yield server
+        # Where moto would check permissions, it knows which one the request takes.
+        with patch.object(S3Response, "_authenticate_and_authorize_s3_action", note):
+            yield server
     finally:
         http.shutdown()
         thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from kdsspark.config import Config
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.s3 import BUCKET, Server, serving
+from tests.cluster.standalone import ROOT
 from tests.cluster.workplace import run_here
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import NETWORK, image_config
@@ -55,13 +57,22 @@ def uploads(server: Server) -> list[str]:
     return [upload["Key"] for upload in found]
 
 
+def documented_permissions() -> set[str]:
+    """The first column of their table in docs/clusters.md."""
+    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`s3:.+?) \|", text, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`s3:(\w+)`", row)}
+
+
 def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     server: Server, images: Path, weights: Path, local: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
     config = uploaded(server, images, weights)
     begin_an_upload(server, "a study/out/embeddings/part.parquet")
     begin_an_upload(server, "a study/outside")
+    server.permissions.clear()
     ended = run_here(config, tmp_path, server.env)
+    assert server.permissions == documented_permissions()
     assert uploads(server) == ["a study/outside"]
     store = downloaded(server, tmp_path / "copy")
     assert_same(tables(store), local)
