@@ -93,9 +93,12 @@ def test_paths_may_be_relative_absolute_or_urls(tmp_path: Path) -> None:
 
 def test_manifests_on_other_file_systems(tmp_path: Path) -> None:
     root = f"memory://{tmp_path.name}/lists"
-    fsspec.filesystem("memory").pipe_file(f"{root}/list.csv", b"path,label\nsub/1.jpg,a\n")
-    found = rows(manifest(f"{root}/list.csv"))
-    assert found == [("sub/1.jpg", f"{root}/sub/1.jpg", "a")]
+    text = b"path,label\nsub/1.jpg,a\nfile:///elsewhere/2.jpg,b\n"
+    fsspec.filesystem("memory").pipe_file(f"{root}/list.csv", text)
+    assert rows(manifest(f"{root}/list.csv")) == [
+        ("file:///elsewhere/2.jpg", "file:///elsewhere/2.jpg", "b"),
+        ("sub/1.jpg", f"{root}/sub/1.jpg", "a"),
+    ]
 
 
 def test_the_version_of_a_manifests_local_file_changes_with_it(tmp_path: Path) -> None:

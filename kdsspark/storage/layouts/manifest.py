@@ -95,7 +95,8 @@ def _refuse_empty(name: str, path: str, batch: pa.RecordBatch, first_row: int) -
 
 
 def _row(root: Root, image: str, label: str, version: str | None) -> Row:
-    image = image.removeprefix("file://")
+    if is_local(root.fs):
+        image = image.removeprefix("file://")
     if "://" in image:
         return image, image, label, version or ""
     full = posixpath.normpath(posixpath.join(root.path, image))  # an absolute one stands alone
