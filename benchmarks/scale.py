@@ -194,13 +194,14 @@ class Simulation:
 
 
 def write_manifest(path: Path, n_images: int) -> None:
-    """Images of a bucket that nobody will ask for one."""
-    schema = pa.schema([("path", pa.string()), ("label", pa.string())])
+    """Images of a bucket that nobody will ask for one; versions are as long as S3's etags."""
+    schema = pa.schema([(name, pa.string()) for name in ("path", "label", "version")])
     with pq.ParquetWriter(path, schema) as writer:
         for numbers in _ranges(n_images):
             paths = [f"s3://bucket/images/{n % CLASSES:04d}/{n:09d}.jpg" for n in numbers]
             labels = [f"class {n % CLASSES:04d}" for n in numbers]
-            writer.write_table(pa.table([paths, labels], schema=schema))
+            versions = [f"{n:032x}" for n in numbers]
+            writer.write_table(pa.table([paths, labels, versions], schema=schema))
 
 
 def _ranges(stop: int) -> Iterator[range]:
