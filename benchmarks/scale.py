@@ -16,6 +16,7 @@ and the driver's Python. On a machine that does other things, compare only memor
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import subprocess
 import sys
@@ -46,6 +47,7 @@ NEW_IMAGES = 1_000
 CORES = 2
 NETWORK, DATASET = "stub", "many"
 LAYER = "layer"
+WITH_TORCH = "kdsspark.network.weights"
 OWN = "cpu"  # of a receipt's seconds
 _ROWS_AT_A_TIME = 1 << 18
 _COLUMNS = [
@@ -96,6 +98,7 @@ def main() -> None:
 
 def stub_shard(job: ImageJob, shard: Shard) -> Outcome:
     """What a shard's task does to the store, without images or a network (executor)."""
+    importlib.import_module(WITH_TORCH)  # as what computes has it
     start = time.process_time()
     rows, files = shards.planned_rows(job.store, shard), job.files(shard)
     columns = [
@@ -150,6 +153,8 @@ class Simulation:
     def run(self, night: Night) -> None:
         """Every step of a night, with its row of the table."""
         write_manifest(self.manifest, self.n_images + night.more)
+        if night.computed is None:
+            importlib.import_module(WITH_TORCH)  # a network is prepared when it is new
         work: list[Unit] = []
         done: list[Receipt] = []
         self.step(night, "index", self.study.index)

@@ -79,3 +79,12 @@ def test_a_module_without_a_layer_is_refused(copy: Path) -> None:
     code, output = lint(copy)
     assert code == 1, output
     assert "stray" in output
+
+
+def test_the_driver_starts_without_torch() -> None:
+    """Which takes seconds and half a GiB, and only what prepares or runs a network needs."""
+    code = "import sys, kdsspark.cli, kdsspark.pipeline.study; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "kdsspark.spark.embed_images" in imported
+    assert not imported & {"torch", "torchvision", "sklearn"}

@@ -19,7 +19,6 @@ from fsspec.core import url_to_fs
 from kdsspark.config import Config, Network
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec, describe
-from kdsspark.network.weights import prepare
 from kdsspark.spark.measure import layer_widths
 from kdsspark.storage import definitions, parquet, readymade
 from kdsspark.storage.files import Store
@@ -85,6 +84,9 @@ def _prepared(store: Store, network: Network, fresh: bool) -> Prepared:
 
 
 def _resolve(store: Store, network: Network) -> Prepared:
+    # Torch takes seconds to import and half a GiB; a night with nothing new does without.
+    from kdsspark.network.weights import prepare
+
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "weights.safetensors"
         spec = prepare(network, local)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,6 @@ import pyarrow as pa
 
 from kdsspark.config import Embed
 from kdsspark.errors import ImageError
-from kdsspark.network import batches
-from kdsspark.network.extractor import Extractor, cached_extractor
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.spark import attempts, placement, shard_files
 from kdsspark.spark.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
@@ -36,6 +34,9 @@ from kdsspark.storage.files import Store
 from kdsspark.storage.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.storage.shards import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
+
+if TYPE_CHECKING:
+    from kdsspark.network.extractor import Extractor
 
 Output = dict[str, npt.NDArray[np.float32]]
 """Layer -> [images, units] of one forward pass."""
@@ -194,10 +195,14 @@ def _batch_images(job: ImageJob) -> int:
         return job.settings.batch_images
     device = placement.device()
     tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
+    from kdsspark.network import batches  # torch, which the driver does without
+
     return batches.batch_images(job.spec, device, tasks=tasks)
 
 
 def _extractor(job: ImageJob) -> Extractor:
+    from kdsspark.network.extractor import cached_extractor
+
     return cached_extractor(job.spec, _local_weights(job), placement.device(), threads=task_cpus())
 
 

@@ -31,7 +31,6 @@ from pyspark.resource import (
 )
 
 from kdsspark.errors import ConfigError, PlacementError
-from kdsspark.network import devices
 from kdsspark.spark import units
 from kdsspark.spark.units import Unit
 
@@ -77,7 +76,7 @@ def slots(context: SparkContext) -> Slots:
             f"{_PER_TASK}: must not be set with master {master}, which gives out no GPUs and "
             f"would wait for one for ever, got {conf.get(_PER_TASK)}"
         )
-    return Slots(at_once=devices.gpu_count() or None)
+    return Slots(at_once=_gpu_count() or None)
 
 
 def _profile(conf: SparkConf) -> ResourceProfile:
@@ -136,7 +135,7 @@ def _take(address: str | None) -> str:
         return "cpu"
     gpu = _lock(wanted, patience=0.0 if address is None else _PATIENCE_SECONDS)
     _bind(gpu or wanted[0])
-    usable = _worker.order[: devices.gpu_count()]
+    usable = _worker.order[: _gpu_count()]
     if not usable and address is None:
         _unlock()
         return "cpu"
@@ -183,11 +182,11 @@ def _wanted(address: str | None) -> Sequence[str]:
     if address is not None:
         return [resolve(address, _worker.visible)]
     if _worker.order:
-        return _worker.order[: devices.gpu_count()]
+        return _worker.order[: _gpu_count()]
     if _worker.visible:
         return _worker.visible
     # Nobody lists GPUs where there is no nvidia-smi; the first is then the one anybody knows.
-    return ["0"] if devices.gpu_count() else []
+    return ["0"] if _gpu_count() else []
 
 
 def visible_gpus(listed: str | None) -> tuple[str, ...]:
@@ -274,3 +273,9 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+
+
+def _gpu_count() -> int:
+    from kdsspark.network import devices  # torch, which only those who embed need
+
+    return devices.gpu_count()

@@ -8,6 +8,7 @@ one Spark job over the units whose receipt is missing or tells of other inputs.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -198,7 +199,6 @@ class _Runner:
     cpus: int | None = None  # of a task; null: as Spark says
 
     def __call__(self, unit: Unit) -> Receipt | KdssparkError:
-        _freeze()
         _grant(self.cpus)
         pa.set_cpu_count(task_cpus())
         committed = receipts.find(self.store, self.stage, unit.name)
@@ -213,6 +213,8 @@ class _Runner:
             if isinstance(error, PlacementError):
                 self.fatal.add([error])  # reaches the driver while other units run
             return error
+        finally:
+            _freeze(len(sys.modules))
         receipt = Receipt(unit.name, unit.digest, dict(outcome.counts), dict(outcome.seconds))
         receipts.write(self.store, self.stage, receipt)
         self.items.add(unit.items)
@@ -221,11 +223,12 @@ class _Runner:
 
 
 @cache
-def _freeze() -> None:
+def _freeze(n_modules: int) -> None:  # noqa: ARG001 (once more when more are imported)
     """Leave out what is imported when garbage is collected, which PySpark does after every task.
 
     With torch imported that is 0.18 s of a core, more than all else that a small task costs.
     """
+    gc.collect()
     gc.freeze()
 
 
