@@ -43,6 +43,13 @@ def write_images(folder: Path, classes: dict[str, int], seed: int = 0) -> None:
                 Image.fromarray(pixels.astype(np.uint8)).save(path)
 
 
+def write_images_and_a_broken_one(folder: Path, classes: dict[str, int]) -> Path:
+    """The same, with a file of the class "apple" that is no image; returns the folder."""
+    write_images(folder, classes)
+    (folder / "apple" / "broken.jpg").write_bytes(b"not an image")
+    return folder
+
+
 def image_config(output: Path | str, folders: Mapping[str, Path | str], **sections: Any) -> Config:
     """A configuration of the small network and folders of images."""
     datasets = [{"name": name, "path": str(path)} for name, path in folders.items()]
@@ -54,7 +61,8 @@ def image_config(output: Path | str, folders: Mapping[str, Path | str], **sectio
 def write_config(study_config: Config, folder: Path) -> Path:
     """The configuration as ``study.yaml`` in a folder."""
     file = folder / "study.yaml"
-    file.write_text(yaml.safe_dump(study_config.model_dump(mode="json")))
+    text = yaml.safe_dump(study_config.model_dump(mode="json"), sort_keys=False)
+    file.write_text(text)  # the order of layers is that of features
     return file
 
 

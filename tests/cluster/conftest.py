@@ -15,7 +15,7 @@ from torchvision.models import squeezenet1_1
 from tests.cluster.standalone import Cluster, standalone
 from tests.cluster.workplace import Workplace, study_config
 from tests.pipeline.test_runs import tables
-from tests.studies import NETWORK, image_config, run, write_images
+from tests.studies import NETWORK, image_config, run, write_images_and_a_broken_one
 
 CLASSES = {"apple": 12, "b & <c>": 11, "d=e": 9}
 
@@ -34,10 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, workplace: Workplace) -> I
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("images")
-    write_images(folder, CLASSES)
-    (folder / "apple" / "broken.jpg").write_bytes(b"not an image")
-    return folder
+    return write_images_and_a_broken_one(tmp_path_factory.mktemp("images"), CLASSES)
 
 
 @pytest.fixture(scope="session")
