@@ -1,9 +1,10 @@
-"""Images, weights and output on an S3 server, by the command as a user runs it."""
+"""Images, weights and output on an S3 server, by the command and on a cluster."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +14,8 @@ from kdsspark.config import Config
 from kdsspark.storage import receipts
 from kdsspark.storage.files import Store
 from tests.cluster.s3 import BUCKET, Server, serving
-from tests.cluster.standalone import ROOT
-from tests.cluster.workplace import run_here
+from tests.cluster.standalone import ROOT, standalone
+from tests.cluster.workplace import Workplace, run_here
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import NETWORK, image_config
 
@@ -91,13 +92,32 @@ def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     assert server.requests["PUT"] < before["PUT"]
 
 
+@pytest.fixture
+def informed(workplace: Workplace, server: Server) -> Workplace:
+    """What is submitted from here, and workers with its environment, find the server."""
+    return replace(workplace, added=server.env)
+
+
 @pytest.mark.cluster
-def test_a_store_that_fails_one_request_in_twenty(
-    server: Server, images: Path, weights: Path, local: dict[str, pd.DataFrame], tmp_path: Path
+@pytest.mark.parametrize("fails_each", [0, 20])
+def test_a_cluster_on_s3_gives_the_tables_of_a_local_run(
+    server: Server,
+    informed: Workplace,
+    images: Path,
+    weights: Path,
+    local: dict[str, pd.DataFrame],
+    tmp_path: Path,
+    fails_each: int,
 ) -> None:
     config = uploaded(server, images, weights)
-    server.fails_each = 20
-    run_here(config, tmp_path, server.env)
+    server.fails_each = fails_each
+    with standalone(tmp_path / "cluster", workers=2, cores=1, env=informed.env) as cluster:
+        ended = informed.submit(cluster, config, "run")
     server.fails_each = 0
-    assert server.requests["failed"] > 10
-    assert_same(tables(downloaded(server, tmp_path / "copy")), local)
+    assert server.requests["failed"] > 10 or not fails_each
+    store = downloaded(server, tmp_path / "copy")
+    assert_same(tables(store), local)
+    assert store.exists("report/index.html")
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]  # logs of executors, too
+    assert not [path for path in written if b"testsecret" in path.read_bytes()]
+    assert "testsecret" not in ended.stdout + ended.stderr

@@ -9,25 +9,36 @@ import sys
 import sysconfig
 import venv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
 from kdsspark.config import Config
+from kdsspark.storage.files import Store
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
+from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import SLOW, command, image_config, write_config
 
 SECONDS: Final = 600  # until something that was started is given up
 
 
-def study_config(output: Path, images: Path, **sections: Any) -> Config:
+def study_config(output: Path, images: Path, network: Mapping[str, Any] = SLOW) -> Config:
     """A study that takes long enough to be disturbed."""
-    return image_config(output, {"set": images}, networks=[SLOW], **sections)
+    return image_config(output, {"set": images}, networks=[network])
 
 
 def without_log(said: str) -> str:
     """The end of what a job wrote, without Spark's log."""
     return "\n".join(line for line in said.splitlines() if " INFO " not in line)[-4000:]
+
+
+def assert_whole(config: Config, expected: dict[str, pd.DataFrame]) -> None:
+    """The tables of an undisturbed run, and nothing left over."""
+    store = Store.at(config.output)
+    assert_same(tables(store), expected)
+    assert not list(Path(store.path()).rglob(".tmp-*"))
 
 
 def run_here(
@@ -47,25 +58,30 @@ def run_here(
 
 @dataclass(frozen=True)
 class Workplace:
-    """A folder that is no checkout; ``conf`` are Spark settings of everything submitted."""
+    """A folder that is no checkout; ``added`` is put into the environment of every process."""
 
     folder: Path
-    env: Mapping[str, str]
+    added: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def made(cls, folder: Path, env: Mapping[str, str] | None = None) -> Workplace:
-        """With everything in it; ``env`` is added to that of every process."""
-        folder.mkdir(parents=True, exist_ok=True)
-        python = _python_without_package(folder / "python")
+    def made(cls, folder: Path) -> Workplace:
+        """With everything in it."""
+        _make_python_without_package(folder / "python")
         shutil.copytree(ROOT / "jobs", folder / "jobs")
         subprocess.run([sys.executable, ROOT / "scripts" / "package", folder], check=True)
+        return cls(folder)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Of drivers, and of workers that are to run what is submitted here."""
+        python = str(self.folder / "python" / "bin" / "python")
         own = {
             "PYTHONPATH": "",
-            "PYSPARK_PYTHON": str(python),
-            "PYSPARK_DRIVER_PYTHON": str(python),
-            "SPARK_LOCAL_DIRS": str(folder / "scratch"),  # of drivers, which may be killed
+            "PYSPARK_PYTHON": python,
+            "PYSPARK_DRIVER_PYTHON": python,
+            "SPARK_LOCAL_DIRS": str(self.folder / "scratch"),  # of drivers, which may be killed
         }
-        return cls(folder, own | dict(env or {}))
+        return {**own, **self.added}
 
     def command(self, cluster: Cluster, job: str) -> list[str]:
         """``spark-submit`` of a job with the configuration ``study.yaml`` of the folder."""
@@ -106,7 +122,7 @@ class Workplace:
             )
 
 
-def _python_without_package(folder: Path) -> Path:
+def _make_python_without_package(folder: Path) -> None:
     """An interpreter that has what this one has, except for packages installed as editable.
 
     Folders named in a .pth file are searched, and the .pth files in them are not read.
@@ -116,9 +132,8 @@ def _python_without_package(folder: Path) -> Path:
     paths = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
     pth = Path(sysconfig.get_path("purelib", vars=inside)) / "dependencies.pth"
     pth.write_text("".join(f"{path}\n" for path in sorted(paths)))
-    python = folder / "bin" / "python"
     found = subprocess.run(
-        [python, "-c", "import torch, pyspark, kdsspark"],
+        [folder / "bin" / "python", "-c", "import torch, pyspark, kdsspark"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
@@ -126,4 +141,3 @@ def _python_without_package(folder: Path) -> Path:
         check=False,
     )
     assert "No module named 'kdsspark'" in found.stderr, found.stderr
-    return python
