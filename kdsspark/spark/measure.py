@@ -104,6 +104,9 @@ def measure(
     )
     if work[Way.ROWS]:
         measured += measure_rows.run(session, store, work[Way.ROWS])
+    for p in todo:
+        for folder in _folders(p, settings):
+            store.clean(folder)  # of what killed workers left
     for p in plans:
         _drop_columns(store, p)
     return measured
