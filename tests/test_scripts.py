@@ -58,7 +58,7 @@ class Machine:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
 
 
@@ -234,6 +234,6 @@ def test_a_chosen_python_is_the_only_candidate(machine: Machine) -> None:
 def test_make_help_lists_the_targets() -> None:
     if not shutil.which("make"):
         pytest.skip("make is not installed")
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     listed = {line.split()[0] for line in done.stdout.splitlines()}
     assert listed >= {"demo", "test", "lint", "types", "check", "bench", "clean"}

@@ -20,7 +20,7 @@ import pyspark
 
 ROOT: Final = Path(__file__).parents[2]
 SPARK_HOME: Final = Path(pyspark.__file__).parent
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 300
 _DEPLOY: Final = "org.apache.spark.deploy"
 _QUICK_JAVA: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # to start, not to run for long
 
@@ -36,12 +36,12 @@ class Cluster:
 
     def state(self) -> dict[str, Any]:
         """What the master says of its workers and applications."""
-        with urllib.request.urlopen(f"{self.page}/json/", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.page}/json/", timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
 
     def submit(
-        self, *arguments: str | Path, timeout: float = 120
+        self, *arguments: str | Path, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """``spark-submit --master <this> <arguments>``, the driver here, in the checkout's root."""
         command = [SPARK_HOME / "bin" / "spark-submit", "--master", self.url, *arguments]

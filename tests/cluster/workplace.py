@@ -21,7 +21,7 @@ from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import SLOW, command, image_config, write_config
 
-SECONDS: Final = 600  # until something that was started is given up
+SECONDS: Final = 1200  # until something that was started is given up
 
 
 def study_config(output: Path, images: Path, network: Mapping[str, Any] = SLOW) -> Config:

@@ -24,7 +24,7 @@ from tests.pipeline.test_runs import assert_same, tables, when
 from tests.studies import SLOW, image_config, run, write_config, write_images
 
 SHARDS: Final = 20
-_SECONDS: Final = 180  # until a test gives up
+_SECONDS: Final = 900  # until a test gives up
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_a_run_that_is_terminated_says_so_and_is_recorded(tmp_path: Path) -> Non
         assert run.poll() is None
         time.sleep(0.05)
     run.send_signal(signal.SIGTERM)
-    said = run.communicate(timeout=120)[1]
+    said = run.communicate(timeout=600)[1]
     assert run.returncode == 1
     assert said.splitlines()[-1] == "kdsspark: interrupted; run again to go on"
     last = runs.latest(store)

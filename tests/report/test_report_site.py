@@ -185,7 +185,7 @@ def browse(tmp_path: Path, files: dict[str, bytes]) -> Browse:
     def open_page(name: str, *flags: str) -> str:
         url = (tmp_path / "site" / name).as_uri()
         command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", *flags, url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
         assert "CONSOLE" not in done.stderr, done.stderr
         return done.stdout
 
