@@ -8,7 +8,7 @@ import pyarrow as pa
 from kdsspark.network.architectures import BUILT_IN
 from kdsspark.pipeline.networks import write_features
 from kdsspark.spark import shard_ranges
-from kdsspark.storage import parquet, receipts
+from kdsspark.storage import embedded, parquet, receipts
 from kdsspark.storage.files import Store
 from kdsspark.storage.index import image_id
 from kdsspark.storage.receipts import Receipt
@@ -44,6 +44,7 @@ def write_study(store: Store, layers: dict[str, int], n_images: int, n_classes: 
     parquet.write(store, f"{IMAGES.partition(PAIR[1])}/part-0.parquet", images, IMAGES.schema)
     for start in range(0, n_images, SHARD):
         _write_shard(store, layers, images.slice(start, SHARD), f"shard-{start:08d}", rng)
+    embedded.commit(store, *PAIR)
 
 
 def _write_shard(
