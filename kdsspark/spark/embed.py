@@ -5,7 +5,7 @@ shard lacks and writes the shard's two files. Nothing heavy passes through the J
 
 Shards are named by the network's fingerprint and by what they were made of, so rows of another
 network are never taken for this one's. A shard's receipt says ``<digest>-<attempt>``: the digest
-of what the shard must hold (:mod:`..storage.shards`), and which planning of it this was. What is
+of what the shard must hold (:mod:`..storage.sharding`), and which planning of it this was. What is
 measured from it is so measured again whenever the shard was made again, though it must hold the
 same: images that failed may have been embedded since.
 """
