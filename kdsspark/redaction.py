@@ -7,6 +7,7 @@ password; so the rules are broad.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from kdsspark.config import Config
@@ -40,15 +41,16 @@ def without_secrets(text: str) -> str:
 
 def redacted(config: Config) -> dict[str, Any]:
     """The configuration as plain data, ready for JSON and YAML, that may be shown to anybody."""
-    values: dict[str, Any] = _redacted(config.model_dump(mode="json"))
+    values: dict[str, Any] = with_texts(without_secrets, config.model_dump(mode="json"))
     conf = values["spark"]["conf"]
     values["spark"]["conf"] = {k: _BLOT if _SECRET_NAME.search(k) else v for k, v in conf.items()}
     return values
 
 
-def _redacted(value: Any) -> Any:
+def with_texts(change: Callable[[str], str], value: Any) -> Any:
+    """Plain data with every text in it changed; keys stay."""
     if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
+        return {key: with_texts(change, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_redacted(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
+        return [with_texts(change, item) for item in value]
+    return change(value) if isinstance(value, str) else value

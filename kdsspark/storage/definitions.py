@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from kdsspark.config import Config, Dataset, Network, fingerprint
 from kdsspark.errors import ConfigError
-from kdsspark.redaction import without_secrets
+from kdsspark.redaction import with_texts, without_secrets
 from kdsspark.storage.files import Store
 from kdsspark.tables import IMAGES, TABLES
 
@@ -51,17 +51,13 @@ def _definitions(config: Config) -> _Definitions:
         f"datasets.{d.name}": d.model_dump(mode="json", exclude=set(_NO_DEFINITION))
         for d in config.datasets
     }
-    return {key: _shown(fields) for key, fields in (networks | datasets).items()}
+    return {key: with_texts(_shown, fields) for key, fields in (networks | datasets).items()}
 
 
-def _shown(value: Any) -> Any:
+def _shown(text: str) -> str:
     """Without secrets, in whose place a hash tells one value from another."""
-    if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
-    if not isinstance(value, str):
-        return value
-    shown = without_secrets(value)
-    return value if shown == value else f"{shown} ({fingerprint(value)})"
+    shown = without_secrets(text)
+    return text if shown == text else f"{shown} ({fingerprint(text)})"
 
 
 def _with_defaults(saved: _Definitions) -> _Definitions:

@@ -17,15 +17,20 @@ _STAGE: Final = "embedded"
 
 def commit(store: Store, network: str, dataset: str) -> None:
     """All images are embedded or failed, as the index has them; only ``embed`` can tell."""
-    if not is_current(store, network, dataset):
-        digest = _digest(store, network, dataset)
+    digest = _digest(store, network, dataset)
+    if _said(store, network, dataset) != digest:
         receipts.write(store, _STAGE, Receipt(f"{network}/{dataset}", digest))
 
 
 def is_current(store: Store, network: str, dataset: str) -> bool:
     """Whether neither the index nor a shard has changed since."""
+    said = _said(store, network, dataset)
+    return said is not None and said == _digest(store, network, dataset)
+
+
+def _said(store: Store, network: str, dataset: str) -> str | None:
     receipt = receipts.find(store, _STAGE, f"{network}/{dataset}")
-    return receipt is not None and receipt.digest == _digest(store, network, dataset)
+    return receipt.digest if receipt else None
 
 
 def _digest(store: Store, network: str, dataset: str) -> str:
