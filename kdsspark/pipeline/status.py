@@ -186,35 +186,36 @@ def _of_units(
 
 def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> StageStatus:
     """Images held against the shards, by the rules that the embed stage plans with."""
-    wanted = index.images(store, dataset.name)
-    limit = config.embed.max_failures
+    ids = index.image_ids(store, dataset.name)
+    n_images, limit = len(ids), config.embed.max_failures
     nothing = StageStatus(
-        network, dataset.name, "embed", "images", missing=len(wanted), max_failures=limit
+        network, dataset.name, "embed", "images", missing=n_images, max_failures=limit
     )
     key = "" if dataset.ready_made else _fingerprint(store, network)
-    if not len(wanted) or key is None:
+    if not n_images or key is None:
         return nothing
     prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
-    held = shards.held(store, network, dataset.name, prefix)
-    places = sharding.places(wanted["image_id"], held.rows)
+    held = shards.held(store, network, dataset.name, prefix, ids)
+    del ids
+    wanted = index.images(store, dataset.name)
     if dataset.ready_made:
         assigned = sharding.assign_files(wanted)
     else:
-        size = sharding.shard_size(len(wanted), config.embed.shard_images)
-        assigned = sharding.assign(wanted, places, size, key)
+        size = sharding.shard_size(n_images, config.embed.shard_images)
+        assigned = sharding.assign(wanted, held.places, size, key)
     current = [
         held.finished[shard.name].counts
         for shard, _ in sharding.split(assigned)
         if held.is_current(shard)
     ]
     done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))
-    n_held = int((places.of_image >= 0).sum())
+    n_held = int((held.places.of_image >= 0).sum())
     return replace(
         nothing,
         done=done,
         failed=failed,
         stale=n_held - done - failed,
-        missing=len(wanted) - n_held,
+        missing=n_images - n_held,
     )
 
 

@@ -116,10 +116,8 @@ def plan_images(
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
         held = _held(store, spec.name, dataset, shards.name_prefix(key))
         wanted = _indexed(store, dataset)
-        places = sharding.places(wanted["image_id"], held.rows)
-        held = replace(held, rows=held.rows.schema.empty_table())  # of many images, half a GiB
         size = sharding.shard_size(len(wanted), settings.shard_images)
-        assigned = sharding.assign(wanted, places, size, key)
+        assigned = sharding.assign(wanted, held.places, size, key)
         del wanted
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
@@ -165,7 +163,8 @@ def _held(store: Store, network: str, dataset: Dataset, prefix: str) -> Held:
     network's rows.
     """
     _clean(store, network, dataset.name)
-    held = shards.held(store, network, dataset.name, prefix)
+    ids = index.image_ids(store, dataset.name)
+    held = shards.held(store, network, dataset.name, prefix, ids)
     _remove(store, network, dataset, held.others)
     return held
 

@@ -67,9 +67,17 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
 
 def images(store: Store, dataset: str) -> pa.Table:
     """All rows, each column in one piece: much is copied from it, some rows at a time."""
-    names = IMAGES.schema.names
-    columns = (parquet.read(store, IMAGES, dataset, columns=[name])[name] for name in names)
-    return pa.table([column.combine_chunks() for column in columns], schema=IMAGES.schema)
+    columns = (_column(store, dataset, name).combine_chunks() for name in IMAGES.schema.names)
+    return pa.table(list(columns), schema=IMAGES.schema)
+
+
+def image_ids(store: Store, dataset: str) -> pa.ChunkedArray:
+    """Of all rows, in the order of :func:`images`."""
+    return _column(store, dataset, "image_id")
+
+
+def _column(store: Store, dataset: str, name: str) -> pa.ChunkedArray:
+    return parquet.read(store, IMAGES, dataset, columns=[name])[name]
 
 
 def digest(store: Store, dataset: str) -> str:

@@ -18,12 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.storage.fetch import storage_order
-from kdsspark.storage.shards import FILE_PREFIX, Shard, name_prefix
+from kdsspark.storage.shards import FILE_PREFIX, Places, Shard, name_prefix
 
 MIN_SHARD_IMAGES: Final = 4
 SHARDS_OF_A_SMALL_DATASET: Final = 64
 
-_IDS_AT_ONCE: Final = 1 << 22  # looked up together; Arrow takes 130 bytes for each
 _ROWS_AT_ONCE: Final = 1 << 18  # copied together, in the order of the shards
 
 
@@ -35,27 +34,6 @@ def shard_size(n_images: int, shard_images: int) -> int:
     """
     finer = max(MIN_SHARD_IMAGES, math.ceil(n_images / SHARDS_OF_A_SMALL_DATASET))
     return min(shard_images, finer)
-
-
-@dataclass(frozen=True)
-class Places:
-    """Which shard holds each of some images: ``shards[of_image[i]]``, none where that is -1."""
-
-    shards: list[str]
-    of_image: npt.NDArray[np.int32]
-
-
-def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
-    """Where images are, by the rows that :func:`held_rows` finds."""
-    shards = held["shard"].combine_chunks().dictionary_encode()
-    of_row = shards.indices.to_numpy()
-    of_image = np.full(len(ids), -1, np.int32)
-    for start in range(0, len(held), _IDS_AT_ONCE):
-        some = held["image_id"].slice(start, _IDS_AT_ONCE).combine_chunks()
-        row = pc.fill_null(pc.index_in(ids, value_set=some), -1).to_numpy()
-        new = (row >= 0) & (of_image < 0)  # the first, where a killed run left several
-        of_image[new] = of_row[start + row[new]]
-    return Places(shards.dictionary.to_pylist(), of_image)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -24,6 +26,7 @@ from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, Table
 FILE_PREFIX: Final = "file-"
 """How the shards of ready-made embeddings begin."""
 
+_IDS_AT_ONCE: Final = 1 << 22  # looked up together; Arrow takes 130 bytes for each
 _SHARDS_PER_PLAN_FILE: Final = 256  # a footer with very many row groups is slow to open
 
 
@@ -39,10 +42,18 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Which shard holds each of some images: ``shards[of_image[i]]``, none where that is -1."""
+
+    shards: list[str]
+    of_image: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class Held:
     """What an output holds of one dataset by one network."""
 
-    rows: pa.Table  # `image_id` and `shard` of every row of a finished shard
+    places: Places  # of the images asked for, in finished shards
     finished: Mapping[str, Receipt]  # shard -> receipt, without digest where rows are missing
     others: frozenset[str]  # unfinished shards, and those of another network
 
@@ -52,8 +63,12 @@ class Held:
         return receipt is not None and receipt.digest.partition("-")[0] == shard.digest
 
 
-def held(store: Store, network: str, dataset: str, prefix: str) -> Held:
-    """What there is; shards count as finished if they have a receipt and are named so."""
+def held(store: Store, network: str, dataset: str, prefix: str, ids: pa.ChunkedArray) -> Held:
+    """What there is of images; shards count as finished if they have a receipt and are named so.
+
+    ``ids`` alone are asked for, and only their places kept: of ten million images, the rows held
+    and the rows wanted are gigabytes together.
+    """
     found = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
     committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
     ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
@@ -62,7 +77,20 @@ def held(store: Store, network: str, dataset: str, prefix: str) -> Held:
     others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
     if others:
         rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
-    return Held(rows, finished, frozenset(others))
+    return Held(places(ids, rows), finished, frozenset(others))
+
+
+def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
+    """Where images are, by the rows that :func:`held_rows` finds."""
+    shards = held["shard"].combine_chunks().dictionary_encode()
+    of_row = shards.indices.to_numpy()
+    of_image = np.full(len(ids), -1, np.int32)
+    for start in range(0, len(held), _IDS_AT_ONCE):
+        some = held["image_id"].slice(start, _IDS_AT_ONCE).combine_chunks()
+        row = pc.fill_null(pc.index_in(ids, value_set=some), -1).to_numpy()
+        new = (row >= 0) & (of_image < 0)  # the first, where a killed run left several
+        of_image[new] = of_row[start + row[new]]
+    return Places(shards.dictionary.to_pylist(), of_image)
 
 
 def held_rows(store: Store, network: str, dataset: str) -> pa.Table:

@@ -23,18 +23,8 @@ images = st.dictionaries(ids, st.tuples(versions, st.sampled_from(["a", "b", "c"
 sizes = st.integers(1, 12)
 
 
-def test_ids_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    held = pa.table({"image_id": list("bcdefgb"), "shard": list("xyzxyzy")})
-    ids = pa.chunked_array([["a", "g"], ["b", "d"]])
-    for at_once in (1, 2, 100):
-        monkeypatch.setattr(sharding, "_IDS_AT_ONCE", at_once)
-        found = sharding.places(ids, held)
-        names = [found.shards[i] if i >= 0 else None for i in found.of_image.tolist()]
-        assert names == [None, "z", "x", "z"]
-
-
 def assigned(images: pa.Table, held: pa.Table, size: int, key: str) -> sharding.Assigned:
-    return sharding.assign(images, sharding.places(images["image_id"], held), size, key)
+    return sharding.assign(images, shards.places(images["image_id"], held), size, key)
 
 
 def assigned_rows(images: pa.Table, held: pa.Table, size: int, key: str) -> pa.Table:

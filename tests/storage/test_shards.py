@@ -111,3 +111,13 @@ def test_a_plan_replaces_the_former_and_spares_others(store: Store) -> None:
         ]
     assert list(shards.write_plan(store, "_plans/net/d", iter([]))) == []
     assert store.files("_plans") == ["_plans/net/d.e/000000.parquet"]
+
+
+def test_ids_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = pa.table({"image_id": list("bcdefgb"), "shard": list("xyzxyzy")})
+    ids = pa.chunked_array([["a", "g"], ["b", "d"]])
+    for at_once in (1, 2, 100):
+        monkeypatch.setattr(shards, "_IDS_AT_ONCE", at_once)
+        found = shards.places(ids, held)
+        names = [found.shards[i] if i >= 0 else None for i in found.of_image.tolist()]
+        assert names == [None, "z", "x", "z"]
