@@ -195,21 +195,22 @@ def _embedded(store: Store, config: Config, network: str, dataset: Dataset) -> S
     if not n_images or key is None:
         return nothing
     prefix = shards.FILE_PREFIX if dataset.ready_made else shards.name_prefix(key)
-    held = shards.held(store, network, dataset.name, prefix, ids)
-    del ids
+    held, rows = shards.held(store, network, dataset.name, prefix)
+    places = shards.places(ids, rows)
+    del ids, rows  # before the other columns come
     wanted = index.images(store, dataset.name)
     if dataset.ready_made:
         assigned = sharding.assign_files(wanted)
     else:
         size = sharding.shard_size(n_images, config.embed.shard_images)
-        assigned = sharding.assign(wanted, held.places, size, key)
+        assigned = sharding.assign(wanted, places, size, key)
     current = [
         held.finished[shard.name].counts
         for shard, _ in sharding.split(assigned)
         if held.is_current(shard)
     ]
     done, failed = (sum(counts[key] for counts in current) for key in ("embedded", "failed"))
-    n_held = int((held.places.of_image >= 0).sum())
+    n_held = int((places.of_image >= 0).sum())
     return replace(
         nothing,
         done=done,

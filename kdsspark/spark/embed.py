@@ -114,10 +114,12 @@ def plan_images(
     work, key = [], spec.fingerprint
     for dataset in datasets:
         job = ImageJob(store, spec.name, dataset.name, spec, weights, settings)
-        held = _held(store, spec.name, dataset, shards.name_prefix(key))
+        held, rows = _held(store, spec.name, dataset, shards.name_prefix(key))
+        places = shards.places(index.image_ids(store, dataset.name), rows)
+        del rows  # of ten million images, gigabytes together with what is wanted
         wanted = _indexed(store, dataset)
         size = sharding.shard_size(len(wanted), settings.shard_images)
-        assigned = sharding.assign(wanted, held.places, size, key)
+        assigned = sharding.assign(wanted, places, size, key)
         del wanted
         work += _units(store, spec.name, dataset, assigned, held, partial(embed_shard, job))
     return work
@@ -129,7 +131,7 @@ def plan_imports(store: Store, sources: Sequence[readymade.Source]) -> list[Unit
     for source in sources:
         dataset = source.dataset
         task = partial(import_file, ImportJob(store, source))
-        held = _held(store, dataset.network, dataset, shards.FILE_PREFIX)
+        held = _held(store, dataset.network, dataset, shards.FILE_PREFIX)[0]
         assigned = sharding.assign_files(_indexed(store, dataset))
         work += _units(store, dataset.network, dataset, assigned, held, task)
     return work
@@ -156,17 +158,16 @@ def _indexed(store: Store, dataset: Dataset) -> pa.Table:
     return images
 
 
-def _held(store: Store, network: str, dataset: Dataset, prefix: str) -> Held:
-    """What finished shards named so hold; all others are removed.
+def _held(store: Store, network: str, dataset: Dataset, prefix: str) -> tuple[Held, pa.Table]:
+    """What finished shards named so hold, and their rows; all others are removed.
 
     Those without a receipt are unfinished work, and those with another prefix hold another
     network's rows.
     """
     _clean(store, network, dataset.name)
-    ids = index.image_ids(store, dataset.name)
-    held = shards.held(store, network, dataset.name, prefix, ids)
+    held, rows = shards.held(store, network, dataset.name, prefix)
     _remove(store, network, dataset, held.others)
-    return held
+    return held, rows
 
 
 def _remove(store: Store, network: str, dataset: Dataset, names: Collection[str]) -> None:

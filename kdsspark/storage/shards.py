@@ -53,7 +53,6 @@ class Places:
 class Held:
     """What an output holds of one dataset by one network."""
 
-    places: Places  # of the images asked for, in finished shards
     finished: Mapping[str, Receipt]  # shard -> receipt, without digest where rows are missing
     others: frozenset[str]  # unfinished shards, and those of another network
 
@@ -63,11 +62,10 @@ class Held:
         return receipt is not None and receipt.digest.partition("-")[0] == shard.digest
 
 
-def held(store: Store, network: str, dataset: str, prefix: str, ids: pa.ChunkedArray) -> Held:
-    """What there is of images; shards count as finished if they have a receipt and are named so.
+def held(store: Store, network: str, dataset: str, prefix: str) -> tuple[Held, pa.Table]:
+    """What there is, and the rows of finished shards as :func:`held_rows` has them.
 
-    ``ids`` alone are asked for, and only their places kept: of ten million images, the rows held
-    and the rows wanted are gigabytes together.
+    Shards count as finished if they have a receipt and are named so.
     """
     found = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
     committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
@@ -77,7 +75,7 @@ def held(store: Store, network: str, dataset: str, prefix: str, ids: pa.ChunkedA
     others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
     if others:
         rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
-    return Held(places(ids, rows), finished, frozenset(others))
+    return Held(finished, frozenset(others)), rows
 
 
 def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
