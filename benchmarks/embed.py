@@ -28,13 +28,14 @@ from torch import nn
 from torchvision import models, transforms
 
 from kdsspark import config
+from kdsspark.images import decoding as images
 from kdsspark.network import batches
 from kdsspark.network.extractor import Extractor
-from kdsspark.pipeline.networks import Prepared, prepare_networks
+from kdsspark.output.receipts import Receipt
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import embed
-from kdsspark.storage import images, sharding
-from kdsspark.storage.receipts import Receipt
+from kdsspark.stages.embed import sharding
+from kdsspark.stages.embed import stage as embed
+from kdsspark.stages.embed.networks import Prepared, prepare_networks
 
 WIDTH, HEIGHT = 500, 375
 WARM, TIMED = "warm", "photographs"

@@ -30,11 +30,12 @@ from scipy import stats
 from studies import PAIR, VGG16, write_study
 
 from kdsspark.config import Measure, Spark
-from kdsspark.spark import measure, session
-from kdsspark.spark.arrow import image_keys
+from kdsspark.engine import session
+from kdsspark.output import parquet
+from kdsspark.output.arrow import image_keys
+from kdsspark.output.store import Store
+from kdsspark.stages.measure import stage as measure
 from kdsspark.stats.shuffles import shuffled_labels
-from kdsspark.storage import parquet
-from kdsspark.storage.files import Store
 from kdsspark.tables import EMBEDDINGS
 
 IMAGES, CLASSES = 20_000, 100

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from kdsspark import config
+from kdsspark.output import parquet
+from kdsspark.output.store import Store
 from kdsspark.pipeline.study import Study
-from kdsspark.storage import parquet
-from kdsspark.storage.files import Store
 from kdsspark.tables import EMBEDDINGS, KS, THRESHOLDS
 
 FIRE = {

@@ -32,14 +32,15 @@ import pyarrow.parquet as pq
 from pyspark import SparkContext
 
 from kdsspark import config
+from kdsspark.engine.work import Outcome, Unit
 from kdsspark.network.spec import Layer, NetworkSpec
+from kdsspark.output import parquet
+from kdsspark.output.receipts import Receipt
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import embed
-from kdsspark.spark.embed_images import ImageJob
-from kdsspark.spark.units import Outcome, Unit
-from kdsspark.storage import parquet, sharding, shards
-from kdsspark.storage.receipts import Receipt
-from kdsspark.storage.shards import Shard
+from kdsspark.stages.embed import sharding, shards
+from kdsspark.stages.embed import stage as embed
+from kdsspark.stages.embed.shard_task import ImageJob
+from kdsspark.stages.embed.shards import Shard
 from kdsspark.tables import EMBEDDINGS
 
 CLASSES = 1_000

@@ -6,12 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from kdsspark.network.architectures import BUILT_IN
-from kdsspark.pipeline.networks import write_features
-from kdsspark.spark import shard_ranges
-from kdsspark.storage import embedded, parquet, receipts
-from kdsspark.storage.files import Store
-from kdsspark.storage.index import image_id
-from kdsspark.storage.receipts import Receipt
+from kdsspark.output import parquet, receipts
+from kdsspark.output.receipts import Receipt
+from kdsspark.output.store import Store
+from kdsspark.stages.embed import complete as embedded
+from kdsspark.stages.embed import ranges as shard_ranges
+from kdsspark.stages.embed.networks import write_features
+from kdsspark.stages.index import image_id
 from kdsspark.tables import EMBEDDINGS, IMAGES, embeddings_schema
 
 SHARD = 512

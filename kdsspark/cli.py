@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from kdsspark import __version__, config
 from kdsspark.config import Config
+from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
-from kdsspark.redaction import without_secrets
 
 if TYPE_CHECKING:
-    from kdsspark.pipeline.runs import Run
+    from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
 
 STAGES = {
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A scheduler that ends a run is told, and recorded, like a user who interrupts it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Not before the options are read: importing pyarrow and pandas takes a moment.
-    from kdsspark.pipeline.runs import Run
+    from kdsspark.pipeline.records import Run
 
     run = Run(options.command)
     code, line = _attempt(options, run)
@@ -79,8 +79,8 @@ def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
 
 
 def _run(options: argparse.Namespace, loaded: Config, run: Run) -> None:
+    from kdsspark.output.lock import Lock
     from kdsspark.pipeline.study import Study
-    from kdsspark.storage.lock import Lock
 
     pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
     study = Study(loaded, options.fresh, options.verbose, options.retry_failures, pairs)
@@ -111,9 +111,10 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
 
         print(status(loaded))
         return 0
-    from kdsspark.pipeline import sql
-    from kdsspark.spark import catalog, session
-    from kdsspark.storage.files import Store
+    from kdsspark.engine import session
+    from kdsspark.output.store import Store
+    from kdsspark.query import catalog
+    from kdsspark.query import console as sql
 
     store = Store.at(loaded.output)
     if options.command == "sql":
@@ -128,8 +129,9 @@ def _record(
     options: argparse.Namespace, run: Run, loaded: Config | None, code: int, line: str | None
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
-    from kdsspark.pipeline import metrics, runs
-    from kdsspark.storage.files import Store
+    from kdsspark.output.store import Store
+    from kdsspark.pipeline import metrics
+    from kdsspark.pipeline import records as runs
 
     record, last = run.ended(code, line.partition("\n")[0] if line else None), None
     if loaded:
@@ -211,7 +213,7 @@ def _innermost(error: BaseException) -> str:
 
 def _log(error: BaseException) -> str:
     """Write the traceback beside what Spark wrote, and say where."""
-    from kdsspark.spark.session import keep_log
+    from kdsspark.engine.session import keep_log
 
     with keep_log().open("a") as log:
         log.write(_traceback(error))

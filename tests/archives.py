@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from kdsspark.config import Dataset
+from kdsspark.datasets.layouts import images
+from kdsspark.datasets.listing import LISTING
 from kdsspark.errors import KdssparkError
-from kdsspark.storage.layouts import images
-from kdsspark.storage.listing import LISTING
 
 
 def jpeg(seed: int = 0, size: tuple[int, int] = (8, 6)) -> bytes:

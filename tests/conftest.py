@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
-from kdsspark.spark import session
+from kdsspark.engine import session
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

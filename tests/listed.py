@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from kdsspark.config import Dataset
+from kdsspark.datasets.layouts import images
+from kdsspark.datasets.listing import LISTING
 from kdsspark.errors import DatasetError
-from kdsspark.storage.layouts import images
-from kdsspark.storage.listing import LISTING
 
 AWKWARD = [
     "two words",

@@ -14,7 +14,7 @@ from kdsspark import demo
 from kdsspark.demo import CORPUS, MARKER, write_corpus
 from kdsspark.demo.__main__ import main
 from kdsspark.errors import ImageError, KdssparkError
-from kdsspark.storage.images import IMAGE_SUFFIXES, decode, read
+from kdsspark.images.decoding import IMAGE_SUFFIXES, decode, read
 
 BROKEN = {
     "objects/balloon/03-empty.jpg": "file is empty",

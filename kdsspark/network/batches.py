@@ -11,8 +11,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor, fx
 
-from kdsspark.network import activations, sharing
+from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
+from kdsspark.network.crop_sharing import sharing
 from kdsspark.network.crops import VIEWS
 from kdsspark.network.spec import NetworkSpec
 

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, fx
 
 from kdsspark.errors import WeightsError
-from kdsspark.network import activations, crops, overlap, sharing
+from kdsspark.network import activations, crops
 from kdsspark.network.architectures import skeleton
+from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.spec import NetworkSpec
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from kdsspark.config import Preprocessing, fingerprint
+from kdsspark.config import Preprocessing
+from kdsspark.hashing import fingerprint
 
 Kind = Literal["conv", "fc", "other"]
 

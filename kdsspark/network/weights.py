@@ -12,16 +12,11 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from kdsspark.config import Network
+from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import KdssparkError, WeightsError
 from kdsspark.network import activations, state_dicts
-from kdsspark.network.architectures import (
-    crop_error,
-    layer_table,
-    resolve_preprocessing,
-    skeleton,
-)
+from kdsspark.network.architectures import crop_error, layer_table, resolve_preprocessing, skeleton
 from kdsspark.network.spec import Layer, NetworkSpec
-from kdsspark.redaction import without_secrets
 
 _log = logging.getLogger(__name__)
 

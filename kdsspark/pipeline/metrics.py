@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import ConfigError
-from kdsspark.pipeline.runs import Record
-from kdsspark.redaction import without_secrets
+from kdsspark.pipeline.records import Record
 
 _HELP: Final = {
     "success": "1 if the last run ended with exit code 0, else 0.",

@@ -16,13 +16,18 @@ from typing import Any, Final
 from kdsspark.config import Config, Dataset
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.pipeline import runs
-from kdsspark.pipeline.runs import Record
-from kdsspark.spark import check, measure, probe, summarize, transform
-from kdsspark.storage import definitions, index, parquet, receipts, sharding, shards
-from kdsspark.storage.files import Store
+from kdsspark.output import definitions, parquet, receipts
+from kdsspark.output.store import Store
+from kdsspark.pipeline import records as runs
+from kdsspark.pipeline.records import Record
+from kdsspark.stages import check, index
+from kdsspark.stages.embed import sharding, shards
+from kdsspark.stages.measure import stage as measure
+from kdsspark.stages.probe import stage as probe
+from kdsspark.stages.summarize import stage as summarize
+from kdsspark.stages.transform import stage as transform
 from kdsspark.tables import IMAGES
-from kdsspark.textual import aligned
+from kdsspark.terminal import aligned
 
 NOTE: Final = "Compared with the index, not with the folders: kdsspark index lists them anew."
 

@@ -12,23 +12,23 @@ from typing import Final
 import pyarrow as pa
 
 from kdsspark.config import Config
+from kdsspark.datasets import readymade
+from kdsspark.engine import session
 from kdsspark.errors import TooManyFailuresError
-from kdsspark.pipeline import networks, reporting
-from kdsspark.pipeline.pairs import Wanted
-from kdsspark.progress import Progress
-from kdsspark.spark import (
-    check,
-    duplicates,
-    embed,
-    measure,
-    probe,
-    session,
-    summarize,
-    transform,
-)
-from kdsspark.storage import definitions, embedded, index, readymade, receipts, shards
-from kdsspark.storage.files import Store
-from kdsspark.storage.receipts import Receipt
+from kdsspark.output import definitions, receipts
+from kdsspark.output.receipts import Receipt
+from kdsspark.output.store import Store
+from kdsspark.stages import check, index
+from kdsspark.stages.embed import complete as embedded
+from kdsspark.stages.embed import duplicates, networks, shards
+from kdsspark.stages.embed import stage as embed
+from kdsspark.stages.measure import stage as measure
+from kdsspark.stages.probe import stage as probe
+from kdsspark.stages.report import stage as reporting
+from kdsspark.stages.report.feature_classes import Wanted
+from kdsspark.stages.summarize import stage as summarize
+from kdsspark.stages.transform import stage as transform
+from kdsspark.terminal import Progress
 
 RUN: Final = ("index", "embed", "measure", "summarize", "check", "report")
 """The stages of ``kdsspark run``, in order."""

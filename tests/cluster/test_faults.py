@@ -13,9 +13,9 @@ from typing import Any, Final
 import pandas as pd
 import pytest
 
+from kdsspark.output import receipts
+from kdsspark.output.store import Store
 from kdsspark.pipeline.study import Study
-from kdsspark.storage import receipts
-from kdsspark.storage.files import Store
 from tests.cluster.processes import kill, session_of
 from tests.cluster.standalone import Cluster, standalone
 from tests.cluster.workplace import (

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kdsspark.storage import receipts
-from kdsspark.storage.files import Store
+from kdsspark.output import receipts
+from kdsspark.output.store import Store
 from tests.cluster.standalone import ROOT, Cluster
 from tests.cluster.workplace import SECONDS, Workplace, assert_whole, study_config
 from tests.pipeline.test_runs import tables

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
-from kdsspark.storage import receipts
-from kdsspark.storage.files import Store
+from kdsspark.output import receipts
+from kdsspark.output.store import Store
 from tests.cluster.s3 import BUCKET, Server, serving
 from tests.cluster.standalone import ROOT, standalone
 from tests.cluster.workplace import Workplace, run_here

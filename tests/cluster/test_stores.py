@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
-from kdsspark.storage import receipts
-from kdsspark.storage.files import Store
+from kdsspark.output import receipts
+from kdsspark.output.store import Store
 from tests.cluster.stores import Files, known
 from tests.cluster.workplace import SECONDS
 from tests.pipeline.test_runs import assert_same, tables
@@ -23,8 +23,8 @@ PROGRAM = """
 import sys
 from kdsspark import config
 from kdsspark.pipeline.study import RUN, Study
-from kdsspark.spark import fsspec_source, views
-from kdsspark.storage.lock import Lock
+from kdsspark.query import fsspec_source, views
+from kdsspark.output.lock import Lock
 from kdsspark.tables import KS
 
 study = Study(config.load(sys.argv[1]))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kdsspark.output.store import Store
 from kdsspark.pipeline.study import Study
-from kdsspark.storage.files import Store
 from tests.cluster.standalone import Cluster
 from tests.cluster.workplace import Workplace, study_config
 from tests.pipeline.test_runs import assert_same, tables, when

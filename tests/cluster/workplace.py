@@ -16,7 +16,7 @@ from typing import Any, Final
 import pandas as pd
 
 from kdsspark.config import Config
-from kdsspark.storage.files import Store
+from kdsspark.output.store import Store
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import SLOW, command, image_config, write_config

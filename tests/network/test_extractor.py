@@ -21,7 +21,7 @@ from kdsspark.network.extractor import Extractor, cached_extractor
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.network.weights import prepare
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 SMALL = Preprocessing(resize=72, crop=64)
 RESNET = {"architecture": "resnet18", "layers": {"a": "layer2.0", "b": "layer4", "c": "fc"}}
 SQUEEZE = {

@@ -17,7 +17,7 @@ from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.network.weights import prepare
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "weights"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "weights"
 FIRE = {"fire9": "features.12"}
 
 

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from kdsspark.config import Config
+from kdsspark.images.loading import content_hash
 from kdsspark.network.spec import NetworkSpec
+from kdsspark.output import parquet, receipts
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import duplicates
-from kdsspark.storage import parquet, receipts
-from kdsspark.storage.loading import content_hash
+from kdsspark.stages.embed import duplicates
 from kdsspark.tables import DUPLICATES, EMBEDDINGS, FAILURES, IMAGES
 from tests.pipeline.test_runs import assert_same, computed, tables, when
 from tests.studies import image_config, run, write_images

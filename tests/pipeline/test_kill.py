@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
+from kdsspark.output import receipts
 from kdsspark.pipeline.study import Study
-from kdsspark.storage import receipts
 from tests.cluster.processes import executors, kill, python_workers, session_of
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, _daemon, environment, standalone
 from tests.pipeline.test_runs import assert_same, tables, when

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from kdsspark.cli import main
-from kdsspark.pipeline import runs
+from kdsspark.engine import session
+from kdsspark.output import gathered
+from kdsspark.output.store import Store
+from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import session
-from kdsspark.storage import gathered
-from kdsspark.storage.files import Store
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
 OF_SHARDS_AND_SLICES = ("embeddings", "failures", "_ranges", "ks", "histograms", "_summaries")

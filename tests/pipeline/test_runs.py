@@ -13,16 +13,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Config
-from kdsspark.errors import (
-    ConfigError,
-    DatasetError,
-    InvariantError,
-    TooManyFailuresError,
-)
+from kdsspark.errors import ConfigError, DatasetError, InvariantError, TooManyFailuresError
+from kdsspark.output import parquet, receipts
+from kdsspark.output.receipts import Receipt
+from kdsspark.output.store import Store
 from kdsspark.pipeline.study import Study
-from kdsspark.storage import parquet, receipts
-from kdsspark.storage.files import Store
-from kdsspark.storage.receipts import Receipt
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, KS, TABLES, THRESHOLDS
 from tests.studies import (
     NETWORK,

@@ -14,12 +14,13 @@ from pyspark.sql import SparkSession
 
 from kdsspark import config
 from kdsspark.config import Config
-from kdsspark.pipeline import runs, status
+from kdsspark.output import receipts
+from kdsspark.output.store import Store
+from kdsspark.pipeline import records as runs
+from kdsspark.pipeline import status
 from kdsspark.pipeline.status import StageStatus
 from kdsspark.pipeline.study import Study
-from kdsspark.spark import probe
-from kdsspark.storage import receipts
-from kdsspark.storage.files import Store
+from kdsspark.stages.probe import stage as probe
 from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
 
 ALL = "index embed measure summarize check"
@@ -229,7 +230,7 @@ def imported() -> set[str]:
 
 @pytest.mark.parametrize("heavy", ["torch", "torchvision", "matplotlib"])
 def test_importing_status_is_quick(imported: set[str], heavy: str) -> None:
-    assert "kdsspark.spark.measure" in imported
+    assert "kdsspark.stages.measure.stage" in imported
     assert heavy not in imported
 
 

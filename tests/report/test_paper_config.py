@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdsspark import config
-from kdsspark.report import paper
+from kdsspark import config, paper
 
 PATH = Path(__file__).parents[2] / "conf" / "paper.yaml"
 

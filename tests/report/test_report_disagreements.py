@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from kdsspark import config
-from kdsspark.pipeline.reporting import write_report
 from kdsspark.pipeline.study import Study
 from kdsspark.report.data import Disagreements, ReportData
 from kdsspark.report.disagreements import widest
 from kdsspark.report.figures import disagreement
 from kdsspark.report.site import render
+from kdsspark.stages.report.stage import write_report
 from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
 from tests.report.synthetic import SCRIPT

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import linregress
 
-from kdsspark.report import paper
+from kdsspark import paper
 
 
 def test_table_1_adds_up() -> None:

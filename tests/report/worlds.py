@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from kdsspark.report import paper
+from kdsspark import paper
 from kdsspark.report.queries import QUERIES
 from tests.report.synthetic import VGG_LAYERS
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import spatial, stats
 
-from kdsspark import tables, validation
+from kdsspark import tables
+from kdsspark.config import types as validation
 from kdsspark.stats.distances import DISTANCES
 
 Array = np.ndarray[Any, Any]

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kdsspark.paper import canonical
 from kdsspark.report.frames import signs_beside
-from kdsspark.report.paper import canonical
 
 
 class NotTestable(Exception):  # noqa: N818  (no error: an answer)

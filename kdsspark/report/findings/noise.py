@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
+from kdsspark.paper import log_fit
 from kdsspark.report.findings.evidence import (
     Answer,
     Evidence,
@@ -16,7 +17,6 @@ from kdsspark.report.findings.evidence import (
     in_any_group,
     in_groups,
 )
-from kdsspark.report.paper import log_fit
 
 _CLEAR: Final = 0.5  # of a fit that explains more than half of the variance
 

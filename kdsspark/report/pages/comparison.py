@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 
 import pandas as pd
 
-from kdsspark.report import grid, names, paper
+from kdsspark import paper
+from kdsspark.report import grid, names
 from kdsspark.report.findings import findings
 from kdsspark.report.grid import Grid
 from kdsspark.report.pages.drawing import csv

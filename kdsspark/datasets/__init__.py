@@ -1,0 +1,1 @@
+"""From folders, manifests, archives and tables to listings of images (driver)."""

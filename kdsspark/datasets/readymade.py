@@ -1,0 +1,246 @@
+"""Embeddings made elsewhere: Parquet files with labels, and the values as lists or ``.npy`` arrays.
+
+Each column of fixed-length lists (:mod:`readymade_parquet`), or each set of arrays beside the
+Parquet files (:mod:`readymade_npy`), is a layer, its positions are the units. The label is a
+column, or a Hive-style folder ``label=...`` as Spark's ``partitionBy`` writes. Rows are named by
+their Parquet file and position, or by an ``image_id`` column where there is one; errors count
+them from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kdsspark.config import Dataset
+from kdsspark.datasets import readymade_npy as npy
+from kdsspark.datasets import readymade_parquet as columns
+from kdsspark.datasets.listing import BATCH, LISTING, Root
+from kdsspark.errors import DatasetError
+from kdsspark.output.filesystems import file_version, locate
+
+_PARQUET: Final = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One ready-made dataset: its Parquet files, and layers: name -> width, and element type.
+
+    ``prefixes``: where the values are arrays, the layers' (see :mod:`readymade_npy`); else empty.
+    """
+
+    dataset: Dataset
+    files: tuple[str, ...]
+    widths: dict[str, int]
+    value_types: dict[str, pa.DataType]
+    prefixes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Root:
+        """The folder of the files, or the only file."""
+        url = cast(str, self.dataset.embeddings).rstrip("/")
+        fs, path = locate(url)
+        return Root(fs, path.rstrip("/"), url)
+
+    def arrays(self, path: str) -> dict[str, str]:
+        """Layer -> the array that belongs to one of ``files``."""
+        return {name: npy.array_path(prefix, path) for name, prefix in self.prefixes.items()}
+
+    def version(self, path: str) -> str:
+        """The state of one of ``files``, and of the arrays that belong to it."""
+        fs = self.root.fs
+        return " ".join(file_version(fs, p) for p in (path, *self.arrays(path).values()))
+
+    def where(self, path: str, column: str | None = None) -> str:
+        """How errors begin."""
+        where = f"dataset {self.dataset.name}: {path}"
+        return where if column is None else f"{where} column {column}"
+
+
+def source(dataset: Dataset) -> Source:
+    """Find the files and what they hold (driver); raises :class:`DatasetError`.
+
+    Widths and types are the first row's; all others are held against them by :func:`listing`
+    (headers and schemas) and :func:`batches` (values).
+    """
+    found = _find(dataset)
+    for path in found.files:
+        with _open(found, path) as file:
+            if _has_rows(found, file):
+                widths, types = _layers(found, path, file)
+                return replace(found, widths=widths, value_types=types)
+    raise DatasetError(f"dataset {dataset.name}: {', '.join(found.files)} has no rows")
+
+
+def listing(source: Source) -> Iterator[pa.Table]:
+    """The rows of every file with their labels, in order, as :mod:`listing` gives images (driver).
+
+    A row's version is that of its file, and of the arrays that belong to it. Raises
+    :class:`DatasetError` for files whose layers differ, before a value is read.
+    """
+    for path in source.files:
+        with _open(source, path) as file:
+            if _has_rows(source, file):
+                _refuse_other_layers(source, path, file)
+                yield from _rows(source, path, file)
+
+
+def batches(source: Source, path: str, rows: int) -> Iterator[dict[str, pa.Array]]:
+    """Layer -> list array of one file, at most ``rows`` images at a time (executor).
+
+    Raises :class:`DatasetError` naming file, column and row for lists of another length than the
+    first row's and for nulls, and naming the array for whatever :func:`readymade_npy.opened` does.
+    """
+    with _open(source, path) as file:
+        if source.prefixes:
+            yield from _from_arrays(source, path, file.metadata.num_rows, rows)
+        else:
+            _refuse_other_layers(source, path, file)
+            yield from _from_lists(source, path, file, rows)
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def _find(dataset: Dataset) -> Source:
+    """The files of a folder, or one Parquet file whatever its name; nothing is opened yet."""
+    where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
+    try:
+        fs, root = locate(cast(str, dataset.embeddings))
+        fs.invalidate_cache()
+        single = fs.isfile(root)
+        found = sorted(fs.find(root)) if not single and fs.exists(root) else []
+    except (OSError, ValueError, ImportError) as error:
+        raise DatasetError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
+    if single and not root.endswith(npy.SUFFIX):
+        return Source(dataset, (root,), {}, {})
+    visible = [path for path in found if not _hidden(path, root)]
+    files = tuple(path for path in visible if path.lower().endswith(_PARQUET))
+    arrays = [path for path in visible if path.endswith(npy.SUFFIX)]
+    if not files:
+        got = ".npy without Parquet metadata" if arrays or single else "none"
+        raise DatasetError(f"{where} must be a Parquet file or a folder of some, found {got}")
+    prefixes = npy.layer_prefixes(f"dataset {dataset.name}", arrays, files) if arrays else {}
+    return Source(dataset, files, {}, {}, prefixes)
+
+
+def _hidden(path: str, root: str) -> bool:
+    """Whether a name below ``root`` begins like the temporary files of other programs."""
+    return any(part.startswith((".", "_")) for part in path.removeprefix(root).split("/"))
+
+
+@contextmanager
+def _open(source: Source, path: str) -> Iterator[pq.ParquetFile]:
+    try:
+        with source.root.fs.open(path, "rb") as raw, pq.ParquetFile(raw) as file:
+            yield file
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{source.where(path)} is not readable Parquet: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _has_rows(source: Source, file: pq.ParquetFile) -> bool:
+    """Spark writes files without rows, with any columns; beside an array nothing is skipped."""
+    return bool(source.prefixes or file.metadata.num_rows)
+
+
+# -- layers -------------------------------------------------------------------------------------
+
+
+def _layers(
+    source: Source, path: str, file: pq.ParquetFile
+) -> tuple[dict[str, int], dict[str, pa.DataType]]:
+    """Widths and types of the first file."""
+    if source.prefixes:
+        with _opened(source, path, file.metadata.num_rows) as arrays:
+            widths = {name: array.width for name, array in arrays.items()}
+            return widths, {name: array.value_type for name, array in arrays.items()}
+    types = columns.layer_types(source.where(path), file.schema_arrow)
+    head = next(file.iter_batches(batch_size=1, columns=list(types)))
+    return {n: columns.first_width(source.where(path, n), head[n]) for n in types}, types
+
+
+def _refuse_other_layers(source: Source, path: str, file: pq.ParquetFile) -> None:
+    if source.prefixes:
+        with _opened(source, path, file.metadata.num_rows):
+            return
+    types = columns.layer_types(source.where(path), file.schema_arrow)
+    columns.refuse_other_types(source.where(path), types, source.value_types)
+
+
+def _from_lists(
+    source: Source, path: str, file: pq.ParquetFile, rows: int
+) -> Iterator[dict[str, pa.Array]]:
+    layers = [(n, width, source.value_types[n]) for n, width in source.widths.items()]
+    first = 0
+    for batch in file.iter_batches(batch_size=rows, columns=list(source.widths)):
+        yield {
+            name: columns.checked(source.where(path, name), batch[name], width, kind, first)
+            for name, width, kind in layers
+        }
+        first += len(batch)
+
+
+def _from_arrays(source: Source, path: str, total: int, rows: int) -> Iterator[dict[str, pa.Array]]:
+    with _opened(source, path, total) as arrays:
+        for start in range(0, total, rows):
+            stop = min(start + rows, total)
+            yield {
+                name: columns.as_lists(pa.array(array.read(start, stop).ravel()), array.width)
+                for name, array in arrays.items()
+            }
+
+
+@contextmanager
+def _opened(source: Source, path: str, rows: int) -> Iterator[dict[str, npy.Array]]:
+    """Layer -> open array of one metadata file with ``rows``, which it must have, too."""
+    fs = source.root.fs
+    with ExitStack() as stack:
+        arrays = {
+            name: stack.enter_context(npy.opened(fs, array, source.where(array)))
+            for name, array in source.arrays(path).items()
+        }
+        for name, array in arrays.items():
+            npy.refuse_other_rows(array, rows, path)
+            if source.widths:  # of the first file
+                npy.refuse_other_values(array, source.widths[name], source.value_types[name])
+        yield arrays
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+def _rows(source: Source, path: str, file: pq.ParquetFile) -> Iterator[pa.Table]:
+    root, where, label = source.root, source.where(path), source.dataset.label
+    below, uri = path.removeprefix(root.path).lstrip("/"), root.uri(path)
+    version = source.version(path)
+    names = file.schema_arrow.names
+    stored = _stored(where, names, label)
+    folder = "" if label in stored else columns.folder_label(where, below, label, names)
+    first = 0
+    for batch in file.iter_batches(batch_size=BATCH, columns=stored):
+        texts = {c: columns.texts(source.where(path, c), batch[c], first) for c in stored}
+        positions = [f"#{first + i}" for i in range(len(batch))]
+        rows = [
+            texts.get("image_id", pa.array([below + p for p in positions], pa.string())),
+            pa.array([uri + p for p in positions], pa.string()),
+            texts.get(label, pa.repeat(pa.scalar(folder, pa.string()), len(batch))),
+            pa.repeat(pa.scalar(version, pa.string()), len(batch)),
+        ]
+        yield pa.Table.from_arrays(rows, schema=LISTING)
+        first += len(batch)
+
+
+def _stored(where: str, found: Sequence[str], label: str) -> list[str]:
+    """Which of the label and the ids a file has as columns."""
+    stored = [column for column in (label, "image_id") if column in found]
+    for column in stored:
+        if found.count(column) > 1:
+            raise DatasetError(f"{where} must have one column {column}, got {found.count(column)}")
+    return stored

@@ -1,0 +1,1 @@
+"""Spark as the stages use it: the session, work items, folds over files, GPUs."""

@@ -1,0 +1,141 @@
+"""Images read and decoded by threads, ahead of whoever takes them (executor)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.errors import ImageError
+from kdsspark.images import decoding as images
+from kdsspark.images import retries as transient
+from kdsspark.images.clock import Clock
+
+_POLL_SECONDS: Final = 0.2
+
+Pixels = npt.NDArray[np.uint8]
+"""RGB [height, width, channels=3]."""
+
+
+Decode = Callable[[bytes], Pixels]
+"""Raises :class:`ImageError`."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image, or how far it came."""
+
+    content: str | None  # :func:`content_hash` of its bytes; null where they could not be read
+    result: Pixels | ImageError | None  # null where it was not to be decoded
+
+
+def content_hash(data: bytes) -> str:
+    """128 bits of BLAKE2b, in hex."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+@dataclass(eq=False)
+class _Image:
+    """One image on its way."""
+
+    uri: str
+    loaded: Future[Loaded] = field(default_factory=Future)
+    content: str | None = None
+    stage: str = "read"
+    since: float = math.inf  # when the stage began; infinite while no thread has come to it
+    given_up: bool = False  # nobody waits any more; another thread took the place of this one's
+
+    def begin(self, stage: str) -> None:
+        self.stage, self.since = stage, time.monotonic()
+
+
+@dataclass(frozen=True)
+class Loader:
+    """``for loaded in loader(uris)``: in order, with ``ahead`` images under way or waiting.
+
+    Transient errors of reading are retried (:mod:`.retries`). Reading, all its tries together,
+    and decoding may each take ``seconds``. A thread cannot be stopped from outside: one that
+    takes longer is left behind, another takes its place, and the image has failed with
+    ``TimeoutError``. Of code that never lets another thread run (no reader or decoder here
+    does) that is no protection.
+    """
+
+    decode: Decode | None  # null: only the content is wanted
+    threads: int
+    ahead: int
+    seconds: float
+    clock: Clock
+
+    def __call__(self, uris: Iterable[str]) -> Generator[Loaded, None, None]:
+        """Every image; raises what a thread raises, but for an :class:`ImageError`."""
+        queue: SimpleQueue[_Image | None] = SimpleQueue()
+        under_way: deque[_Image] = deque()
+        for _ in range(self.threads):
+            self._start(queue)
+        try:
+            for uri in uris:
+                under_way.append(_Image(uri))
+                queue.put(under_way[-1])
+                if len(under_way) > self.ahead:
+                    yield self._await(under_way.popleft(), queue)
+            while under_way:
+                yield self._await(under_way.popleft(), queue)
+        finally:
+            _end(queue)
+
+    def _start(self, queue: SimpleQueue[_Image | None]) -> None:
+        # A daemon, since one that hangs must not keep the process from ending.
+        threading.Thread(target=self._work, args=(queue,), daemon=True, name="loader").start()
+
+    def _work(self, queue: SimpleQueue[_Image | None]) -> None:
+        while (image := queue.get()) is not None:
+            try:
+                image.loaded.set_result(self._load(image))
+            except BaseException as error:
+                image.loaded.set_exception(error)
+            if image.given_up:
+                return
+        queue.put(None)  # for the next thread
+
+    def _load(self, image: _Image) -> Loaded:
+        try:
+            image.begin("read")
+            with self.clock.time("read"):
+                data = transient.patiently(partial(images.read, image.uri))
+                image.content = content_hash(data)
+            if self.decode is None:
+                return Loaded(image.content, None)
+            image.begin("decode")
+            with self.clock.time("decode"):
+                return Loaded(image.content, self.decode(data))
+        except ImageError as error:
+            return Loaded(image.content, error)
+
+    def _await(self, image: _Image, queue: SimpleQueue[_Image | None]) -> Loaded:
+        while not wait([image.loaded], _POLL_SECONDS).done:
+            if time.monotonic() - image.since > self.seconds:
+                image.given_up = True
+                self._start(queue)
+                message = f"must take at most {self.seconds:g} s (embed.image_seconds), got more"
+                return Loaded(image.content, ImageError(image.stage, "TimeoutError", message))
+        return image.loaded.result()
+
+
+def _end(queue: SimpleQueue[_Image | None]) -> None:
+    """Let the threads end when they are through with the image they have."""
+    try:
+        while True:
+            queue.get_nowait()
+    except Empty:
+        queue.put(None)

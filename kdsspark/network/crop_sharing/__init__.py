@@ -1,0 +1,1 @@
+"""Ten crops of one image that share what their first layers have in common."""

@@ -1,0 +1,1 @@
+"""What lies under an output: the store, Parquet parts, receipts, definitions, the lock."""

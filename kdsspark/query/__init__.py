@@ -1,0 +1,1 @@
+"""What Spark SQL sees of an output: views, the console, catalogs."""

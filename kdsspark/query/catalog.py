@@ -1,0 +1,114 @@
+"""The tables and ready-made views of an output in a metastore, for other sessions (driver).
+
+Tables are external: the metastore knows where the files are, and dropping a table leaves them.
+Whatever was registered carries the output's URL as the property ``kdsspark.output``, so that only
+what came from this output is ever replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, cast
+
+from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
+
+from kdsspark.config import Spark
+from kdsspark.errors import ConfigError
+from kdsspark.output.store import Store
+from kdsspark.query import fsspec_source, views
+from kdsspark.query.view_queries import VIEW_QUERIES
+from kdsspark.tables import TABLES
+
+_PROPERTY: Final = "kdsspark.output"
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def with_metastore(settings: Spark) -> Spark:
+    """``settings`` with a Hive metastore, unless they say otherwise: without, nothing would last.
+
+    It is the one that ``hive-site.xml`` or ``spark.hadoop.javax.jdo.option.*`` names, else an
+    embedded one in ``metastore_db/`` of the working directory.
+    """
+    conf = {"spark.sql.catalogImplementation": "hive", **settings.conf}
+    return settings.model_copy(update={"conf": conf})
+
+
+def register(session: SparkSession, store: Store, database: str) -> list[str]:
+    """Create or bring up to date every table and view that the output has files for; their names.
+
+    New partitions are added and those that are gone dropped. Raises :class:`ConfigError` for a
+    name that is none, where the database has something else of a name that is needed, and where
+    Spark has no connector for the output: a table of the metastore is read by Spark alone.
+    """
+    if not _NAME.fullmatch(database):
+        raise ConfigError(f"--catalog must match {_NAME.pattern}, got {database!r}")
+    if not fsspec_source.has_connector(session, views.location(store, "")):
+        raise ConfigError(
+            f"output: must be on a store that Spark has a Hadoop connector for, got {store.url}"
+        )
+    own = session.newSession()  # temporary views of the other one would hide the tables
+    own.sql(f"CREATE DATABASE IF NOT EXISTS spark_catalog.{database}")
+    own.sql(f"USE spark_catalog.{database}")
+    found = views.present(store)
+    kept = [name for name in found if _is_ours(own, store, database, name)]
+    for name in found:
+        if name in VIEW_QUERIES:
+            properties = _properties(store)
+            own.sql(f"CREATE OR REPLACE VIEW {name} {properties} AS {VIEW_QUERIES[name].sql}")
+        elif name == views.RUNS:
+            runs = cast(StructType, StructType.fromDDL(views.RUNS_SCHEMA))
+            _create(own, store, name, runs, (), "json", name in kept)
+        else:
+            table = TABLES[name]
+            schema = views.columns(store, table)
+            _create(own, store, name, schema, table.partitioned_by, "parquet", name in kept)
+            own.sql(f"MSCK REPAIR TABLE {name} SYNC PARTITIONS")
+    return found
+
+
+def _is_ours(session: SparkSession, store: Store, database: str, name: str) -> bool:
+    """Whether ``name`` came from this output; False where there is none; refuses any other."""
+    if not session.catalog.tableExists(f"spark_catalog.{database}.{name}"):
+        return False
+    rows = session.sql(f"SHOW TBLPROPERTIES {name}").collect()
+    output = {row["key"]: row["value"] for row in rows}.get(_PROPERTY)
+    if output != store.url:
+        origin = "one that kdsspark did not make" if output is None else f"one of {output}"
+        raise ConfigError(
+            f"--catalog: {database}.{name} must be new or of {store.url}, got {origin}: "
+            f"choose another catalog, or drop it"
+        )
+    return True
+
+
+def _create(
+    session: SparkSession,
+    store: Store,
+    name: str,
+    schema: StructType,
+    partitioned_by: Sequence[str],
+    source: str,
+    exists: bool,
+) -> None:
+    if exists:
+        if session.table(name).schema.simpleString() == schema.simpleString():
+            return
+        session.sql(f"DROP TABLE {name}")  # its files stay
+    columns = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in schema)
+    partitions = f"PARTITIONED BY ({', '.join(partitioned_by)})" if partitioned_by else ""
+    session.sql(
+        f"CREATE TABLE {name} ({columns}) USING {source} {partitions} "
+        f"LOCATION {_text(views.location(store, name))} {_properties(store)}"
+    )
+
+
+def _properties(store: Store) -> str:
+    return f"TBLPROPERTIES ({_text(_PROPERTY)} = {_text(store.url)})"
+
+
+def _text(value: str) -> str:
+    """A string literal of Spark SQL."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

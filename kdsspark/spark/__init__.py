@@ -1,1 +1,0 @@
-"""The only place that imports pyspark: the session, the work units and the stages made of them."""

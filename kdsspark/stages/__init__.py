@@ -1,0 +1,1 @@
+"""The stages of a study, in order; each plans from the output and runs what is missing."""

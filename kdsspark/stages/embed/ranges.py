@@ -1,0 +1,110 @@
+"""The range of every feature, kept beside each shard of embeddings and merged when measured.
+
+``_ranges/network=<n>/dataset=<d>/<shard>.parquet`` has the columns of ``ranges`` over the images
+of one shard. ``embed`` writes it with the shard; for embeddings from elsewhere, or where it was
+lost, the first measurement reads the shard once and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial, reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+from pyspark.sql import SparkSession
+
+from kdsspark.output import parquet
+from kdsspark.output.arrow import flat_values
+from kdsspark.output.store import Store
+from kdsspark.stats.bins import Ranges, feature_ranges
+from kdsspark.tables import RANGES
+
+FOLDER = f"_{RANGES.name}"
+_MOST_TASKS = 64
+_SMALLEST_TASK = 16  # shards: a file takes milliseconds
+_FIELDS = ("lo", "hi", "n", "n_nonfinite")
+
+Pair = tuple[str, str]
+"""Network and dataset."""
+
+
+def path_of(part: str) -> str:
+    """The file of ranges that belongs to a file of ``embeddings``."""
+    return f"{FOLDER}/{part.partition('/')[2]}"
+
+
+def write(store: Store, part: str, tables: Iterable[pa.Table]) -> Ranges:
+    """Keep the ranges of a shard's rows (tables of columns of ``embeddings``) (executor)."""
+    found = reduce(_merge_layers, (_of_rows(rows) for rows in tables))
+    table = pa.concat_tables(ranges_table(layer, 0, ranges) for layer, ranges in found.items())
+    parquet.write(store, path_of(part), table, RANGES.schema)
+    return concatenated(list(found.values()))
+
+
+def _of_rows(rows: pa.Table) -> dict[str, Ranges]:
+    """Layer -> ranges, in the order of the columns."""
+    layers = [field.name for field in rows.schema if pt.is_list(field.type)]
+    return {name: feature_ranges(flat_values(rows[name]).reshape(len(rows), -1)) for name in layers}
+
+
+def _merge_layers(first: dict[str, Ranges], second: dict[str, Ranges]) -> dict[str, Ranges]:
+    return {layer: ranges.merge(second[layer]) for layer, ranges in first.items()}
+
+
+def merged(
+    session: SparkSession, store: Store, parts: Mapping[Pair, Sequence[str]]
+) -> dict[Pair, Ranges]:
+    """The ranges of all features, layer after layer, over the files of each pair (driver)."""
+    work = [
+        (pair, files[start : start + size])
+        for pair, files in parts.items()
+        for size in [max(_SMALLEST_TASK, -(-len(files) // _MOST_TASKS))]
+        for start in range(0, len(files), size)
+    ]
+    if not work:
+        return {}
+    tasks = session.sparkContext.parallelize(work, len(work)).map(partial(_merge_files, store))
+    result: dict[Pair, Ranges] = {}
+    for pair, ranges in tasks.collect():
+        result[pair] = result[pair].merge(ranges) if pair in result else ranges
+    return result
+
+
+def _merge_files(store: Store, work: tuple[Pair, Sequence[str]]) -> tuple[Pair, Ranges]:
+    pair, files = work
+    return pair, reduce(Ranges.merge, (_of_shard(store, part) for part in files))
+
+
+def _of_shard(store: Store, part: str) -> Ranges:
+    try:
+        table = parquet.read_file(store, path_of(part), _FIELDS)
+    except FileNotFoundError:
+        return write(store, part, parquet.row_groups(store, part))
+    return Ranges(*(table[name].to_numpy() for name in _FIELDS))  # null reads as NaN
+
+
+def concatenated(ranges: Sequence[Ranges]) -> Ranges:
+    """The ranges of several layers as one."""
+    return Ranges(*(np.concatenate([getattr(r, name) for r in ranges]) for name in _FIELDS))
+
+
+def some(ranges: Ranges, start: int, stop: int) -> Ranges:
+    """The ranges of features ``start`` to ``stop``."""
+    return Ranges(*(getattr(ranges, name)[start:stop] for name in _FIELDS))
+
+
+def ranges_table(layer: str, first: int, ranges: Ranges) -> pa.Table:
+    """Rows of ``ranges``: units ``first`` and following of a layer."""
+    n = len(ranges.n)
+    return pa.table(
+        {
+            "layer": pa.repeat(layer, n),
+            "unit": pa.array(np.arange(first, first + n, dtype=np.int32)),
+            "lo": parquet.nullable(ranges.lo),
+            "hi": parquet.nullable(ranges.hi),
+            "n": pa.array(ranges.n),
+            "n_nonfinite": pa.array(ranges.n_nonfinite),
+        }
+    )

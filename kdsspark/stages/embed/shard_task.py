@@ -1,0 +1,249 @@
+"""What an executor does with one shard of images: fetch, decode, embed, write, all at once.
+
+Threads fetch and decode ahead (:mod:`kdsspark.images.loading`), the task's own thread computes, and one
+more writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row groups and the
+images under way, however large the shard is.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kdsspark.config import Embed
+from kdsspark.engine import gpus as placement
+from kdsspark.engine.work import Outcome, task_cpus
+from kdsspark.errors import ImageError
+from kdsspark.images import decoding as images
+from kdsspark.images import isolation as isolated
+from kdsspark.images.clock import Clock
+from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
+from kdsspark.network.spec import NetworkSpec
+from kdsspark.output.store import Store
+from kdsspark.stages.embed import attempts, background, shard_files, shards
+from kdsspark.stages.embed.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
+from kdsspark.stages.embed.shards import Shard
+from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
+
+if TYPE_CHECKING:
+    from kdsspark.network.extractor import Extractor
+
+Output = dict[str, npt.NDArray[np.float32]]
+"""Layer -> [images, units] of one forward pass."""
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """What all shards of one network and dataset share."""
+
+    store: Store
+    network: str
+    dataset: str
+    spec: NetworkSpec
+    weights: str  # file of the store
+    settings: Embed
+
+    def group_rows(self, batch: int) -> int:
+        """Rows of a row group; forward passes do not straddle two."""
+        return shard_files.rows_of_group([layer.units for layer in self.spec.layers], 4, batch)
+
+    def files(self, shard: Shard) -> ShardFiles:
+        """Where a shard lies."""
+        schema = embeddings_schema([layer.name for layer in self.spec.layers])
+        return ShardFiles(self.store, self.network, self.dataset, shard.name, schema)
+
+    def load(
+        self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
+    ) -> AbstractContextManager[Iterator[Loaded]]:
+        """Read images in threads, so many ahead that the next forward pass finds its own."""
+        threads = self.settings.decode_threads or max(2, task_cpus())
+        ahead = 2 * max(threads, batch)
+        loader = Loader(decode, threads, ahead, self.settings.image_seconds, clock)
+        return closing(loader(uris))
+
+
+def embed_shard(job: ImageJob, shard: Shard) -> Outcome:
+    """Make the shard's files hold exactly the planned rows; images it already holds are kept."""
+    attempts.note(job.store, shard)
+    clock = Clock()
+    planned, files = shards.planned_rows(job.store, shard), job.files(shard)
+    held = files.held()
+    sources = held.sources(planned, _unchanged(job, held.doubtful(planned), clock))
+    failed = [held.failures(planned, sources)]
+    if not held.holds_exactly(planned, sources):
+        if held.knows(planned.filter(sources == MISSING)):
+            # What changes sides would be in both tables for a moment; so it is in none instead.
+            shard_files.write_failures(files, FAILURES.schema.empty_table())
+        failed += _embed(job, files, planned, sources, clock)
+    refused = pa.concat_tables(failed)
+    shard_files.write_failures(files, refused)
+    counts = {"images": len(planned), "failed": len(refused)}
+    counts["embedded"] = counts["images"] - counts["failed"]
+    counts["computed"] = int((sources == MISSING).sum())
+    return Outcome(counts, clock.seconds)
+
+
+def _unchanged(job: ImageJob, doubtful: pa.Table, clock: Clock) -> set[str]:
+    """The uris of which only the version changed, and not the bytes."""
+    if not len(doubtful):
+        return set()
+    uris, contents = doubtful["uri"].to_pylist(), doubtful["content"].to_pylist()
+    with job.load(uris, None, 1, clock) as loaded:
+        found = zip(uris, contents, loaded, strict=True)
+        return {uri for uri, content, now in found if now.content == content}
+
+
+# -- computing -----------------------------------------------------------------------------------
+
+
+def _embed(
+    job: ImageJob, files: ShardFiles, planned: pa.Table, sources: Sources, clock: Clock
+) -> list[pa.Table]:
+    """Write the planned rows, kept ones and new ones; returns those that failed."""
+    uris = planned["uri"].filter(pa.array(sources == MISSING)).to_pylist()
+    batch = _batch_images(job) if uris else 1
+    forward, size = _Forward(job, files.schema, batch, clock), job.group_rows(batch)
+    failed = []
+    with (
+        _decoder(job) as decode,
+        job.load(uris, decode, batch, clock) as loaded,
+        background.fed(partial(_write, files, clock)) as put,
+    ):
+        for start in range(0, len(planned), size):
+            rows, source = planned.slice(start, size), sources[start : start + size]
+            fresh, refused = forward(rows.filter(source == MISSING), loaded)
+            failed.append(refused)
+            with clock.time("wait"):
+                put(Group(rows.filter(source >= 0), source[source >= 0], fresh))
+    clock.seconds["write"] -= clock.seconds.pop("idle")
+    return failed
+
+
+def _write(files: ShardFiles, clock: Clock, groups: Iterator[Group]) -> None:
+    with clock.time("write"):
+        shard_files.write_groups(files, clock.until_next("idle", groups))
+
+
+def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
+    """How images are decoded: apart from this process once an attempt at the shard has failed.
+
+    Perhaps one of its images made the decoder crash, which would end this attempt just so.
+    """
+    short_side = job.spec.preprocessing.resize
+    if attempts.number() > 0:
+        return isolated.decoder(short_side)
+    return nullcontext(partial(images.decode, short_side=short_side))
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """The network at work on some rows of a shard at a time."""
+
+    job: ImageJob
+    schema: pa.Schema
+    batch: int  # images
+    clock: Clock
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The network, loaded when the first images are there."""
+        with self.clock.time("load"):
+            return _extractor(self.job)
+
+    def __call__(self, rows: pa.Table, loaded: Iterator[Loaded]) -> tuple[Fresh, pa.Table]:
+        """Rows of ``embeddings``, made when they are asked for, and of ``failures``.
+
+        ``rows`` are planned ones (columns of ``images``), whose images come next in ``loaded``.
+        """
+        contents: list[str | None] = []
+        errors: list[ImageError | None] = []
+        outputs: list[Output] = []
+        batch: list[Pixels] = []
+        for image in self.clock.until_next("wait", islice(loaded, len(rows))):
+            contents.append(image.content)
+            errors.append(image.result if isinstance(image.result, ImageError) else None)
+            if isinstance(image.result, np.ndarray):
+                batch.append(image.result)
+            if len(batch) == self.batch:
+                outputs.append(self._compute(batch))
+                batch = []
+        if batch:
+            outputs.append(self._compute(batch))
+        rows = rows.append_column("content", pa.array(contents, pa.string()))
+        good = rows.filter(np.array([error is None for error in errors], dtype=bool))
+        return partial(_embeddings, self.schema, good, outputs), _failures(rows, errors)
+
+    def _compute(self, batch: list[Pixels]) -> Output:
+        extractor = self.extractor
+        with self.clock.time("compute"):
+            return extractor(batch)
+
+
+def _batch_images(job: ImageJob) -> int:
+    """Images of a forward pass."""
+    if job.settings.batch_images:
+        return job.settings.batch_images
+    device = placement.device()
+    tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
+    from kdsspark.network import batches  # torch, which the driver does without
+
+    return batches.batch_images(job.spec, device, tasks=tasks)
+
+
+def _extractor(job: ImageJob) -> Extractor:
+    from kdsspark.network.extractor import cached_extractor
+
+    return cached_extractor(job.spec, _local_weights(job), placement.device(), threads=task_cpus())
+
+
+def _local_weights(job: ImageJob) -> Path:
+    """The weights as a file of this machine, fetched once per machine from other stores."""
+    path = job.store.path(job.weights)
+    if job.store.is_local:
+        return Path(path)
+    local = Path(tempfile.gettempdir()) / f"kdsspark-{os.getuid()}" / Path(job.weights).name
+    if not local.exists():
+        local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (
+            job.store.fs.open(path, "rb") as source,
+            tempfile.NamedTemporaryFile(dir=local.parent, delete=False) as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 22)
+        Path(target.name).replace(local)
+    return local
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Output]) -> pa.Table:
+    """Rows of ``embeddings``: those of ``rows``, which went through the network in this order."""
+    columns: list[Any] = [rows[c.name] for c in EMBEDDINGS.columns]
+    for layer in schema.names[len(columns) :]:
+        values = [output[layer] for output in outputs]
+        flat = np.concatenate(values).ravel() if values else np.empty(0, np.float32)
+        offsets = np.arange(len(rows) + 1, dtype=np.int32) * (len(flat) // max(1, len(rows)))
+        kind = schema.field(layer).type
+        columns.append(pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), type=kind))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _failures(rows: pa.Table, errors: Sequence[ImageError | None]) -> pa.Table:
+    failed = [(row, error) for row, error in enumerate(errors) if error is not None]
+    table = rows.take(pa.array([row for row, _ in failed], pa.int64()))
+    for column in ("stage", "error", "message"):
+        values = [getattr(error, column) for _, error in failed]
+        table = table.append_column(column, pa.array(values, pa.string()))
+    return table.select(FAILURES.schema.names).cast(FAILURES.schema)

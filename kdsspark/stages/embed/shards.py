@@ -1,0 +1,172 @@
+"""Shards: what an output holds of them, and what they are planned to hold (driver).
+
+A shard is one work unit of the embed stage and one Parquet file of ``embeddings`` (and one of
+``failures``, if any image failed). Which images it has is decided in :mod:`.sharding`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from kdsspark.output import gathered, parquet, receipts
+from kdsspark.output.receipts import Receipt
+from kdsspark.output.store import Store
+from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, Table
+
+FILE_PREFIX: Final = "file-"
+"""How the shards of ready-made embeddings begin."""
+
+_IDS_AT_ONCE: Final = 1 << 22  # looked up together; Arrow takes 130 bytes for each
+_SHARDS_PER_PLAN_FILE: Final = 256  # a footer with very many row groups is slow to open
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard to bring up to date: ``rows`` are those of the planned row group."""
+
+    name: str
+    digest: str  # of the ids, file versions and classes it must hold
+    n_images: int
+    plan: str = ""  # planned rows: this file of the store ...
+    row_group: int = 0  # ... and this row group of it
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which shard holds each of some images: ``shards[of_image[i]]``, none where that is -1."""
+
+    shards: list[str]
+    of_image: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What an output holds of one dataset by one network."""
+
+    finished: Mapping[str, Receipt]  # shard -> receipt, without digest where rows are missing
+    others: frozenset[str]  # unfinished shards, and those of another network
+
+    def is_current(self, shard: Shard) -> bool:
+        """Whether a receipt, which says ``<digest>-<attempt>``, tells of what it must hold."""
+        receipt = self.finished.get(shard.name)
+        return receipt is not None and receipt.digest.partition("-")[0] == shard.digest
+
+
+def held(store: Store, network: str, dataset: str, prefix: str) -> tuple[Held, pa.Table]:
+    """What there is, and the rows of finished shards as :func:`held_rows` has them.
+
+    Shards count as finished if they have a receipt and are named so.
+    """
+    found = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
+    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
+    ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
+    rows = held_rows(store, network, dataset)
+    finished = with_losses_known(rows, ours)
+    others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
+    if others:
+        rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
+    return Held(finished, frozenset(others)), rows
+
+
+def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
+    """Where images are, by the rows that :func:`held_rows` finds."""
+    shards = held["shard"].combine_chunks().dictionary_encode()
+    of_row = shards.indices.to_numpy()
+    of_image = np.full(len(ids), -1, np.int32)
+    for start in range(0, len(held), _IDS_AT_ONCE):
+        some = held["image_id"].slice(start, _IDS_AT_ONCE).combine_chunks()
+        row = pc.fill_null(pc.index_in(ids, value_set=some), -1).to_numpy()
+        new = (row >= 0) & (of_image < 0)  # the first, where a killed run left several
+        of_image[new] = of_row[start + row[new]]
+    return Places(shards.dictionary.to_pylist(), of_image)
+
+
+def held_rows(store: Store, network: str, dataset: str) -> pa.Table:
+    """``image_id`` and ``shard`` (a dictionary) of every row on disk, ``embeddings`` first."""
+    tables = []
+    for table in (EMBEDDINGS, FAILURES):
+        found = gathered.rows(store, *_rows_of_parts(store, table, network, dataset))
+        paths = found["path"].combine_chunks().dictionary_encode()
+        names = pa.array([shard_name(path) for path in paths.dictionary.to_pylist()], pa.string())
+        shards = pa.DictionaryArray.from_arrays(paths.indices, names)
+        tables.append(pa.table({"image_id": found["image_id"], "shard": shards}))
+    return pa.concat_tables(tables).unify_dictionaries()
+
+
+def keep_held_rows(store: Store, network: str, dataset: str) -> None:
+    """Gather in one file which rows the parts hold; only under the lock."""
+    for table in (EMBEDDINGS, FAILURES):
+        gathered.keep(store, *_rows_of_parts(store, table, network, dataset))
+
+
+def _rows_of_parts(
+    store: Store, table: Table, network: str, dataset: str
+) -> tuple[str, str, Callable[[str], pa.Table], pa.Schema]:
+    """What :mod:`kdsspark.output.gathered` is to gather."""
+    folder = table.partition(network, dataset)
+    kept = f"{folder.removeprefix(table.name).lstrip('/')}/{table.name}"
+    columns = ["image_id", *(("stage", "error") if table is FAILURES else ())]
+    load = partial(parquet.read_file, store, columns=columns)
+    return kept, folder, load, pa.schema([table.schema.field(name) for name in columns])
+
+
+def failures(store: Store, network: str, dataset: str) -> pa.Table:
+    """``stage`` and ``error`` of every image that failed."""
+    found = gathered.rows(store, *_rows_of_parts(store, FAILURES, network, dataset))
+    return found.select(["stage", "error"])
+
+
+def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:
+    """The receipts of shards that hold rows, without digest where rows are missing.
+
+    That is so where a file was lost, or a run killed while it brought the shard up to date. The
+    rows that are there are good: each says which state of its image it is of.
+    """
+    counts = pc.value_counts(held["shard"])
+    rows = {c["values"].as_py(): c["counts"].as_py() for c in counts}
+    return {
+        name: receipt if rows[name] == receipt.counts["images"] else replace(receipt, digest="")
+        for name, receipt in committed.items()
+        if name in rows
+    }
+
+
+def shard_name(path: str) -> str:
+    """``embeddings/network=a/dataset=b/shard-12ab.parquet`` -> ``shard-12ab``."""
+    return path.rsplit("/", 1)[-1].removesuffix(".parquet")
+
+
+def name_prefix(key: str) -> str:
+    """How the shards of images begin that were embedded as ``key`` says."""
+    return f"shard-{key}-"
+
+
+def write_plan(
+    store: Store, folder: str, shards: Iterator[tuple[Shard, pa.Table]]
+) -> Iterator[Shard]:
+    """Write the rows of each shard where its task finds them; yields the shards, located."""
+    store.remove(folder)
+    for number in range(1 << 31):
+        some = list(islice(shards, _SHARDS_PER_PLAN_FILE))
+        if not some:
+            return
+        path = f"{folder}/{number:06d}.parquet"
+        parquet.write(store, path, (rows for _, rows in some), IMAGES.schema)
+        for row_group, (shard, _) in enumerate(some):
+            yield replace(shard, plan=path, row_group=row_group)
+
+
+def planned_rows(store: Store, shard: Shard) -> pa.Table:
+    """The rows a shard must hold, columns of ``images`` (executor)."""
+    with store.fs.open(store.path(shard.plan), "rb") as file:
+        return pq.ParquetFile(file).read_row_group(shard.row_group)

@@ -1,0 +1,1 @@
+"""Stage ``measure``: histograms and distances of every feature for every class."""

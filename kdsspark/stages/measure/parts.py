@@ -1,0 +1,185 @@
+"""The parts of tables that one slice writes (executor)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kdsspark.config import Measure
+from kdsspark.output import parquet
+from kdsspark.output.parquet import PartWriter, nullable
+from kdsspark.output.store import Store
+from kdsspark.stages.embed.ranges import ranges_table
+from kdsspark.stages.measure import summaries
+from kdsspark.stages.measure.rechunk import LayerSlice
+from kdsspark.stats import distances
+from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ks import BinnedKS, binned_ks
+from kdsspark.stats.summary import Summary
+from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
+
+Part = tuple[Table, tuple[str, ...]]
+"""A table, and the partition values after network and dataset."""
+
+PARTS: Final[tuple[Part, ...]] = (
+    (RANGES, ()),
+    (HISTOGRAMS, ()),
+    (KS, ("true",)),
+    (KS, ("shuffled",)),
+    (DISTANCES, ()),
+)
+"""What a slice may write."""
+
+_ORDER: Final = ("unit", "class_id", "shuffle")
+
+ROWS_OF_A_GROUP: Final = 1 << 17
+"""Of ``ks``: about 4 MiB."""
+
+Labeling = tuple[int, npt.NDArray[np.int32]]
+"""The number of a shuffle, 0 for the true labels, and the labels [images]."""
+
+
+def written(settings: Measure) -> list[Part]:
+    """What a slice does write."""
+    without = {
+        HISTOGRAMS.name: settings.histograms,
+        DISTANCES.name: bool(settings.distances),
+        "shuffled": settings.keep_shuffled,
+    }
+    return [
+        (table, labels)
+        for table, labels in PARTS
+        if without.get(table.name, True) and all(without.get(label, True) for label in labels)
+    ]
+
+
+@dataclass(eq=False)
+class SliceParts:
+    """The open parts of one slice, and what its distances have been summed up to so far."""
+
+    cut: LayerSlice
+    distances: tuple[str, ...]  # others than ks, by name
+    _writers: dict[tuple[str, ...], PartWriter]
+    _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
+    _shuffled: list[pa.Table] = field(default_factory=list)
+    summaries: dict[int, Summary] = field(default_factory=dict)
+
+    def write_ranges(self, ranges: Ranges) -> None:
+        """The rows of ``ranges``."""
+        self._writers[RANGES.name,].write(ranges_table(self.cut.layer, self.cut.start, ranges))
+
+    def keeps(self, shuffle: int) -> bool:
+        """Whether the distances of a labeling are written."""
+        return (KS.name, "shuffled" if shuffle else "true") in self._writers
+
+    def write(
+        self,
+        first: int,
+        shuffle: int,
+        counts: npt.NDArray[np.int32],
+        exact: npt.NDArray[np.float64] | None,
+    ) -> None:
+        """The distances of units ``first`` and following (of the slice) under one labeling.
+
+        ``counts`` is [units, classes, bins], ``exact`` [units, classes].
+        """
+        ks = binned_ks(counts)
+        summary = Summary.of(ks.ks)
+        before = self.summaries.get(shuffle)
+        self.summaries[shuffle] = summary if before is None else before.merge(summary)
+        unit = self.cut.start + first
+        if shuffle == 0:
+            self._true.append(_ks(self.cut.layer, unit, 0, ks, exact))
+            if (HISTOGRAMS.name,) in self._writers:
+                rows = _histograms(self.cut.layer, unit, counts, ks)
+                self._writers[HISTOGRAMS.name,].write(rows)
+            if self.distances:
+                rows = _distances(self.cut.layer, unit, counts, self.distances)
+                self._writers[DISTANCES.name,].write(rows)
+        elif self.keeps(shuffle):
+            self._shuffled.append(_ks(self.cut.layer, unit, shuffle, ks, exact))
+
+    def flush(self, at_least: int = 1) -> None:
+        """Write the distances that have gathered, if there are so many rows."""
+        for labels, rows in (("true", self._true), ("shuffled", self._shuffled)):
+            if sum(len(table) for table in rows) >= at_least:
+                gathered = pa.concat_tables(rows)
+                if len(pc.unique(gathered["shuffle"])) > 1:  # a pair's shuffles side by side
+                    gathered = gathered.sort_by([(name, "ascending") for name in _ORDER])
+                self._writers[KS.name, labels].write(gathered)
+                rows.clear()
+
+
+@contextmanager
+def open_parts(
+    store: Store, pair: tuple[str, str], settings: Measure, cut: LayerSlice
+) -> Iterator[SliceParts]:
+    """Parts that appear when the block ends without error, and the summaries with them."""
+    with ExitStack() as stack:
+        writers = {
+            (table.name, *labels): stack.enter_context(
+                parquet.writer(
+                    store, f"{table.partition(*pair, *labels)}/{cut.name}.parquet", table.schema
+                )
+            )
+            for table, labels in written(settings)
+        }
+        parts = SliceParts(cut, settings.distances, writers)
+        yield parts
+        summaries.write(store, pair, cut.name, parts.summaries)
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def _pairs(layer: str, unit: int, shape: tuple[int, int]) -> dict[str, pa.Array]:
+    """The leading columns of one row per (unit, class), units outermost."""
+    n_units, n_classes = shape
+    units = np.arange(unit, unit + n_units, dtype=np.int32)
+    return {
+        "layer": pa.repeat(layer, n_units * n_classes),
+        "unit": pa.array(np.repeat(units, n_classes)),
+        "class_id": pa.array(np.tile(np.arange(n_classes, dtype=np.int32), n_units)),
+    }
+
+
+def _histograms(layer: str, unit: int, counts: npt.NDArray[np.int32], ks: BinnedKS) -> pa.Table:
+    n_units, n_classes, bins = counts.shape
+    offsets = pa.array(np.arange(0, counts.size + 1, bins, dtype=np.int32))
+    kind = HISTOGRAMS.schema.field("counts").type
+    columns = _pairs(layer, unit, (n_units, n_classes))
+    columns["n"] = pa.array(ks.n_inner.ravel())
+    columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(counts.ravel()), type=kind)
+    return pa.table(columns)
+
+
+def _ks(
+    layer: str, unit: int, shuffle: int, ks: BinnedKS, exact: npt.NDArray[np.float64] | None
+) -> pa.Table:
+    n = ks.ks.size
+    columns = _pairs(layer, unit, (ks.ks.shape[0], ks.ks.shape[1]))
+    columns["shuffle"] = pa.repeat(pa.scalar(shuffle, pa.int32()), n)
+    columns["n_inner"] = pa.array(ks.n_inner.ravel())
+    columns["n_outer"] = pa.array(ks.n_outer.ravel())
+    columns["ks"] = nullable(ks.ks.ravel())
+    columns["bin"] = pa.array(ks.bin.ravel())
+    columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else nullable(exact.ravel())
+    return pa.table(columns)
+
+
+def _distances(
+    layer: str, unit: int, counts: npt.NDArray[np.int32], wanted: tuple[str, ...]
+) -> pa.Table:
+    columns = _pairs(layer, unit, (counts.shape[0], counts.shape[1]))
+    n = len(columns["unit"])
+    for name, distance in distances.DISTANCES.items():
+        found = nullable(distance(counts).ravel()) if name in wanted else pa.nulls(n, pa.float64())
+        columns[name] = found
+    return pa.table(columns)

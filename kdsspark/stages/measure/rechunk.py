@@ -1,0 +1,156 @@
+"""Rows of ``embeddings`` turned to columns: in memory for one slice, or to files for many.
+
+Where slices are narrower than half a layer, reading rows would mean reading every layer many
+times. Instead each range of rows is read once and written by columns (:mod:`.columns`),
+of which a slice then reads its own units. Both the values' bin codes and, for exact distances,
+the values are turned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.engine.work import Outcome
+from kdsspark.errors import InvariantError
+from kdsspark.output import parquet
+from kdsspark.output.arrow import flat_values, image_keys
+from kdsspark.output.store import Store
+from kdsspark.stages.measure import columns
+from kdsspark.stages.measure.columns import Layout
+from kdsspark.stages.measure.plan import Piece
+from kdsspark.stats.bins import bin_codes, fill_columns
+
+_READERS: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSlice:
+    """Units ``start`` to ``stop`` of a layer, with their ranges, float64 [units] each."""
+
+    layer: str
+    depth: int
+    start: int
+    stop: int
+    lo: npt.NDArray[np.float64]
+    hi: npt.NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        """Stable and safe as a file name, which a layer's own name may not be."""
+        return slice_name(self.depth, self.start, self.stop)
+
+
+def slice_name(depth: int, start: int, stop: int) -> str:
+    """``layer-013-units-00000-04096``; names sort as the features do."""
+    return f"layer-{depth:03d}-units-{start:05d}-{stop:05d}"
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Some features of some images, by column."""
+
+    keys: npt.NDArray[np.uint64]  # [images, 2], of the ids
+    labels: npt.NDArray[np.int32]  # [images], class_id
+    blocks: tuple[columns.Block, ...]  # one a slice: codes and values [units, images]
+
+    @staticmethod
+    def empty(images: int, layout: Layout, slices: Sequence[LayerSlice]) -> Columns:
+        """Room for ``images``, to be filled."""
+        blocks = [
+            (np.empty(shape, layout.code), np.empty(shape, value) if value else None)
+            for s in slices
+            for shape, value in [((s.stop - s.start, images), layout.values[s.depth])]
+        ]
+        return Columns(np.empty((images, 2), np.uint64), np.empty(images, np.int32), tuple(blocks))
+
+
+@dataclass(frozen=True)
+class ColumnsFile:
+    """A file of columns, and how many images it holds."""
+
+    path: str
+    images: int
+
+
+@dataclass(frozen=True)
+class RechunkJob:
+    """What all ranges of rows of one network and dataset share."""
+
+    store: Store
+    layout: Layout
+    bins: int
+    layers: tuple[LayerSlice, ...]  # every layer whole
+
+
+def rechunk(work: tuple[RechunkJob, tuple[Piece, ...], str]) -> Outcome:
+    """Write one range of rows by columns to a file of the store (executor)."""
+    job, pieces, path = work
+    start = time.perf_counter()
+    found = read_rows(job.store, pieces, job.layout, job.bins, job.layers)
+    read = time.perf_counter()
+    columns.write(job.store, path, found.keys, found.labels, found.blocks)
+    done = time.perf_counter()
+    return Outcome({"images": len(found.labels)}, {"read": read - start, "write": done - read})
+
+
+def read_rows(
+    store: Store,
+    pieces: Sequence[Piece],
+    layout: Layout,
+    bins: int,
+    slices: Sequence[LayerSlice],
+) -> Columns:
+    """Read some rows once, and turn the slices of their layers to columns (executor)."""
+    names = ["image_id", "class_id", *(s.layer for s in slices)]
+    n_images = sum(piece.stop - piece.start for piece in pieces)
+    result, row = Columns.empty(n_images, layout, slices), 0
+    for piece in pieces:
+        for group in parquet.row_groups(store, piece.part, names, piece.start, piece.stop):
+            rows = slice(row, row + len(group))
+            result.keys[rows] = image_keys(group["image_id"])
+            result.labels[rows] = group["class_id"].to_numpy()
+            for cut, block in zip(slices, result.blocks, strict=True):
+                values = flat_values(group[cut.layer]).reshape(len(group), -1)
+                _turn(values[:, cut.start : cut.stop], cut, bins, block, rows)
+            row = rows.stop
+    if row != n_images:
+        parts = ", ".join(sorted({piece.part for piece in pieces}))
+        raise InvariantError(f"{parts} must have {n_images} rows by the receipts, got {row}")
+    return result
+
+
+def _turn(
+    values: npt.NDArray[Any], cut: LayerSlice, bins: int, block: columns.Block, rows: slice
+) -> None:
+    """Fill the columns ``rows`` of a block from values [images, units]."""
+    codes, kept = block
+    bin_codes(values, cut.lo, cut.hi, bins, codes[:, rows])
+    if kept is not None:
+        fill_columns(values, kept[:, rows])
+
+
+def read_columns(
+    store: Store, files: Sequence[ColumnsFile], layout: Layout, cut: LayerSlice
+) -> Columns:
+    """One slice over all images, from the files of columns (executor)."""
+    ends = np.cumsum([file.images for file in files]).tolist()
+    result = Columns.empty(ends[-1], layout, [cut])
+
+    def fill(file: ColumnsFile, end: int) -> None:
+        rows = slice(end - file.images, end)
+        keys, labels = columns.read_ids(store, file.path, file.images)
+        result.keys[rows], result.labels[rows] = keys, labels
+        into = [None if part is None else part[:, rows] for part in result.blocks[0]]
+        units = (cut.start, cut.stop)
+        columns.read_units(store, file.path, file.images, layout, cut.depth, units, into)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        list(pool.map(fill, files, ends))
+    return result

@@ -1,0 +1,103 @@
+"""What an executor does with one slice of one layer: read it once, count, compare, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.engine.work import Outcome
+from kdsspark.output.store import Store
+from kdsspark.stages.measure import plan as measure_plan
+from kdsspark.stages.measure.parts import ROWS_OF_A_GROUP, Labeling, SliceParts, open_parts
+from kdsspark.stages.measure.plan import Piece, Shape
+from kdsspark.stages.measure.rechunk import (
+    Columns,
+    ColumnsFile,
+    LayerSlice,
+    read_columns,
+    read_rows,
+)
+from kdsspark.stats.bins import Ranges
+from kdsspark.stats.histograms import class_histograms
+from kdsspark.stats.ks import exact_ks
+from kdsspark.stats.shuffles import shuffled_labels
+
+
+@dataclass(frozen=True)
+class MeasureJob:
+    """What all slices of one network and dataset share.
+
+    They are read from pieces of ``embeddings``, or from files of columns where there are some.
+    """
+
+    store: Store
+    pair: tuple[str, str]  # network, dataset
+    shape: Shape
+    pieces: tuple[Piece, ...] = ()
+    files: tuple[ColumnsFile, ...] = ()
+
+    def read(self, cut: LayerSlice) -> Columns:
+        """The slice over all images."""
+        if self.files:
+            return read_columns(self.store, self.files, self.shape.layout, cut)
+        bins = self.shape.settings.bins
+        return read_rows(self.store, self.pieces, self.shape.layout, bins, [cut])
+
+
+def measure_slice(work: tuple[MeasureJob, LayerSlice, Ranges]) -> Outcome:
+    """Write the slice's parts of ``ranges``, ``histograms`` and ``ks``, and their summaries."""
+    job, cut, ranges = work
+    start = time.perf_counter()
+    columns = job.read(cut)
+    read = time.perf_counter()
+    with open_parts(job.store, job.pair, job.shape.settings, cut) as parts:
+        parts.write_ranges(ranges)
+        for labelings in _labelings(job.shape, columns):
+            for first, last in blocks(job.shape, cut):
+                _measure_block(job.shape, columns, (first, last), labelings, parts)
+                parts.flush(ROWS_OF_A_GROUP)
+            parts.flush()
+    done = time.perf_counter()
+    counts = {"images": job.shape.n_images, "features": cut.stop - cut.start}
+    return Outcome(counts, {"read": read - start, "compute and write": done - read})
+
+
+def _labelings(shape: Shape, columns: Columns) -> Iterator[list[Labeling]]:
+    """The true labels and every shuffle, as many together as the memory holds."""
+    size, seed = measure_plan.labelings_at_once(shape), shape.settings.seed
+    for first in range(0, shape.labelings, size):
+        yield [
+            (shuffle, shuffled_labels(columns.keys, columns.labels, seed, shuffle))
+            for shuffle in range(first, min(first + size, shape.labelings))
+        ]
+
+
+def blocks(shape: Shape, cut: LayerSlice) -> Iterator[tuple[int, int]]:
+    """Ranges of positions within the slice whose histograms are made at a time."""
+    size, width = measure_plan.units_of_a_block(shape), cut.stop - cut.start
+    for first in range(0, width, size):
+        yield first, min(first + size, width)
+
+
+def _measure_block(
+    shape: Shape,
+    columns: Columns,
+    block: tuple[int, int],
+    labelings: Sequence[Labeling],
+    parts: SliceParts,
+) -> None:
+    """Histograms and distances of the units ``block`` (positions within the slice)."""
+    first, last = block
+    codes, values = columns.blocks[0]
+    exact: dict[int, npt.NDArray[np.float64]] = {}
+    kept = {shuffle: labels for shuffle, labels in labelings if parts.keeps(shuffle)}
+    if values is not None and kept:
+        found = exact_ks(values[first:last], np.stack(list(kept.values())), shape.n_classes)
+        exact = dict(zip(kept, found, strict=True))
+    for shuffle, labels in labelings:
+        counts = class_histograms(codes[first:last], labels, shape.n_classes, shape.settings.bins)
+        parts.write(first, shuffle, counts, exact.get(shuffle))

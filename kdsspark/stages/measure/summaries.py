@@ -1,0 +1,65 @@
+"""The summaries of a slice's distances, labeling by labeling, from ``measure`` to ``summarize``.
+
+``_summaries/network=<n>/dataset=<d>/<slice>.parquet``: one row a labeling. With them,
+``summarize`` needs no distance of a shuffle, and any number of shuffles can do without theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pyarrow as pa
+
+from kdsspark.output import parquet
+from kdsspark.output.store import Store
+from kdsspark.stats.summary import Summary
+from kdsspark.stats.thresholds import SURVIVAL_GRID, Tally
+
+FOLDER: Final = "_summaries"
+
+_COUNTS: Final = pa.list_(pa.field("element", pa.int64(), nullable=False))
+_SCHEMA: Final = pa.schema(
+    [
+        pa.field("shuffle", pa.int32(), nullable=False),
+        pa.field("n_pairs", pa.int64(), nullable=False),
+        pa.field("plus", _COUNTS, nullable=False),  # [1001]
+        pa.field("minus", _COUNTS, nullable=False),  # [1001]
+        pa.field("survival", _COUNTS, nullable=False),  # [classes x signs x 101]
+        pa.field("distribution", _COUNTS, nullable=False),  # [200]
+    ]
+)
+
+
+def folder_of(pair: tuple[str, str]) -> str:
+    """Where the summaries of a network and dataset lie."""
+    return f"{FOLDER}/network={pair[0]}/dataset={pair[1]}"
+
+
+def write(store: Store, pair: tuple[str, str], name: str, found: Mapping[int, Summary]) -> None:
+    """Write the summaries of a slice, shuffle -> summary (executor)."""
+    rows = [
+        {
+            "shuffle": shuffle,
+            "n_pairs": summary.tally.n_pairs,
+            "plus": summary.tally.plus,
+            "minus": summary.tally.minus,
+            "survival": summary.survival.ravel(),
+            "distribution": summary.distribution,
+        }
+        for shuffle, summary in sorted(found.items())
+    ]
+    tables = (pa.Table.from_pylist([row], schema=_SCHEMA) for row in rows)
+    parquet.write(store, f"{folder_of(pair)}/{name}.parquet", tables, _SCHEMA)
+
+
+def read(store: Store, pair: tuple[str, str], name: str) -> Iterator[tuple[int, Summary]]:
+    """Shuffle and summary, labeling by labeling, of a slice (executor)."""
+    for row in parquet.row_groups(store, f"{folder_of(pair)}/{name}.parquet"):
+        arrays = {column: row[column].combine_chunks().flatten().to_numpy() for column in _LISTS}
+        tally = Tally(arrays["plus"], arrays["minus"], row["n_pairs"][0].as_py())
+        survival = arrays["survival"].reshape(-1, 2, SURVIVAL_GRID.size)
+        yield row["shuffle"][0].as_py(), Summary(tally, survival, arrays["distribution"])
+
+
+_LISTS: Final = [field.name for field in _SCHEMA if pa.types.is_list(field.type)]

@@ -1,0 +1,1 @@
+"""Stage ``probe``: linear classifiers on all, on relevant and on discretised features."""

@@ -1,0 +1,116 @@
+"""The histograms of single (feature, class) pairs, for figure 1 of the paper (driver)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from kdsspark.config import Config
+from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.output import parquet
+from kdsspark.output.store import Store
+from kdsspark.report.data import Pair
+from kdsspark.report.queries import histograms_of
+from kdsspark.tables import FEATURES, IMAGES
+
+Wanted = tuple[str, str, int, str]
+"""A pair as it is asked for: dataset, layer, unit, name of the class."""
+
+Key = tuple[str, str, str, int, int]
+"""A pair as the tables have it: network, dataset, layer, unit, class_id."""
+
+_KEYS: Final = ("network", "dataset", "layer", "unit")
+_NAMED: Final = 12  # names that an error lists
+
+
+def read_pairs(session: Any, store: Store, config: Config, wanted: Sequence[Wanted]) -> list[Pair]:
+    """Every wanted pair, by each network that has its dataset and layer; views are registered.
+
+    Raises :class:`ConfigError` for a dataset, layer, unit or class that is not there, and
+    :class:`DatasetError` where there are no histograms.
+    """
+    names = dict.fromkeys(network for network, _ in config.pairs())
+    widths = {network: _widths(store, network) for network in names}
+    keys = [(one, _keys(store, config, widths, one)) for one in wanted]
+    bins = read_bins(session, [key for _, found in keys for key in found])
+    pairs = []
+    for (dataset, layer, unit, class_name), found in keys:
+        if not any(key in bins for key in found):
+            raise DatasetError(
+                f"dataset {dataset}: no histogram of unit {unit} of {layer} for class "
+                f"{class_name!r}, needs measure.histograms and finite values"
+            )
+        pairs += [Pair(*key[:4], class_name, bins[key]) for key in found if key in bins]
+    return pairs
+
+
+def _keys(
+    store: Store, config: Config, widths: Mapping[str, Mapping[str, int]], wanted: Wanted
+) -> list[Key]:
+    """One for each network that has the dataset and layer."""
+    dataset, layer, unit, class_name = wanted
+    _check("dataset", [d.name for d in config.datasets], dataset)
+    networks = [network for network, d in config.pairs() if d.name == dataset]
+    layers = [name for network in networks for name in widths[network]]
+    _check(f"layer of dataset {dataset}", list(dict.fromkeys(layers)), layer)
+    networks = [network for network in networks if layer in widths[network]]
+    width = max(widths[network][layer] for network in networks)
+    if not 0 <= unit < width:
+        raise ConfigError(f"--pair: unit of {layer} must be from 0 to {width - 1}, got {unit}")
+    classes = _classes(store, dataset)
+    _check(f"class of dataset {dataset}", list(classes), class_name)
+    return [
+        (network, dataset, layer, unit, classes[class_name])
+        for network in networks
+        if unit < widths[network][layer]
+    ]
+
+
+def _check(what: str, known: Sequence[str], got: str) -> None:
+    if got not in known:
+        shown = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
+        raise ConfigError(f"--pair: {what} must be one of {shown}, got {got!r}")
+
+
+def _widths(store: Store, network: str) -> dict[str, int]:
+    rows = parquet.read(store, FEATURES, network, columns=["layer"])["layer"].to_pandas()
+    return {str(layer): int(n) for layer, n in rows.value_counts(sort=False).items()}
+
+
+def _classes(store: Store, dataset: str) -> dict[str, int]:
+    rows = parquet.read(store, IMAGES, dataset, columns=["class_name", "class_id"]).to_pandas()
+    rows = rows.drop_duplicates().sort_values("class_id")
+    return {str(name): int(class_id) for name, class_id in rows.itertuples(index=False)}
+
+
+def read_bins(session: Any, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
+    """Columns lo, hi, inner, outer of each pair, a row per bin, by one query on registered views.
+
+    Pairs without finite values, and those of which no histograms are kept, are left out.
+    """
+    units = list(dict.fromkeys(key[:4] for key in keys))
+    if not units:
+        return {}
+    where = {
+        f"{name}_{n}": value
+        for n, unit in enumerate(units)
+        for name, value in zip(_KEYS, unit, strict=True)
+    }
+    rows = session.sql(histograms_of(len(units)), args=where).toPandas()
+    of_unit = dict(list(rows.groupby(list(_KEYS))))
+    found = ((key, _bins(of_unit.get(key[:4], rows.iloc[:0]), key[4])) for key in keys)
+    return {key: bins for key, bins in found if bins is not None}
+
+
+def _bins(histograms: pd.DataFrame, class_id: int) -> pd.DataFrame | None:
+    """Of the histograms of one unit, those of a class and of all others."""
+    inner = histograms.loc[histograms["class_id"] == class_id, "counts"]
+    if inner.empty or histograms["lo"].isna().all():
+        return None
+    total = np.stack(histograms["counts"].to_list()).sum(axis=0)
+    own = np.asarray(inner.iloc[0], np.int64)
+    edges = np.linspace(histograms["lo"].iloc[0], histograms["hi"].iloc[0], own.size + 1)
+    return pd.DataFrame({"lo": edges[:-1], "hi": edges[1:], "inner": own, "outer": total - own})

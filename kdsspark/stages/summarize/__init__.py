@@ -1,0 +1,1 @@
+"""Stage ``summarize``: thresholds, curves and layers from the distances."""

@@ -1,0 +1,236 @@
+"""What an executor does with the distances of one dataset: count, fit, find the thresholds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, reduce
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kdsspark.engine.work import Outcome
+from kdsspark.output import parquet
+from kdsspark.output.store import Store
+from kdsspark.stages.measure import summaries
+from kdsspark.stages.summarize.significance import write_significance
+from kdsspark.stats import lognormal
+from kdsspark.stats.lognormal import LogNormal
+from kdsspark.stats.thresholds import (
+    DISTRIBUTION_BINS,
+    GRID,
+    SURVIVAL_GRID,
+    Curve,
+    Tally,
+    Thresholds,
+    thresholds,
+)
+from kdsspark.tables import DAVG, DISTRIBUTION, EMBEDDINGS, KS, LAYERS, SURVIVAL, THRESHOLDS, Table
+
+_SIGNS: Final = ("+", "-")
+_LABELS: Final = ("true", "shuffled")
+_PART: Final = "part-0.parquet"
+
+_Counts = tuple[Tally, npt.NDArray[np.int64]]
+"""The tally and the distribution [200] of a layer under one labeling."""
+
+
+@dataclass(frozen=True)
+class SummaryJob:
+    """One dataset by one network, as it was measured."""
+
+    store: Store
+    network: str
+    dataset: str
+    layers: dict[str, list[str]]  # layer -> names of its measured slices
+    kinds: dict[str, str]  # layer -> conv, fc or other
+    n_images: int  # embedded
+    classes: int  # in the index
+    shuffles: int
+    keep_shuffled: bool
+
+    @cached_property
+    def n_classes(self) -> int:
+        """The classes that have an embedded image (executor)."""
+        pair = (self.network, self.dataset)
+        ids = parquet.read(self.store, EMBEDDINGS, *pair, columns=["class_id"])["class_id"]
+        return int(pc.count_distinct(ids).as_py())
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one layer contributes for one kind of labels."""
+
+    name: str
+    tallies: tuple[Tally, ...]  # one a shuffle; of the true labels, one
+    distribution: npt.NDArray[np.int64]  # [200]
+    fits: tuple[LogNormal, LogNormal]  # of ks > 0, of -ks > 0
+
+    @property
+    def tally(self) -> Tally:
+        """Of all shuffles together."""
+        return reduce(Tally.merge, self.tallies)
+
+
+def summarize_dataset(job: SummaryJob) -> Outcome:
+    """Write the dataset's rows of every table that follows from ``ks``."""
+    start = time.perf_counter()
+    layers: dict[str, list[_Layer]] = {labels: [] for labels in _LABELS}
+    curves = np.zeros((1 + job.shuffles, job.classes, 2, SURVIVAL_GRID.size), np.int64)
+    for name, slices in job.layers.items():
+        counts = _add_up(job, slices, curves)
+        for labels in _LABELS:
+            layers[labels].append(_layer(job, labels, name, slices, counts))
+    (true,), shuffled = _totals(layers["true"]), _totals(layers["shuffled"])
+    found = _thresholds(job, true, shuffled)
+    _write(job, DAVG, _davg(found))
+    for labels in _LABELS:
+        first, part = (0, curves[:1]) if labels == "true" else (1, curves[1:])
+        _write(job, LAYERS, _layer_rows(layers[labels], found), labels)
+        _write(job, DISTRIBUTION, _distribution_rows(job, layers[labels]), labels)
+        _write(job, SURVIVAL, _survival_rows(part, first), labels)
+    row = _threshold_row(job, found, [_thresholds(job, true, [one]) for one in shuffled])
+    row |= write_significance(job.store, job.network, job.dataset, list(job.layers.values()))
+    path = f"{THRESHOLDS.partition(job.network)}/{job.dataset}.parquet"
+    table = pa.Table.from_pylist([row], schema=THRESHOLDS.schema)
+    parquet.write(job.store, path, table, THRESHOLDS.schema)
+    return Outcome({"pairs": true.n_pairs}, {"summarize": time.perf_counter() - start})
+
+
+def _thresholds(job: SummaryJob, true: Tally, shuffled: Sequence[Tally]) -> Thresholds:
+    n_shuffled_classes = job.n_classes * len(shuffled)
+    return thresholds(true, job.n_classes, reduce(Tally.merge, shuffled), n_shuffled_classes)
+
+
+def _write(job: SummaryJob, table: Table, rows: pa.Table, *labels: str) -> None:
+    folder = table.partition(job.network, job.dataset, *labels)
+    parquet.write(job.store, f"{folder}/{_PART}", rows, table.schema)
+
+
+# -- one layer at a time -------------------------------------------------------------------------
+
+
+def _add_up(job: SummaryJob, slices: Sequence[str], curves: npt.NDArray[np.int64]) -> list[_Counts]:
+    """The counts of a layer, labeling by labeling; its survivals are added to ``curves``."""
+    zero = (Tally.zero(), np.zeros(DISTRIBUTION_BINS, np.int64))
+    found: list[_Counts] = [zero] * (1 + job.shuffles)
+    for name in slices:
+        for shuffle, summary in summaries.read(job.store, (job.network, job.dataset), name):
+            tally, distribution = found[shuffle]
+            found[shuffle] = (tally.merge(summary.tally), distribution + summary.distribution)
+            curves[shuffle] += summary.survival
+    return found
+
+
+def _layer(
+    job: SummaryJob, labels: str, name: str, slices: Sequence[str], counts: Sequence[_Counts]
+) -> _Layer:
+    some = counts[:1] if labels == "true" else counts[1:]
+    tallies = tuple(tally for tally, _ in some)
+    distribution = np.sum([counted for _, counted in some], axis=0)
+    return _Layer(name, tallies, distribution, _fits(job, labels, slices, tallies))
+
+
+def _fits(
+    job: SummaryJob, labels: str, slices: Sequence[str], tallies: Sequence[Tally]
+) -> tuple[LogNormal, LogNormal]:
+    """Of the positive and the negative distances of a layer; only counted if they are not kept."""
+    if labels == "shuffled" and not job.keep_shuffled:
+        total = reduce(Tally.merge, tallies)
+        return LogNormal(int(total.plus[0])), LogNormal(int(total.minus[0]))
+    folder = KS.partition(job.network, job.dataset, labels)
+    paths = [f"{folder}/{name}.parquet" for name in slices]
+    ks = np.concatenate([parquet.read_file(job.store, p, ["ks"])["ks"].to_numpy() for p in paths])
+    return lognormal.fit(ks[ks > 0]), lognormal.fit(-ks[ks < 0])
+
+
+def _totals(layers: Sequence[_Layer]) -> list[Tally]:
+    """Over all layers, shuffle by shuffle."""
+    by_shuffle = zip(*(layer.tallies for layer in layers), strict=True)
+    return [reduce(Tally.merge, tallies) for tallies in by_shuffle]
+
+
+# -- tables --------------------------------------------------------------------------------------
+
+
+def _threshold_row(
+    job: SummaryJob, found: Thresholds, single: Sequence[Thresholds]
+) -> dict[str, Any]:
+    """``single`` are the thresholds that each shuffle alone would give."""
+    row: dict[str, Any] = {
+        "dataset": job.dataset,
+        "n_images": job.n_images,
+        "n_classes": job.n_classes,
+        "images_per_class": job.n_images / job.n_classes,
+    }
+    for name in ("t_plus", "davg_plus", "t_minus", "davg_minus"):
+        row[name] = getattr(found, name)
+    for name in ("t_plus", "t_minus"):
+        values = [getattr(one, name) for one in single]
+        defined = len(values) > 1 and None not in values
+        row[f"{name}_std"] = float(np.std(values, ddof=1)) if defined else None
+    return row
+
+
+def _davg(found: Thresholds) -> pa.Table:
+    curves: list[Curve] = [found.plus, found.minus]
+    columns: dict[str, Any] = {"x": np.tile(GRID, 2), "sign": np.repeat(_SIGNS, GRID.size)}
+    for name in ("n_true", "n_shuffled", "davg"):
+        columns[name] = np.concatenate([getattr(curve, name) for curve in curves])
+    return pa.table(columns)
+
+
+def _layer_rows(layers: Sequence[_Layer], found: Thresholds) -> pa.Table:
+    rows = []
+    for layer in layers:
+        beyond = (
+            _beyond(layer.tally.plus, found.t_plus),
+            _beyond(layer.tally.minus, None if found.t_minus is None else -found.t_minus),
+        )
+        for sign, fit, count in zip(_SIGNS, layer.fits, beyond, strict=True):
+            defined = count is not None and layer.tally.n_pairs
+            kept = count / layer.tally.n_pairs if defined else None
+            rows.append({"layer": layer.name, "sign": sign, **asdict(fit), "kept": kept})
+    return pa.Table.from_pylist(rows, schema=LAYERS.schema)
+
+
+def _beyond(counts: npt.NDArray[np.int64], threshold: float | None) -> Any:
+    """Pairs beyond a threshold, which is a point of ``GRID``."""
+    return None if threshold is None else int(counts[np.searchsorted(GRID, threshold)])
+
+
+def _distribution_rows(job: SummaryJob, layers: Sequence[_Layer]) -> pa.Table:
+    edges = np.linspace(-1, 1, DISTRIBUTION_BINS + 1)
+    n, names = len(layers), [layer.name for layer in layers]
+    return pa.table(
+        {
+            "kind": np.repeat([job.kinds[name] for name in names], DISTRIBUTION_BINS),
+            "layer": np.repeat(names, DISTRIBUTION_BINS),
+            "bin": np.tile(np.arange(DISTRIBUTION_BINS, dtype=np.int32), n),
+            "lo": np.tile(edges[:-1], n),
+            "hi": np.tile(edges[1:], n),
+            "n": np.concatenate([layer.distribution for layer in layers]),
+        }
+    )
+
+
+def _survival_rows(curves: npt.NDArray[np.int64], first: int) -> pa.Table:
+    """Rows by class, shuffle, sign and x from counts [shuffles, classes, signs, 101].
+
+    ``first`` is the number of the first shuffle.
+    """
+    counts = curves.swapaxes(0, 1)
+    class_id, shuffle, sign, step = np.indices(counts.shape, np.int32).reshape(4, -1)
+    return pa.table(
+        {
+            "class_id": class_id,
+            "shuffle": shuffle + np.int32(first),
+            "sign": np.array(_SIGNS)[sign],
+            "x": SURVIVAL_GRID[step],
+            "n_features": counts.ravel(),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Stage ``transform``: full-network and pruned embeddings."""

@@ -1,0 +1,197 @@
+"""What ``transform`` knows of every feature: mean, deviation, relevance, place in ``pruned``.
+
+The moments are added up in one pass over the embeddings of the statistics dataset; one unit a
+dataset then counts the distances beyond the thresholds and writes ``transform_features``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import SparkSession
+
+from kdsspark.engine.work import Outcome
+from kdsspark.output import parquet
+from kdsspark.output.arrow import flat_values
+from kdsspark.output.store import Store
+from kdsspark.stages.embed import ranges as shard_ranges
+from kdsspark.stats.moments import Moments, moments
+from kdsspark.tables import KS, TRANSFORM_FEATURES, TRANSFORMS
+
+_MOST_TASKS = 64
+_SMALLEST_TASK = 16  # files of embeddings
+
+Pair = tuple[str, str]
+"""Network and dataset."""
+
+LayerMoments = Mapping[str, Moments]
+"""Layer -> moments of its units."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Lower and upper; a feature or a value is beyond them strictly above or below."""
+
+    minus: float | None
+    plus: float | None
+
+
+@dataclass(frozen=True)
+class FeaturesJob:
+    """One dataset by one network, and what is applied to it."""
+
+    store: Store
+    pair: Pair
+    statistics: str  # dataset
+    slices: Mapping[str, Sequence[str]]  # layer -> its measured slices, of the statistics dataset
+    of_values: Thresholds  # standardised
+    of_ks: Thresholds  # None where the statistics dataset has none
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFeatures:
+    """What the shards need of one layer: mean and std [units], and the units kept, in order."""
+
+    mean: npt.NDArray[np.float64]
+    std: npt.NDArray[np.float64]
+    kept: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class _Files:
+    """Some files of ``embeddings``, and the smallest value of every feature [features]."""
+
+    pair: Pair
+    paths: tuple[str, ...]
+    origin: npt.NDArray[np.float64]
+
+
+# -- moments -------------------------------------------------------------------------------------
+
+
+def add_up(
+    session: SparkSession, store: Store, parts: Mapping[Pair, Sequence[str]]
+) -> dict[Pair, LayerMoments]:
+    """The moments of every feature over the files of ``embeddings`` of each pair (driver)."""
+    ranges = shard_ranges.merged(session, store, parts)
+    work = [
+        _Files(pair, tuple(files[start : start + size]), np.nan_to_num(ranges[pair].lo))
+        for pair, files in parts.items()
+        for size in [max(_SMALLEST_TASK, -(-len(files) // _MOST_TASKS))]
+        for start in range(0, len(files), size)
+    ]
+    if not work:
+        return {}
+    tasks = session.sparkContext.parallelize(work, len(work)).map(partial(_of_files, store))
+    result: dict[Pair, LayerMoments] = {}
+    for pair, found in tasks.collect():
+        result[pair] = _merge(result[pair], found) if pair in result else found
+    return result
+
+
+def _of_files(store: Store, work: _Files) -> tuple[Pair, LayerMoments]:
+    groups = (rows for path in work.paths for rows in parquet.row_groups(store, path))
+    return work.pair, reduce(_merge, (_of_rows(rows, work.origin) for rows in groups))
+
+
+def _of_rows(rows: pa.Table, origin: npt.NDArray[np.float64]) -> LayerMoments:
+    """Layer -> moments, in the order of the columns, which is that of ``origin`` [features]."""
+    found, start = {}, 0
+    for name in (field.name for field in rows.schema if pa.types.is_list(field.type)):
+        values = flat_values(rows[name]).reshape(len(rows), -1)
+        stop = start + values.shape[1]
+        found[name] = moments(values, origin[start:stop])
+        start = stop
+    return found
+
+
+def _merge(first: LayerMoments, second: LayerMoments) -> LayerMoments:
+    return {layer: found.merge(second[layer]) for layer, found in first.items()}
+
+
+# -- executor ------------------------------------------------------------------------------------
+
+
+def describe_features(work: tuple[FeaturesJob, LayerMoments]) -> Outcome:
+    """Write the dataset's rows of ``transforms`` and ``transform_features`` (executor)."""
+    job, found = work
+    start = time.perf_counter()
+    layers = [_describe(job, layer, found[layer]) for layer in job.slices]
+    features = pa.concat_tables(layers)
+    n_relevant = len(features) - features["position"].null_count
+    row = {
+        "statistics": job.statistics,
+        "t_plus": job.of_values.plus,
+        "t_minus": job.of_values.minus,
+        "ks_plus": job.of_ks.plus,
+        "ks_minus": job.of_ks.minus,
+        "n_features": len(features),
+        "n_relevant": n_relevant,
+    }
+    transforms = pa.Table.from_pylist([row], schema=TRANSFORMS.schema)
+    parquet.write(job.store, _path(TRANSFORMS.partition(*job.pair)), transforms, TRANSFORMS.schema)
+    parquet.write(job.store, _features_path(job.pair), features, TRANSFORM_FEATURES.schema)
+    counts = {"features": len(features), "relevant": n_relevant}
+    return Outcome(counts, {"describe": time.perf_counter() - start})
+
+
+def _describe(job: FeaturesJob, layer: str, found: Moments) -> pa.Table:
+    units = found.n.size
+    above, below = _beyond(job, layer, units)
+    relevant = (above > 0) | (below > 0)
+    mean, std = found.mean_and_std()
+    return pa.table(
+        {
+            "layer": pa.repeat(layer, units),
+            "unit": pa.array(np.arange(units, dtype=np.int32)),
+            "n": pa.array(found.n),
+            "mean": parquet.nullable(mean),
+            "std": parquet.nullable(std),
+            "n_above": pa.array(above),
+            "n_below": pa.array(below),
+            "position": pa.array(relevant.cumsum(dtype=np.int32) - 1, mask=~relevant),
+        }
+    ).cast(TRANSFORM_FEATURES.schema)
+
+
+def _beyond(
+    job: FeaturesJob, layer: str, units: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """For how many classes each unit is beyond either threshold: int32 [units] each."""
+    above, below = np.zeros((2, units), np.int32)
+    folder = KS.partition(job.pair[0], job.statistics, "true")
+    for name in job.slices[layer]:
+        for rows in parquet.row_groups(job.store, f"{folder}/{name}.parquet", ["unit", "ks"]):
+            unit, ks = rows["unit"].to_numpy(), rows["ks"].to_numpy()  # null reads as NaN
+            if job.of_ks.plus is not None:
+                above += np.bincount(unit[ks > job.of_ks.plus], minlength=units).astype(np.int32)
+            if job.of_ks.minus is not None:
+                below += np.bincount(unit[ks < job.of_ks.minus], minlength=units).astype(np.int32)
+    return above, below
+
+
+def read_features(store: Store, pair: Pair) -> dict[str, LayerFeatures]:
+    """Layer -> what was written of it (executor)."""
+    table = parquet.read_file(store, _features_path(pair))
+    layers = table["layer"].unique().to_pylist()
+    return {layer: _layer(table.filter(pc.equal(table["layer"], layer))) for layer in layers}
+
+
+def _layer(rows: pa.Table) -> LayerFeatures:
+    kept = rows.filter(pc.is_valid(rows["position"]))["unit"].to_numpy()
+    return LayerFeatures(rows["mean"].to_numpy(), rows["std"].to_numpy(), kept)
+
+
+def _features_path(pair: Pair) -> str:
+    return _path(TRANSFORM_FEATURES.partition(*pair))
+
+
+def _path(folder: str) -> str:
+    return f"{folder}/part-0.parquet"

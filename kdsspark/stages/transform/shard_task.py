@@ -1,0 +1,86 @@
+"""What an executor does with one shard of embeddings: discretise it, prune it, as a stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from kdsspark.engine.work import Outcome
+from kdsspark.output import parquet
+from kdsspark.output.arrow import flat_values
+from kdsspark.output.store import Store
+from kdsspark.stages.transform.features import LayerFeatures, Pair, Thresholds, read_features
+from kdsspark.stats.discretise import discretise, standardise
+from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PRUNED, Table, with_layers
+
+
+@dataclass(frozen=True)
+class TransformJob:
+    """What all shards of one network and dataset share."""
+
+    store: Store
+    pair: Pair
+    thresholds: Thresholds  # of standardised values
+
+    def part(self, table: Table, shard: str) -> str:
+        """The file of a shard."""
+        return f"{table.partition(*self.pair)}/{shard}.parquet"
+
+
+def transform_shard(work: tuple[TransformJob, str]) -> Outcome:
+    """Write the parts of ``full_network`` and ``pruned`` of a shard, a row group at a time."""
+    job, shard = work
+    start = time.perf_counter()
+    features = read_features(job.store, job.pair)
+    source = job.part(EMBEDDINGS, shard)
+    full, pruned = _schemas(job.store, source, features)
+    with (
+        parquet.writer(job.store, job.part(FULL_NETWORK, shard), full) as full_part,
+        parquet.writer(job.store, job.part(PRUNED, shard), pruned) as pruned_part,
+    ):
+        for rows in parquet.row_groups(job.store, source, full.names):
+            codes, kept = _fixed(rows), _fixed(rows)
+            for layer, found in features.items():
+                values = flat_values(rows[layer]).reshape(len(rows), -1)
+                codes[layer] = _lists(_codes(values, found, job.thresholds))
+                kept[layer] = _lists(values[:, found.kept])
+            full_part.write(pa.table(codes))
+            pruned_part.write(pa.table(kept))
+    return Outcome({"images": full_part.rows}, {"transform": time.perf_counter() - start})
+
+
+def _schemas(
+    store: Store, source: str, features: Mapping[str, LayerFeatures]
+) -> tuple[pa.Schema, pa.Schema]:
+    """Of ``full_network``, and of ``pruned``, whose values are of the type they are embedded as."""
+    embedded = parquet.schema(store, source)
+    return (
+        with_layers(FULL_NETWORK, dict.fromkeys(features, pa.int8())),
+        with_layers(PRUNED, {name: embedded.field(name).type.value_type for name in features}),
+    )
+
+
+def _fixed(rows: pa.Table) -> dict[str, Any]:
+    return {name: rows[name] for name in FULL_NETWORK.schema.names}
+
+
+def _codes(
+    values: npt.NDArray[Any], found: LayerFeatures, thresholds: Thresholds
+) -> npt.NDArray[np.int8]:
+    assert thresholds.minus is not None, "the driver refuses that"
+    assert thresholds.plus is not None, "the driver refuses that"
+    return discretise(standardise(values, found.mean, found.std), thresholds.minus, thresholds.plus)
+
+
+def _lists(values: npt.NDArray[Any]) -> pa.ListArray:
+    """A column with one list a row of ``values`` [images, units]."""
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1])
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(np.ascontiguousarray(values).ravel())
+    )

@@ -1,0 +1,411 @@
+"""What a configuration may hold, and the one line that says what is wrong with it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+import yaml
+
+from kdsspark import tables
+from kdsspark.config import Config, load, parse
+from kdsspark.config.types import RESERVED_LAYERS, parse_size
+from kdsspark.errors import ConfigError
+from kdsspark.hashing import fingerprint
+
+# As documented, but for the comments that stand for other values.
+DOCUMENTED = """
+output: out/demo                  # local path or any fsspec URL (s3://, gs://, hdfs://, file://)
+networks:
+  - name: vgg16-imagenet
+    architecture: vgg16           # a torchvision classification model
+    weights: IMAGENET1K_V1        # torchvision weights name | path or URL of a state dict
+                                  #   (.pth/.pt read with weights_only, .safetensors) | random
+    seed: 0                       # for weights: random
+    layers: null                  # null: all 15 of VGG16 (or the like of VGG19, AlexNet);
+                                  #   else {layer name: module path}, e.g. {fire9: features.12}
+    activation: post_relu         # post_relu | pre_relu
+    pooling: mean                 # mean | max over space
+    crops: ten                    # ten | center | twelve
+    preprocessing: null           # null: what the weights name; else
+                                  #   {resize: 256, crop: 224, mean: [..], std: [..], ...}
+    precision: float32            # float32 | bfloat16
+datasets:
+  - {name: flowers102, path: /data/flowers, layout: folder}        # class = first folder below path
+  - {name: birds, path: /data/birds.csv, layout: manifest}         # columns path,label
+  - {name: mine, embeddings: /data/mine, label: class_name, network: clip}   # ready-made Parquet
+spark: {master: "local[*]", conf: {}}    # defaults only: what spark-submit sets wins
+embed: {shard_images: 512, batch_images: null, decode_threads: null, max_failures: 0.01}
+measure: {bins: 100, shuffles: 1, seed: 0, exact: true, histograms: true}
+"""
+SMALL: dict[str, Any] = {
+    "output": "out",
+    "networks": [{"name": "net"}],
+    "datasets": [{"name": "birds", "path": "/data"}],
+}
+
+
+def with_key(dotted: str, value: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(SMALL)
+    *parents, last = dotted.split(".")
+    node: Any = raw
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[last] = value
+    return raw
+
+
+def refusal(raw: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    assert len(line) < 400
+    return line
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_documented_block_is_a_configuration_and_shows_the_defaults(tmp_path: Path) -> None:
+    documented = yaml.safe_load(DOCUMENTED)
+    full = load(written(tmp_path, DOCUMENTED)).model_dump(mode="json")
+    short = copy.deepcopy(documented)
+    short["networks"] = [{"name": "vgg16-imagenet"}]
+    del short["datasets"][0]["layout"], short["datasets"][2]["label"]
+    for section in ("spark", "embed", "measure"):
+        for key, value in documented[section].items():
+            assert full[section][key] == value
+        del short[section]
+    assert full["networks"] == documented["networks"]
+    assert parse(short).model_dump(mode="json") == full
+
+
+def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
+    preprocessing = parse(with_key("networks.0.preprocessing", {"resize": 232})).networks[0]
+    assert preprocessing.model_dump(mode="json")["preprocessing"] == {
+        "resize": 232,
+        "crop": 224,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "channels": "rgb",
+        "scale": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("colour", 1, "colour: unknown key, must be one of output, networks, datasets, spark"),
+        ("measure.bin", 50, "measure.bin: unknown key, must be one of bins, shuffles, seed, exact"),
+        ("networks.0.weight", "x", "networks.0.weight: unknown key, must be one of name, arch"),
+        (
+            "networks.0.preprocessing",
+            {"resiz": 256},
+            "networks.0.preprocessing.resiz: unknown key, must be one of resize, crop",
+        ),
+        ("measure.bins", "50", "measure.bins: must be a valid integer, got '50'"),
+        ("measure.bins", True, "measure.bins: must be a valid integer, got True"),
+        ("measure.bins", 1, "measure.bins: must be greater than or equal to 2, got 1"),
+        ("measure.shuffles", 0, "measure.shuffles: must be greater than or equal to 1, got 0"),
+        ("measure.exact", "yes", "measure.exact: must be a valid boolean, got 'yes'"),
+        ("measure.memory", "a lot", "measure.memory: must be a size such as 512MiB or 2GiB, got"),
+        ("measure.memory", "1KiB", "measure.memory: must be at least 16KiB, got '1KiB'"),
+        ("measure", None, "measure: must be a mapping of keys, got None"),
+        ("embed.max_failures", 1.5, "embed.max_failures: must be less than or equal to 1, got 1.5"),
+        (
+            "embed.max_failures",
+            float("nan"),
+            "embed.max_failures: must be a finite number, got nan",
+        ),
+        ("embed.shard_images", 0, "embed.shard_images: must be greater than or equal to 1, got 0"),
+        ("embed.image_seconds", 0, "embed.image_seconds: must be greater than 0, got 0"),
+        ("spark.conf", {"a.b": [1]}, "spark.conf.a.b: must be text, a number, true or false, got"),
+        ("spark.conf", "x", "spark.conf: must be a mapping of keys, got 'x'"),
+        ("output", "", "output: must have at least 1 character, got ''"),
+        ("output", 3, "output: must be a valid string, got 3"),
+        ("networks", {"name": "n"}, "networks: must be a list, got {'name': 'n'}"),
+        ("networks", ["vgg16"], "networks.0: must be a mapping of keys, got 'vgg16'"),
+        ("networks", [], "networks must not be empty where a dataset has images, got none"),
+        (
+            "networks.0.name",
+            "1st",
+            "networks.0.name: must match [A-Za-z][A-Za-z0-9_.-]*, got '1st'",
+        ),
+        (
+            "datasets.0.name",
+            "a/b",
+            "datasets.0.name: must match [A-Za-z][A-Za-z0-9_.-]*, got 'a/b'",
+        ),
+        ("datasets.0.name", "a\n", "datasets.0.name: must match"),
+        ("networks.0.layers", {"a=b": "f.1"}, "networks.0.layers: names must match"),
+        ("networks.0.layers", {"fire": 9}, "networks.0.layers.fire: must be a valid string, got 9"),
+        ("networks.0.crops", "nine", "networks.0.crops: must be 'ten', 'center' or 'twelve', got"),
+        (
+            "networks.0.preprocessing",
+            {"crop": 300},
+            "networks.0.preprocessing: crop must be at most",
+        ),
+        (
+            "networks.0.preprocessing",
+            {"std": [1, 0, 1]},
+            "networks.0.preprocessing: std must be pos",
+        ),
+        ("networks.0.preprocessing", {"mean": [1, 2]}, "networks.0.preprocessing.mean.2: must be"),
+        (
+            "networks.0.preprocessing",
+            {"mean": [1, 2, "3"]},
+            "networks.0.preprocessing.mean.2: must",
+        ),
+        ("datasets", [], "datasets: must have at least 1 item, got []"),
+        (
+            "datasets",
+            [{"name": "a"}],
+            "datasets.0: must have either path or embeddings, got neither",
+        ),
+        (
+            "datasets",
+            [{"name": "a", "path": "p", "embeddings": "e"}],
+            "datasets.0: must have either path or embeddings, got both",
+        ),
+        ("datasets", [{"path": "p"}], "datasets.0.name: must be given, got nothing"),
+        (
+            "datasets",
+            [{"name": "a", "path": "p"}, {"name": "a", "path": "q"}],
+            "datasets must have different names, got 'a' twice",
+        ),
+        ("networks", [{"name": "n"}, {"name": "n"}], "networks must have different names, got 'n'"),
+        (
+            "datasets",
+            [{"name": "a", "path": "p"}, {"name": "b", "embeddings": "e", "network": "net"}],
+            "networks must not be named like the network of ready-made embeddings, got 'net'",
+        ),
+        ("measure", "y\n" * 1000, "measure: must be a mapping of keys, got 'y\\ny"),
+    ],
+)
+def test_one_line_names_the_key_what_it_must_be_and_what_it_got(
+    key: str, value: Any, line: str
+) -> None:
+    assert refusal(with_key(key, value)).startswith(line)
+
+
+def test_a_missing_key_is_named() -> None:
+    assert refusal({}) == "output: must be given, got nothing"
+
+
+def test_layers_cannot_be_named_like_the_columns_they_stand_beside() -> None:
+    fixed = {column.name for column in tables.EMBEDDINGS.columns}
+    assert fixed | set(tables.EMBEDDINGS.partitioned_by) == RESERVED_LAYERS
+    for name in [*RESERVED_LAYERS, "Dataset", "CLASS_ID"]:
+        line = refusal(with_key("networks.0.layers", {name: "features.1"}))
+        assert line == f"networks.0.layers: names must not be those of columns, got '{name}'"
+
+
+def test_layers_must_differ_by_more_than_case() -> None:
+    line = refusal(with_key("networks.0.layers", {"fc6": "a", "conv": "b", "FC6": "c"}))
+    assert line == "networks.0.layers: names must differ by more than case, got 'fc6', 'FC6'"
+
+
+@pytest.mark.parametrize(
+    ("key", "largest"),
+    [
+        ("networks.0.seed", 2**63 - 1),
+        ("measure.seed", 2**63 - 1),
+        ("embed.shard_images", 65_536),
+    ],
+)
+def test_what_must_fit_a_machine_integer_is_bounded(key: str, largest: int) -> None:
+    parse(with_key(key, largest))
+    line = refusal(with_key(key, largest + 1))
+    assert line == f"{key}: must be less than or equal to {largest}, got {largest + 1}"
+
+
+def test_no_network_is_needed_where_every_dataset_is_ready_made() -> None:
+    ready = {"name": "mine", "embeddings": "/data/mine"}
+    assert parse({"output": "o", "datasets": [ready]}).pairs()[0][0] == "given"
+
+
+def test_pairs_come_in_the_order_of_the_file() -> None:
+    raw = with_key("networks", [{"name": "b"}, {"name": "a"}])
+    raw["datasets"] = [
+        {"name": "z", "path": "p"},
+        {"name": "mine", "embeddings": "e", "network": "clip"},
+        {"name": "y", "path": "q"},
+    ]
+    pairs = [(network, dataset.name) for network, dataset in parse(raw).pairs()]
+    assert pairs == [("b", "z"), ("b", "y"), ("a", "z"), ("a", "y"), ("clip", "mine")]
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        parse(SMALL).measure.bins = 3  # type: ignore[misc]
+
+
+# -- files and --set ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    return written(tmp_path, yaml.safe_dump(SMALL))
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("measure.shuffles=10", "measure.shuffles", 10),
+        ("measure.exact=false", "measure.exact", False),
+        ("networks.0.weights=random", "networks.0.weights", "random"),
+        ("networks.0.layers={fire9: features.12}", "networks.0.layers", {"fire9": "features.12"}),
+        ("networks.0.preprocessing.resize=300", "networks.0.preprocessing.resize", 300),
+        ("output=a=b", "output", "a=b"),
+        ("datasets=[{name: x, path: p}]", "datasets.0.name", "x"),
+        ("spark.conf={a.b: 1, c: true}", "spark.conf", {"a.b": 1, "c": True}),
+    ],
+)
+def test_set_reads_values_as_yaml(small: str, override: str, key: str, value: Any) -> None:
+    node: Any = load(small, [override]).model_dump(mode="json")
+    for part in key.split("."):
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    assert node == value
+
+
+def test_set_takes_what_follows_spark_conf_for_one_key(small: str) -> None:
+    conf = load(
+        small,
+        [
+            "spark.conf={spark.a: 1, spark.executor.memory: 1g}",
+            "spark.conf.spark.executor.memory=4g",
+            "spark.conf.x=true",
+        ],
+    ).spark.conf
+    assert conf == {"spark.a": 1, "spark.executor.memory": "4g", "x": True}
+    assert load(small, ["spark.conf.spark.a.b=1"]).spark.conf == {"spark.a.b": 1}
+
+
+def test_the_last_of_several_set_wins_and_nothing_is_null(small: str) -> None:
+    assert load(small, ["embed.batch_images=4", "embed.batch_images="]).embed.batch_images is None
+    with pytest.raises(ConfigError, match=r"^embed.max_failures: must be a valid number, got None"):
+        load(small, ["embed.max_failures="])
+
+
+def test_set_reaches_below_a_null(tmp_path: Path) -> None:
+    raw = SMALL | {"networks": [{"name": "net", "preprocessing": None}]}
+    path = written(tmp_path, yaml.safe_dump(raw))
+    network = load(path, ["networks.0.preprocessing.crop=200"]).networks[0]
+    assert network.preprocessing is not None
+    assert network.preprocessing.crop == 200
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("measure.shuffles", "--set must be KEY=VALUE, got 'measure.shuffles'"),
+        ("=3", "--set must be KEY=VALUE, got '=3'"),
+        ("spark.conf.=3", "--set must be KEY=VALUE, got 'spark.conf.=3'"),
+        ("spark.confs.a=3", "spark.confs: unknown key"),
+        ("measure..bins=3", "--set must be KEY=VALUE, got 'measure..bins=3'"),
+        ("measure.bins=[", "--set measure.bins: value must be YAML, got '['"),
+        ("measure.bins=x", "measure.bins: must be a valid integer, got 'x'"),
+        ("measure.bin=3", "measure.bin: unknown key"),
+        ("output.bucket=3", "--set output.bucket: unknown key, 'out' has none"),
+        ("networks.1.seed=3", "--set networks.1: must be a position from 0 to 0, got '1'"),
+        ("networks.-1.seed=3", "--set networks.-1: must be a position from 0 to 0, got '-1'"),
+        ("networks.²=3", "--set networks.²: must be a position from 0 to 0, got '²'"),
+        ("networks.name=3", "--set networks.name: must be a position from 0 to 0, got 'name'"),
+    ],
+)
+def test_set_refuses(small: str, override: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(small, [override])
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_set_refuses_a_position_in_an_empty_list(tmp_path: Path) -> None:
+    path = written(tmp_path, yaml.safe_dump(SMALL | {"networks": []}))
+    with pytest.raises(
+        ConfigError, match=r"^--set networks.0: must be in a list that is not empty"
+    ):
+        load(path, ["networks.0=x"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("output: [", "not valid YAML"),
+        ("output: a\noutput: b\n", "not valid YAML: key 'output' is given twice"),
+        ("networks:\n  - {name: a, name: b}\n", "key 'name' is given twice"),
+        ("a: 1\n---\nb: 2\n", "not valid YAML"),
+        ("!!python/object/apply:os.getcwd []", "not valid YAML"),
+        ("- a\n- b\n", "must be a mapping of keys, got list"),
+        ("", "must be a mapping of keys, got NoneType"),
+        ("just words", "must be a mapping of keys, got str"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_merges_may_repeat_what_they_override(tmp_path: Path) -> None:
+    text = """
+    output: out
+    networks:
+      - &first {name: a, seed: 1}
+      - {<<: *first, name: b}
+    datasets: [{name: d, path: p}]
+    """
+    networks = load(written(tmp_path, text)).networks
+    assert [(n.name, n.seed) for n in networks] == [("a", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize("name", ["absent.yaml", ".", "nosuch://study.yaml", "latin.yaml"])
+def test_an_unreadable_file_is_a_configuration_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("latin.yaml").write_bytes("output: Stra\xdfe".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"^--config must name a readable file, got "):
+        load(name)
+
+
+def test_a_configuration_may_lie_on_any_file_system_and_begin_with_a_bom() -> None:
+    with fsspec.open("memory://conf/study.yaml", "wb") as file:
+        file.write(b"\xef\xbb\xbf" + yaml.safe_dump(SMALL).encode())
+    assert load("memory://conf/study.yaml") == parse(SMALL)
+
+
+# -- helpers ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("7", 7), ("7B", 7), ("2K", 2048), ("2kb", 2048), ("1.5MiB", 3 << 19), ("1 GiB", 1 << 30)],
+)
+def test_sizes_are_powers_of_1024(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "-1", "1PiB", "1 2", "1e3"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a size such as"):
+        parse_size(text)
+
+
+def test_a_fingerprint_depends_on_the_content_and_not_on_its_order() -> None:
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint({"a": 1, "b": [1, 2]}) != fingerprint({"a": 1, "b": [2, 1]})
+    assert fingerprint("ab") == "284a2095566eb9e7"  # stays, or every output would be done anew
+
+
+def test_a_configuration_survives_its_own_dump() -> None:
+    full = parse(yaml.safe_load(DOCUMENTED))
+    assert Config.model_validate(full.model_dump(mode="json")) == full

@@ -1,0 +1,272 @@
+"""Parquet files with images in them: names from the metadata, rows read by row group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kdsspark.datasets.layouts import huggingface
+from kdsspark.errors import ConfigError, DatasetError, ImageError
+from kdsspark.images import decoding as images
+from kdsspark.images import fetch
+from tests.archives import dataset, jpeg, put, refusal, rows
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+NAMES = ["tench, Tinca tinca", "a b", "Ω/x"]
+
+
+def metadata(names: list[str]) -> dict[bytes, bytes]:
+    """What ``datasets`` writes beside the schema."""
+    label = {"names": names, "_type": "ClassLabel"}
+    features = {"image": {"_type": "Image"}, "label": label}
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+
+
+def pictures(n: int, seed: int = 0) -> pa.Array:
+    values = [{"bytes": jpeg(seed + i), "path": f"{i}.jpg"} for i in range(n)]
+    return pa.array(values, STRUCT)
+
+
+def save(
+    path: Path, labels: pa.Array | list[object], names: list[str] | None = None, seed: int = 0,
+    group: int = 2, image: pa.Array | None = None,
+) -> None:  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = pictures(len(labels), seed) if image is None else image
+    table = pa.table({"image": image, "label": labels})
+    if names is not None:
+        table = table.replace_schema_metadata(metadata(names))
+    pq.write_table(table, path, row_group_size=group)
+
+
+def pairs(path: Path, split: str | None = None) -> dict[str, str]:
+    return {row["path"]: row["class_name"] for row in rows(dataset("huggingface", path, split))}
+
+
+def test_numbers_are_named_by_the_metadata(tmp_path: Path) -> None:
+    save(tmp_path / "data/train-00000-of-00002.parquet", [2, 0, 0], NAMES)
+    save(tmp_path / "data/train-00001-of-00002.parquet", [1], NAMES)
+    put(tmp_path, "README.md", "._x.parquet", data=b"x")
+    assert pairs(tmp_path) == {
+        "data/train-00000-of-00002.parquet#0": NAMES[2],
+        "data/train-00000-of-00002.parquet#1": NAMES[0],
+        "data/train-00000-of-00002.parquet#2": NAMES[0],
+        "data/train-00001-of-00002.parquet#0": NAMES[1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (pa.array(["a", "b c"]), ["a", "b c"]),
+        (pa.array(["a", "b c"], pa.large_string()), ["a", "b c"]),
+        (pa.array(["a", "b c"]).dictionary_encode(), ["a", "b c"]),
+        (pa.array([3, 10], pa.int64()), ["3", "10"]),
+        (pa.array([3, 10], pa.uint8()), ["3", "10"]),
+    ],
+)
+def test_labels_without_names(tmp_path: Path, labels: pa.Array, names: list[str]) -> None:
+    save(tmp_path / "a.parquet", labels)
+    assert pairs(tmp_path) == {f"a.parquet#{row}": name for row, name in enumerate(names)}
+
+
+def test_one_file_may_be_the_dataset(tmp_path: Path) -> None:
+    save(tmp_path / "a.parquet", ["x"])
+    assert pairs(tmp_path / "a.parquet") == {"a.parquet#0": "x"}
+
+
+def test_rows_are_counted_through_the_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface, "BATCH", 2)
+    save(tmp_path / "a.parquet", ["a", "b", "c", "d", "e"], group=3)
+    assert pairs(tmp_path) == {f"a.parquet#{row}": name for row, name in enumerate("abcde")}
+    save(tmp_path / "a.parquet", ["a", "b", "c", None], group=3)
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line.endswith("row 3: label must be a class, got None")
+
+
+def test_splits_are_told_by_file_names(tmp_path: Path) -> None:
+    save(tmp_path / "data/train-00000-of-00001.parquet", [0], NAMES)
+    save(tmp_path / "data/test-00000-of-00001.parquet", [-1], NAMES)  # -1: not labelled
+    assert list(pairs(tmp_path, "train")) == ["data/train-00000-of-00001.parquet#0"]
+    assert "which tell of train, test, got 'validation'" in refusal(
+        dataset("huggingface", tmp_path, "validation"), ConfigError
+    )
+    assert "row 0: label must be one of 0 .. 2, got -1" in refusal(
+        dataset("huggingface", tmp_path), DatasetError
+    )
+
+
+KINDS: dict[str, Callable[[list[bytes]], pa.Array]] = {
+    "struct": lambda data: pa.array([{"bytes": d, "path": None} for d in data], STRUCT),
+    "struct, path first": lambda data: pa.array(
+        [{"path": "x.jpg", "bytes": d} for d in data],
+        pa.struct([("path", pa.string()), ("bytes", pa.large_binary())]),
+    ),
+    "binary": lambda data: pa.array(data, pa.binary()),
+    "large binary": lambda data: pa.array(data, pa.large_binary()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("group", [1, 3, 100])
+def test_rows_are_read_as_they_were_written(tmp_path: Path, kind: str, group: int) -> None:
+    contents = [jpeg(seed) for seed in range(7)]
+    for number, part in enumerate((contents[:4], contents[4:])):
+        path = tmp_path / f"{number} #1.parquet"
+        save(path, ["x"] * len(part), group=group, image=KINDS[kind](part))
+    found = rows(dataset("huggingface", tmp_path))
+    for order in (found, found[::-1], found[::2] + found[1::2]):
+        for row in order:
+            number, position = row["path"].split(" #1.parquet#")
+            assert images.read(row["uri"]) == contents[4 * int(number) + int(position)]
+
+
+def test_files_on_other_file_systems(tmp_path: Path) -> None:
+    save(tmp_path / "a.parquet", ["x", "y", "z"])
+    url = f"memory://{tmp_path.name}/hf"
+    fsspec.filesystem("memory").pipe_file(f"{url}/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    found = rows(dataset("huggingface", url))
+    assert [row["uri"] for row in found] == [f"{url}/a.parquet#{row}" for row in range(3)]
+    assert [images.read(row["uri"]) for row in found] == [jpeg(row) for row in range(3)]
+
+
+def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Fills as row groups are read."""
+    read: list[int] = []
+    real = pq.ParquetFile.read_row_group
+
+    def read_row_group(self: pq.ParquetFile, i: int, columns: list[str]) -> pa.Table:
+        read.append(i)
+        return real(self, i, columns=columns)
+
+    monkeypatch.setattr(fetch.pq.ParquetFile, "read_row_group", read_row_group)
+    return read
+
+
+def test_a_row_group_is_read_once_for_all_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "a.parquet", ["x"] * 12, group=4)
+    read = groups_read(monkeypatch)
+    order = [0, 4, 8, 1, 5, 9, 11, 2, 3, 7, 6, 10] * 5
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(images.read, (f"{tmp_path}/a.parquet#{row}" for row in order)))
+    assert found == [jpeg(row) for row in order]
+    assert sorted(read) == [0, 1, 2]
+
+
+def test_what_is_held_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "a.parquet", ["x"] * 4, group=1)
+    read = groups_read(monkeypatch)
+    monkeypatch.setattr(fetch, "HELD_BYTES", 3 * len(jpeg()) // 2)  # of one picture, not of two
+    for row in (0, 0, 1, 1, 0, 0):
+        assert images.read(f"{tmp_path}/a.parquet#{row}") == jpeg(row)
+    assert read == [0, 1, 0]
+
+
+def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
+    for seed in (0, 50):
+        save(tmp_path / "a.parquet", ["x"] * 3, seed=seed)
+        assert images.read(f"{tmp_path}/a.parquet#1") == jpeg(seed + 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "words"),
+    [
+        (5, "ValueError", "Parquet file must have a row 5, got 3 rows"),
+        (1, "ValueError", "row 1 must hold the bytes of an image, got null"),
+    ],
+)
+def test_rows_without_an_image(tmp_path: Path, row: int, error: str, words: str) -> None:
+    values = [{"bytes": b"x", "path": "x"}, {"bytes": None, "path": "y.jpg"}, None]
+    save(tmp_path / "a.parquet", ["x"] * 3, image=pa.array(values, STRUCT))
+    assert images.read(f"{tmp_path}/a.parquet#0") == b"x"
+    with pytest.raises(ImageError) as caught:
+        images.read(f"{tmp_path}/a.parquet#{row}")
+    assert (caught.value.stage, caught.value.error) == ("read", error)
+    assert caught.value.message == words
+    with pytest.raises(ImageError):
+        images.read(f"{tmp_path}/a.parquet#2")
+
+
+def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
+    uri = f"{tmp_path}/a.parquet#0"
+    for content in (None, b"not Parquet"):
+        if content:
+            (tmp_path / "a.parquet").write_bytes(content)
+        with pytest.raises(ImageError):
+            images.read(uri)
+    save(tmp_path / "a.parquet", ["x"])
+    assert images.read(uri) == jpeg()
+
+
+def test_an_image_above_the_limit_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "a.parquet", ["x"])
+    with pytest.raises(ValueError, match="must have at most 10 bytes, got more"):
+        fetch.fetch(f"{tmp_path}/a.parquet#0", 10)
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"img": ["x"], "label": [1]}, "got img string, label int64"),
+        ({"image": ["x.jpg"], "label": [1]}, "got image string, label int64"),
+        ({"image": [{"path": "x"}], "label": [1]}, "must have the columns image (a struct with "),
+        ({"image": [b"x"], "label": [0.5]}, "got image binary, label double"),
+        ({"image": [b"x"]}, "and label (strings or integers), got image binary"),
+    ],
+)
+def test_other_columns_are_refused(tmp_path: Path, columns: dict[str, object], words: str) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line.startswith(f"dataset set: {tmp_path}/a.parquet must have the columns image ")
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "words"),
+    [
+        ([0, 1, 3], NAMES, "row 2: label must be one of 0 .. 2, got 3"),
+        ([0, None], NAMES, "row 1: label must be one of 0 .. 2, got None"),
+        ([0, None], None, "row 1: label must be a class, got None"),
+        (["a", "b", None], NAMES, "row 2: label must be a class, got None"),
+        ([0, 1], ["crane", "crane"], "names of classes must be different"),
+    ],
+)
+def test_labels_that_are_refused(
+    tmp_path: Path, labels: list[object], names: list[str] | None, words: str
+) -> None:
+    save(tmp_path / "a.parquet", labels, names)
+    assert words in refusal(dataset("huggingface", tmp_path), DatasetError)
+
+
+def test_files_must_agree_on_the_names(tmp_path: Path) -> None:
+    save(tmp_path / "a.parquet", [0], NAMES)
+    save(tmp_path / "b.parquet", [0], NAMES[::-1])
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line.endswith("b.parquet must have the class names of the files before it")
+
+
+@pytest.mark.parametrize("content", [b"", b"not Parquet"])
+def test_what_is_no_parquet_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.parquet").write_bytes(content)
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line.startswith(f"dataset set: {tmp_path}/a.parquet is not readable Parquet: ")
+
+
+def test_broken_metadata_is_named(tmp_path: Path) -> None:
+    table = pa.table({"image": [b"x"], "label": [0]})
+    for value in (b"{", b"[]", b'{"info": 3}'):
+        broken = table.replace_schema_metadata({b"huggingface": value})
+        pq.write_table(broken, tmp_path / "a.parquet")
+        line = refusal(dataset("huggingface", tmp_path), DatasetError)
+        assert "metadata huggingface: must name features: " in line

@@ -1,0 +1,265 @@
+"""Tar shards: samples as files of one basename, members read by their place."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdsspark.datasets import listing
+from kdsspark.datasets.layouts import images as images_of
+from kdsspark.errors import ConfigError, DatasetError, ImageError
+from kdsspark.images import decoding as images
+from tests.archives import dataset, jpeg, put, refusal, rows
+
+Members = Sequence[tuple[str, bytes]]
+
+
+def shard(path: Path, members: Members, mode: str = "w", form: int = tarfile.PAX_FORMAT) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, mode, format=form) as tar:  # type: ignore[call-overload]
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def sample(key: str, label: str, seed: int = 0) -> Members:
+    return [(f"{key}.jpg", jpeg(seed)), (f"{key}.cls", label.encode())]
+
+
+def pairs(path: Path, split: str | None = None) -> dict[str, str]:
+    return {row["path"]: row["class_name"] for row in rows(dataset("webdataset", path, split))}
+
+
+def test_every_sample_of_every_shard(tmp_path: Path) -> None:
+    shard(tmp_path / "a-000000.tar", [*sample("n01", "5"), *sample("n02", "a b\n")])
+    shard(tmp_path / "sub/a-000001.TAR", sample("deep/n01", "Ω"))
+    put(tmp_path, "README.md", "._a-000000.tar", "a.tar.gz", "a.json", data=b"x")
+    assert pairs(tmp_path) == {
+        "a-000000.tar#n01.jpg": "5",
+        "a-000000.tar#n02.jpg": "a b",
+        "sub/a-000001.TAR#deep/n01.jpg": "Ω",
+    }
+
+
+def test_one_shard_may_be_the_dataset(tmp_path: Path) -> None:
+    shard(tmp_path / "all.tar", sample("n01", "5"))
+    assert pairs(tmp_path / "all.tar") == {"all.tar#n01.jpg": "5"}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("1.jpg", b"i"), ("1.cls", b"x")],
+        [("1.cls", b" x\n"), ("1.jpg", b"i")],
+        [("1.json", b'{"label": "x"}'), ("1.PNG", b"i"), ("1.txt", b"a caption")],
+        [("1.cls", b"x"), ("1.json", b'{"label": "other"}'), ("1.webp", b"i")],
+        [("1.jpg", b"i"), ("1.seg.png", b"mask"), ("1.cls", b"x")],
+        [("._1.jpg", b"mac"), ("1.jpg", b"i"), ("._1.cls", b"mac"), ("1.cls", b"x")],
+        [("0.txt", b"no image"), ("1.jpg", b"i"), ("1.cls", b"x"), ("meta", b"{}")],
+    ],
+)
+def test_samples_that_say_the_same(tmp_path: Path, members: Members) -> None:
+    shard(tmp_path / "a.tar", members)
+    (row,) = rows(dataset("webdataset", tmp_path))
+    assert row["class_name"] == "x"
+    assert images.read(row["uri"]) == b"i"
+
+
+def test_integers_of_json_are_labels(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", [("1.jpg", b"i"), ("1.json", json.dumps({"label": 7}).encode())])
+    assert list(pairs(tmp_path).values()) == ["7"]
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_members_are_read_as_they_were_written(tmp_path: Path, form: int) -> None:
+    names = ["a/1", "a/2", "b#3:4:c/x 5", "folder::with/6", "ü/7", "d" * 90 + "/" + "e" * 60]
+    members = [m for n, name in enumerate(names) for m in sample(name, f"c{n}", n)]
+    shard(tmp_path / "odd #1.tar", members, form=form)
+    found = rows(dataset("webdataset", tmp_path))
+    assert [row["path"] for row in found] == sorted(f"odd #1.tar#{name}.jpg" for name in names)
+    for row in found:
+        number = int(row["class_name"][1:])
+        assert images.read(row["uri"]) == jpeg(number)
+        assert row["uri"].endswith(f":{names[number]}.jpg")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.binary(max_size=1500), min_size=1, max_size=8))
+def test_any_bytes_come_back(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]
+) -> None:
+    root = tmp_path_factory.mktemp("wds")
+    shard(root / "a.tar", [m for n, data in enumerate(contents)
+                           for m in ((f"{n}.jpg", data), (f"{n}.cls", b"x"))])  # fmt: skip
+    found = {row["path"]: row["uri"] for row in rows(dataset("webdataset", root))}
+    assert [images.read(found[f"a.tar#{n}.jpg"]) for n in range(len(contents))] == contents
+
+
+def test_shards_on_other_file_systems(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", sample("1", "x", 3))
+    url = f"memory://{tmp_path.name}/shards"
+    fsspec.filesystem("memory").pipe_file(f"{url}/a.tar", (tmp_path / "a.tar").read_bytes())
+    (row,) = rows(dataset("webdataset", url))
+    assert row["path"] == "a.tar#1.jpg"
+    assert row["uri"].startswith(f"{url}/a.tar#")
+    assert images.read(row["uri"]) == jpeg(3)
+
+
+def test_only_the_member_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = jpeg(1, (400, 400))
+    shard(tmp_path / "a.tar", [("0.jpg", big), ("0.cls", b"x"), *sample("1", "x")])
+    read: list[int] = []
+    real = fsspec.implementations.local.LocalFileSystem.cat_file
+
+    def cat_file(self: fsspec.AbstractFileSystem, path: str, **options: int) -> bytes:
+        data: bytes = real(self, path, **options)
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "cat_file", cat_file)
+    found = {row["path"]: row["uri"] for row in rows(dataset("webdataset", tmp_path))}
+    images.read(found["a.tar#1.jpg"])
+    assert read == [len(jpeg())]
+
+
+def test_the_version_is_the_shards(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", sample("1", "x"))
+    state = (tmp_path / "a.tar").stat()
+    (row,) = rows(dataset("webdataset", tmp_path))
+    assert row["version"] == f"{state.st_size}-{state.st_mtime_ns}"
+
+
+def test_a_member_of_a_shard_that_shrank_is_no_image(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", sample("1", "x"))
+    (row,) = rows(dataset("webdataset", tmp_path))
+    (tmp_path / "a.tar").write_bytes(b"short")
+    with pytest.raises(ImageError) as caught:
+        images.read(row["uri"])
+    assert caught.value.stage == "read"
+    assert "tar file must hold" in caught.value.message
+    (tmp_path / "a.tar").unlink()
+    with pytest.raises(ImageError) as caught:
+        images.read(row["uri"])
+    assert caught.value.error == "FileNotFoundError"
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "BATCH", 256)
+    peaks = []
+    for n_samples in (500, 2500):
+        names = [f"{n}.{suffix}" for n in range(n_samples) for suffix in ("jpg", "cls")]
+        shard(tmp_path / "a.tar", [(name, b"x") for name in names])
+        tracemalloc.start()
+        tables = images_of(dataset("webdataset", tmp_path))
+        assert sum(len(table) for table in tables) == n_samples
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+
+
+# -- splits -------------------------------------------------------------------------------------
+
+
+SHARDS = ("wds-train-0000", "wds-train-0001", "wds1k-validation-00", "test/trainer", "pretrain")
+
+
+@pytest.fixture
+def split_shards(tmp_path: Path) -> Path:
+    for number, name in enumerate(SHARDS):
+        shard(tmp_path / f"{name}.tar", sample("1", "x", number))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train", ["wds-train-0000", "wds-train-0001"]),
+        ("validation", ["wds1k-validation-00"]),
+        ("Test", ["test/trainer"]),
+        (None, sorted(SHARDS)),
+    ],
+)
+def test_a_split_is_a_word_of_the_name(
+    split_shards: Path, split: str | None, expected: list[str]
+) -> None:
+    assert list(pairs(split_shards, split)) == [f"{name}.tar#1.jpg" for name in expected]
+
+
+def test_a_split_that_no_name_tells_of_is_refused(split_shards: Path) -> None:
+    assert refusal(dataset("webdataset", split_shards, "val"), ConfigError) == (
+        "datasets.set.split: must be in the names of some files, which tell of "
+        "train, validation, test, got 'val'"
+    )
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ([("1.jpg", b"i"), ("1.txt", b"?")], "sample 1: must have a class, the text of .cls or "),
+        ([("1.jpg", b"i"), ("1.json", b"{}")], "got .jpg, .json"),
+        ([("1.jpg", b"i"), ("1.json", b"[]")], "got .jpg, .json"),
+        ([("1.jpg", b"i"), ("1.json", b"{")], "got .jpg, .json"),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": [1]}')], "got [1]"),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": null}')], "got None"),
+        ([("1.jpg", b"i"), ("1.cls", b"\xff")], "got .cls, .jpg"),
+        ([("1.jpg", b"i"), ("1.cls", b" \n")], "got ''"),
+        ([("a/1.jpg", b"i"), ("a/1.png", b"i")], "sample a/1: must have one image, got a/1.jpg, "),
+    ],
+)
+def test_samples_that_are_refused(tmp_path: Path, members: Members, words: str) -> None:
+    shard(tmp_path / "a.tar", [*sample("0", "x"), *members])
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.startswith(f"dataset set: {tmp_path}/a.tar sample ")
+    assert words in line
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2"])
+def test_a_compressed_shard_is_refused(tmp_path: Path, mode: str) -> None:
+    shard(tmp_path / "a.tar", sample("1", "x"), mode)
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert f"{tmp_path}/a.tar must be a whole, uncompressed tar file: " in line
+
+
+def test_a_truncated_shard_is_refused_wherever_it_ends(tmp_path: Path) -> None:
+    shard(tmp_path / "whole.tar", [m for n in range(3) for m in sample(str(n), "x", n)])
+    whole = (tmp_path / "whole.tar").read_bytes()
+    last = rows(dataset("webdataset", tmp_path))[-1]["uri"].rsplit("#", 1)[1].split(":")
+    end = int(last[0]) + 1024 + 512  # of the label after the last image, which is one block
+    for length in (0, 100, 512, 600, 1500, end // 2 + 7, end - 1):
+        (tmp_path / "whole.tar").write_bytes(whole[:length])
+        line = refusal(dataset("webdataset", tmp_path), DatasetError)
+        assert "must be a whole, uncompressed tar file: " in line, length
+
+
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", [m for n in range(3) for m in sample(str(n), "x", n)])
+    data = bytearray((tmp_path / "a.tar").read_bytes())
+    start = int(rows(dataset("webdataset", tmp_path))[1]["uri"].rsplit("#", 1)[1].split(":")[0])
+    data[start - 512] ^= 1
+    (tmp_path / "a.tar").write_bytes(data)
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.endswith(f"no header at byte {start - 512}")
+
+
+@pytest.mark.parametrize("name", ["absent", "absent.tar", "empty", "notes.txt"])
+def test_a_path_without_shards_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    put(tmp_path, "notes.txt", data=b"x")
+    assert refusal(dataset("webdataset", tmp_path / name), ConfigError) == (
+        f"datasets.set.path: must be a .tar file or a folder of some, got {tmp_path / name}"
+    )

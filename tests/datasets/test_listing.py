@@ -1,0 +1,255 @@
+"""Class folders: what is an image, which class it has, and what is refused."""
+
+import os
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from kdsspark.config import Dataset
+from kdsspark.datasets import listing
+from kdsspark.datasets.layouts import images
+from kdsspark.datasets.listing import BATCH
+from kdsspark.errors import ConfigError
+from kdsspark.output.filesystems import version_of
+from tests.listed import AWKWARD, pairs, refusal, rows, touch, versions
+
+
+def folder(root: Path | str) -> Dataset:
+    return Dataset(name="birds", path=str(root))
+
+
+# -- folders ------------------------------------------------------------------------------------
+
+
+def test_the_class_is_the_first_folder_whatever_lies_below(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg", "a/deep/er/2.png", "b/a/3.webp", "b/4.JPG", "b/5.JpEg")
+    assert pairs(folder(tmp_path)) == [
+        ("a/1.jpg", "a"),
+        ("a/deep/er/2.png", "a"),
+        ("b/4.JPG", "b"),
+        ("b/5.JpEg", "b"),
+        ("b/a/3.webp", "b"),
+    ]
+
+
+def test_what_is_no_image_of_a_class_is_left_out(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "a/1.jpg", "beside.jpg", "a/notes.txt", "a/Thumbs.db", "a/noend", "a/1.jpg.part"
+    )
+    touch(tmp_path, "a/.hidden.jpg", "a/.cache/2.jpg", ".git/3.jpg")
+    (tmp_path / "empty").mkdir()
+    assert pairs(folder(tmp_path)) == [("a/1.jpg", "a")]
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_uris_of_local_images_are_absolute_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, end: str
+) -> None:
+    touch(tmp_path, "data/a/1.jpg")
+    found = rows(folder(f"{prefix}{tmp_path}/data{end}"))
+    assert found == [("a/1.jpg", f"{tmp_path}/data/a/1.jpg", "a")]
+    monkeypatch.chdir(tmp_path)
+    assert rows(folder(f"./data{end}")) == found
+
+
+def test_names_are_carried_unchanged(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{name}.jpg" for name in AWKWARD))
+    expected = [(f"{n}/{n}.jpg", f"{tmp_path}/{n}/{n}.jpg", n) for n in AWKWARD]
+    assert rows(folder(tmp_path)) == sorted(expected)
+
+
+def test_the_root_itself_may_have_any_name(tmp_path: Path) -> None:
+    for name in AWKWARD:
+        touch(tmp_path / name, "a/1.jpg")
+        assert rows(folder(tmp_path / name)) == [("a/1.jpg", f"{tmp_path}/{name}/a/1.jpg", "a")]
+
+
+def test_linked_folders_and_files_count_as_what_they_link_to(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/1.jpg", "elsewhere/sub/2.jpg", "data/a/3.jpg")
+    (tmp_path / "data" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "a" / "4.jpg").symlink_to(tmp_path / "elsewhere" / "1.jpg")
+    (tmp_path / "data" / "a" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert pairs(folder(tmp_path / "data")) == [
+        ("a/3.jpg", "a"),
+        ("a/4.jpg", "a"),
+        ("a/gone.jpg", "a"),  # indexed, and fails when it is read
+        ("b/1.jpg", "b"),
+        ("b/sub/2.jpg", "b"),
+    ]
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_a_folder_that_links_to_one_above_it_is_refused(tmp_path: Path, target: str) -> None:
+    touch(tmp_path, "data/a/1.jpg")
+    (tmp_path / "data" / "a" / "loop").symlink_to(target)
+    assert "folder links to one above it" in refusal(folder(tmp_path / "data"))
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    with open(os.fsencode(tmp_path) + b"/a/\xff.jpg", "wb"):  # noqa: PTH123
+        pass
+    assert "file names must be valid UTF-8, got '" in refusal(folder(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["absent", "file.jpg"])
+def test_a_path_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "file.jpg")
+    with pytest.raises(ConfigError) as caught:
+        list(images(folder(tmp_path / name)))
+    assert str(caught.value) == (
+        f"datasets.birds.path: must be a folder of class folders, got {tmp_path / name}"
+    )
+
+
+def test_a_path_that_is_no_folder_of_another_file_system_is_refused(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}/absent"
+    with pytest.raises(ConfigError) as caught:
+        list(images(folder(url)))
+    assert str(caught.value) == f"datasets.birds.path: must be a folder of class folders, got {url}"
+
+
+def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "data/a/1.jpg")
+    os.mkfifo(tmp_path / "data" / "a" / "pipe.jpg")
+    (tmp_path / "data" / "a" / "linked-pipe.jpg").symlink_to("pipe.jpg")
+    (tmp_path / "data" / "a" / "device.jpg").symlink_to(os.devnull)
+    (tmp_path / "data" / "a" / "linked.jpg").symlink_to("1.jpg")
+    assert pairs(folder(tmp_path / "data")) == [("a/1.jpg", "a"), ("a/linked.jpg", "a")]
+
+
+def test_what_another_file_system_calls_no_file_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fs = fsspec.filesystem("memory")
+    for name in ("1.jpg", "pipe.jpg"):
+        fs.pipe_file(f"memory://{tmp_path.name}/a/{name}", b"x")
+    real = type(fs).ls
+
+    def ls(self: fsspec.AbstractFileSystem, path: str, **options: Any) -> list[dict[str, Any]]:
+        found = real(self, path, **options)
+        pipes = [info for info in found if info["name"].endswith("pipe.jpg")]
+        return [info | ({"type": "other"} if info in pipes else {}) for info in found]
+
+    monkeypatch.setattr(type(fs), "ls", ls)
+    assert pairs(folder(f"memory://{tmp_path.name}")) == [("a/1.jpg", "a")]
+
+
+@pytest.mark.parametrize("layout", ["folder", "manifest"])
+def test_an_unknown_file_system_is_named(layout: str) -> None:
+    dataset = Dataset.model_validate({"name": "birds", "path": "nosuch://x", "layout": layout})
+    assert refusal(dataset).startswith(f"{layout} nosuch://x cannot be read: Protocol not known")
+
+
+def test_folders_of_other_file_systems(tmp_path: Path) -> None:
+    root = f"memory://{tmp_path.name}/data"
+    fs = fsspec.filesystem("memory")
+    names = ["a/1.jpg", "a/deep/2.PNG", "b c/3.jpg", "a/.hidden/4.jpg", "beside.jpg", "a/text"]
+    for name in names:
+        fs.pipe_file(f"{root}/{name}", b"x")
+    assert rows(folder(root)) == [
+        ("a/1.jpg", f"{root}/a/1.jpg", "a"),
+        ("a/deep/2.PNG", f"{root}/a/deep/2.PNG", "a"),
+        ("b c/3.jpg", f"{root}/b c/3.jpg", "b c"),
+    ]
+    assert rows(folder(f"{root}/")) == rows(folder(root))
+
+
+def test_the_version_changes_with_the_content(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    os.utime(tmp_path / "a/1.jpg", ns=(10**18, 10**18))
+    before = versions(folder(tmp_path))
+    assert versions(folder(tmp_path)) == before
+    (tmp_path / "a/1.jpg").write_bytes(b"longer")
+    os.utime(tmp_path / "a/1.jpg", ns=(10**18, 10**18))
+    longer = versions(folder(tmp_path))
+    os.utime(tmp_path / "a/1.jpg", ns=(10**18, 10**18 + 1))
+    assert len({*before, *longer, *versions(folder(tmp_path))}) == 3
+
+
+def test_the_version_of_an_object_changes_when_it_is_written_again(tmp_path: Path) -> None:
+    path = f"memory://{tmp_path.name}/a/1.jpg"
+    fs = fsspec.filesystem("memory")
+    fs.pipe_file(path, b"x")
+    before = versions(folder(f"memory://{tmp_path.name}"))
+    fs.pipe_file(path, b"y")
+    assert versions(folder(f"memory://{tmp_path.name}")) != before
+
+
+def test_a_store_is_asked_for_its_own_word_on_a_files_state() -> None:
+    version = version_of
+    assert version({"ETag": '"1a"', "size": 3, "LastModified": "now"}) == "1a"
+    assert version({"size": 3, "LastModified": "now"}) == "3-now"
+    assert version({"size": 3, "mtime": 1.5}) == "3-1.5"
+
+
+# -- a million images ---------------------------------------------------------------------------
+
+
+@dataclass
+class FakeEntry:
+    name: str
+    folder: bool = False
+
+    def is_dir(self) -> bool:
+        return self.folder
+
+    def is_file(self) -> bool:
+        return not self.folder
+
+    def is_symlink(self) -> bool:
+        return False
+
+
+class FakeFolder:
+    """Pretends that ``root`` has one class of ``n_images``, and counts how many were asked for."""
+
+    def __init__(self, root: Path, n_images: int) -> None:
+        self.root, self.n_images, self.asked = str(root), n_images, 0
+
+    @contextmanager
+    def scandir(self, path: str) -> Iterator[Iterator[FakeEntry]]:
+        yield iter([FakeEntry("class", folder=True)]) if path == self.root else self.images()
+
+    def images(self) -> Iterator[FakeEntry]:
+        for number in range(1, self.n_images + 1):
+            self.asked = number
+            yield FakeEntry(f"image-{number:07d}.jpg")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFolder:
+    fake = FakeFolder(tmp_path, 300_000)
+    monkeypatch.setattr(listing.os, "scandir", fake.scandir)
+    monkeypatch.setattr(listing, "_stat", lambda path: f"1000-{hash(path)}")
+    return fake
+
+
+def test_a_folder_of_very_many_images_is_read_as_a_stream(fake: FakeFolder) -> None:
+    told = 0
+    for table in images(folder(fake.root)):
+        told += len(table)
+        assert fake.asked == told  # nothing is read ahead
+        assert len(table) <= BATCH == 65_536
+    assert told == 300_000
+
+
+def test_memory_does_not_grow_with_the_number_of_images(
+    fake: FakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "BATCH", 4096)
+    peaks = []
+    for fake.n_images in (10_000, 50_000):
+        tracemalloc.start()
+        assert sum(len(table) for table in images(folder(fake.root))) == fake.n_images
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 4096 * 1000  # so 65 MB at most for a batch of 65,536

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, fx, nn
+from torchvision.transforms import functional as F  # noqa: N812
+
+from kdsspark.config import Preprocessing
+from kdsspark.network.activations import inspect, read
+from kdsspark.network.architectures import BUILT_IN, layer_table, skeleton
+from kdsspark.network.crop_sharing import overlap, sharing
+from kdsspark.network.crop_sharing.sharing import Shared, split
+from kdsspark.network.spec import NetworkSpec
+
+CROP = 32
+EVERY = {
+    **{"conv1": "f.0", "conv2": "f.2", "conv3": "f.6", "conv4": "f.9", "conv5": "f.12"},
+    **{"fc6": "c.0", "fc7": "c.3"},
+}
+
+
+class Tiny(nn.Module):
+    """Two blocks of other kernels, one more convolution, two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(4, 5, 3, padding=1)
+        norm = nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2)
+        second = nn.Conv2d(5, 6, 5, padding=2), nn.ReLU(inplace=True), nn.Dropout(0.0)
+        third = nn.Conv2d(6, 7, 1), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2)
+        last = nn.Conv2d(7, 8, 3, padding=1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2)
+        self.f = nn.Sequential(*first, *norm, *second[:2], nn.ReLU6(), *third, *last)
+        linear = nn.Linear(32, 9), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(9, 6), nn.ReLU()
+        self.c = nn.Sequential(*linear)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.c(torch.flatten(self.f(x), 1))
+        return out
+
+
+def tiny() -> Tiny:
+    torch.manual_seed(3)
+    model = Tiny()
+    nn.init.normal_(model.f[3].running_mean)
+    nn.init.uniform_(model.f[3].running_var, 0.5, 2)
+    return model.eval().requires_grad_(False)
+
+
+def reader_and_spec(
+    model: nn.Module, table: dict[str, str], activation: str = "post_relu", **keys: Any
+) -> tuple[fx.GraphModule, NetworkSpec]:
+    layers = inspect(tiny().to("meta"), table, activation, CROP)
+    preprocessing = Preprocessing(resize=CROP, crop=CROP)
+    fixed: dict[str, Any] = {"name": "n", "architecture": "tiny", "activation": activation}
+    fixed |= {"precision": "float32", "weights": "", "weights_digest": ""}
+    fixed |= {"pooling": "mean", "crops": "ten"} | keys
+    spec = NetworkSpec(**fixed, layers=layers, preprocessing=preprocessing)
+    return read(model, layers, activation, "mean"), spec
+
+
+def share(reader: fx.GraphModule, spec: NetworkSpec) -> Shared:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sharing, "_SIDE_PER_STRIP", 2)  # although the crops are small
+        shared = split(reader, spec)
+    assert shared is not None
+    return shared
+
+
+def photograph(height: int, width: int) -> Tensor:
+    generator = torch.Generator().manual_seed(1000 * height + width)
+    return torch.randn(3, height, width, generator=generator)
+
+
+def together(shared: Shared, *photographs: Tensor) -> list[Tensor]:
+    """[images, units] per layer."""
+    both = [torch.stack([image, F.hflip(image)]) for image in photographs]
+    with torch.inference_mode():
+        return shared([pair.to(memory_format=torch.channels_last) for pair in both])
+
+
+def separately(reader: fx.GraphModule, image: Tensor) -> list[Tensor]:
+    """[units] per layer: the mean over the features of torchvision's ten crops."""
+    with torch.inference_mode():
+        return [output.mean(0) for output in reader(torch.stack(F.ten_crop(image, [CROP, CROP])))]
+
+
+def assert_equal(found: list[Tensor], expected: list[Tensor]) -> None:
+    for features, reference in zip(found, expected, strict=True):
+        assert reference.std() > 0
+        torch.testing.assert_close(features, reference, rtol=1e-5, atol=1e-6)
+
+
+READER, SPEC = reader_and_spec(tiny(), EVERY)
+SHARED = share(READER, SPEC)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(CROP, 3 * CROP), st.integers(CROP, 3 * CROP))
+def test_equals_ten_separate_crops(height: int, width: int) -> None:
+    """Square, portrait, landscape, of odd and even sides, as small as a crop, and long."""
+    assert len(SHARED.blocks) == 2
+    image = photograph(height, width)
+    assert_equal([f[0] for f in together(SHARED, image)], separately(READER, image))
+
+
+def test_images_of_several_sizes_at_once() -> None:
+    images = [photograph(CROP, CROP), photograph(37, 50), photograph(33, 300)]
+    found = together(SHARED, *images)
+    for i, image in enumerate(images):
+        assert_equal([f[i] for f in found], separately(READER, image))
+
+
+def test_ring_pixels_are_not_the_whole_images() -> None:
+    """What the strips are for: without them every layer of the blocks would be off."""
+    image = photograph(40, 50)
+    with pytest.MonkeyPatch.context() as patch:
+        none = overlap.Border(top=False, bottom=False, left=False, right=False)
+        patch.setattr(overlap, "Border", lambda *_: none)
+        found = [f[0] for f in together(SHARED, image)]
+    for features, reference in zip(found, separately(READER, image), strict=True):
+        assert (features - reference).abs().max() > 1e-4 * reference.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "most"), [(36, 48, 0.65), (36, 36, 0.56), (32, 32, 0.2), (32, 300, 1.0)]
+)
+def test_pixels_computed_as_a_part_of_those_of_ten_crops(
+    height: int, width: int, most: float
+) -> None:
+    pixels = 0
+
+    def count(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        nonlocal pixels
+        pixels += inputs[0][:, 0].numel()
+
+    hook = SHARED.blocks[0].steps[0].module.register_forward_pre_hook(count)
+    together(SHARED, photograph(height, width))
+    hook.remove()
+    assert pixels <= most * 10 * CROP**2
+
+
+@pytest.mark.parametrize(
+    ("table", "activation", "blocks", "head"),
+    [
+        ({"conv1": "f.0", "conv2": "f.2"}, "post_relu", 0, False),
+        ({"conv1": "f.0", "conv4": "f.9"}, "post_relu", 1, False),
+        ({"conv5": "f.12"}, "post_relu", 2, False),
+        ({"fc7": "c.3", "conv1": "f.0"}, "post_relu", 2, True),
+        ({"conv1": "f.0", "relu1": "f.1", "again": "f.0", "conv3": "f.6"}, "pre_relu", 1, False),
+        ({"norm": "f.3", "fc6": "c.0"}, "pre_relu", 2, True),
+        ({"pool1": "f.5", "fc6": "c.0"}, "post_relu", 1, True),
+        ({"pool2": "f.11", "flat": "f.14", "drop": "c.2"}, "post_relu", 2, True),
+    ],
+)
+def test_any_layers(table: dict[str, str], activation: str, blocks: int, head: bool) -> None:
+    reader, spec = reader_and_spec(tiny(), table, activation)
+    image = photograph(37, 51)
+    if not blocks:
+        assert split(reader, spec) is None
+        return
+    shared = share(reader, spec)
+    assert (len(shared.blocks), shared.head is not None) == (blocks, head)
+    assert_equal([f[0] for f in together(shared, image)], separately(reader, image))
+
+
+def test_bfloat16_is_rounded_as_separate_crops_are() -> None:
+    reader, spec = reader_and_spec(tiny().to(torch.bfloat16), EVERY)
+    image = photograph(41, 52).to(torch.bfloat16)
+    found = together(share(reader, spec), image)
+    for features, reference in zip(found, separately(reader, image), strict=True):
+        assert features.dtype == torch.float32
+        torch.testing.assert_close(
+            features[0], reference, rtol=0, atol=4e-3 * float(reference.max())
+        )
+
+
+@pytest.mark.parametrize("keys", [{"crops": "center"}, {"crops": "twelve"}, {"pooling": "max"}])
+def test_only_means_over_ten_crops_are_shared(keys: dict[str, str]) -> None:
+    assert split(*reader_and_spec(tiny(), EVERY, **keys)) is None
+
+
+def odd(index: int, module: nn.Module) -> Tiny:
+    model = tiny()
+    model.f[index] = module
+    return model
+
+
+@pytest.mark.parametrize(
+    ("index", "module", "blocks"),
+    [
+        (0, nn.Conv2d(3, 4, 3, padding=1, stride=2), 0),
+        (0, nn.Conv2d(3, 4, 3, padding=2, dilation=2), 0),
+        (0, nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), 0),
+        (0, nn.Conv2d(3, 4, 3, padding="same"), 0),
+        (0, nn.Conv2d(3, 4, 3), 0),
+        (4, nn.Hardswish(), 0),
+        (5, nn.MaxPool2d(3, 2, padding=1), 0),
+        (5, nn.MaxPool2d(2, 2, ceil_mode=True), 0),
+        (5, nn.AvgPool2d(2), 0),
+        (6, nn.Conv2d(5, 6, 4, padding=2), 1),
+        (11, nn.MaxPool2d(3, 2, padding=1), 1),
+    ],
+)
+def test_other_modules_end_the_blocks(index: int, module: nn.Module, blocks: int) -> None:
+    reader, spec = reader_and_spec(odd(index, module), {"fc6": "f.12"})
+    if blocks:
+        assert len(share(reader, spec).blocks) == blocks
+    else:
+        assert split(reader, spec) is None
+
+
+@pytest.mark.parametrize("architecture", [*BUILT_IN, "squeezenet1_1", "resnet18", "densenet121"])
+def test_vgg_shares_two_blocks_at_224_pixels(architecture: str) -> None:
+    model = skeleton(architecture, 224)
+    last = {"last": list(dict(model.named_modules()))[-1]}
+    table = layer_table(architecture, None if architecture in BUILT_IN else last)
+    layers = inspect(model, table, "post_relu", 224)
+    keys = {"architecture": architecture, "layers": layers, "preprocessing": Preprocessing()}
+    shared = split(read(model, layers, "post_relu", "mean"), dataclasses.replace(SPEC, **keys))
+    assert (len(shared.blocks) if shared else 0) == (2 if "vgg" in architecture else 0)

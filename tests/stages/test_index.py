@@ -1,0 +1,178 @@
+"""The ``images`` table: ids that stay, classes in order, replaced in one step."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from kdsspark.config import Dataset
+from kdsspark.datasets import listing
+from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.output import parquet
+from kdsspark.output.store import Store
+from kdsspark.stages import index
+from kdsspark.stages.index import Indexed, image_id, write_index
+from kdsspark.tables import IMAGES
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.at(str(tmp_path / "out"))
+
+
+def touch(root: Path, *names: str) -> Dataset:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return Dataset(name="birds", path=str(root))
+
+
+def indexed(store: Store, dataset: Dataset) -> list[dict[str, object]]:
+    write_index(store, dataset)
+    table = parquet.read(store, IMAGES, dataset.name, columns=IMAGES.schema.names)
+    return sorted(table.to_pylist(), key=lambda row: str(row["uri"]))
+
+
+def ids(store: Store, dataset: Dataset) -> list[object]:
+    return [row["image_id"] for row in indexed(store, dataset)]
+
+
+def refusal(store: Store, dataset: Dataset) -> str:
+    with pytest.raises(DatasetError) as caught:
+        write_index(store, dataset)
+    assert str(caught.value).startswith(f"dataset {dataset.name}: ")
+    return str(caught.value)
+
+
+def test_classes_are_numbered_by_their_sorted_names(store: Store, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    dataset = touch(data, "b/1.jpg", "a b/2.jpg", "Z/3.jpg", "é/4.jpg", "a/5.jpg")
+    assert write_index(store, dataset) == Indexed("birds", n_images=5, n_classes=5)
+    rows = indexed(store, dataset)
+    names = {row["class_id"]: row["class_name"] for row in rows}
+    assert names == dict(enumerate(["Z", "a", "a b", "b", "é"]))
+    assert {row["uri"]: row["class_name"] for row in rows}[f"{data}/a b/2.jpg"] == "a b"
+    assert store.files("images") == ["images/dataset=birds/part-0.parquet"]
+
+
+def test_an_id_is_made_of_the_dataset_and_the_path_below_its_root() -> None:
+    text = b"birds\0a/1.jpg"
+    assert image_id("birds", "a/1.jpg") == hashlib.blake2b(text, digest_size=16).hexdigest()
+    assert len({image_id("birds", "a"), image_id("bird", "sa"), image_id("birds", "b")}) == 3
+
+
+def test_ids_stay_when_the_root_moves_and_as_images_come_and_go(
+    store: Store, tmp_path: Path
+) -> None:
+    dataset = touch(tmp_path / "data", "a/1.jpg", "b/2.jpg", "b/sub/3.jpg")
+    before = ids(store, dataset)
+    assert ids(store, Dataset(name="fish", path=dataset.path)) != before
+    shutil.move(tmp_path / "data", tmp_path / "elsewhere")
+    moved = Dataset(name="birds", path=f"file://{tmp_path}/elsewhere/")
+    assert ids(store, moved) == before
+    touch(tmp_path / "elsewhere", "0/0.jpg", "b/1.jpg")
+    assert set(before) < set(ids(store, moved))
+    shutil.rmtree(tmp_path / "elsewhere" / "a")
+    assert len(set(before) & set(ids(store, moved))) == 2
+
+
+def test_folder_and_manifest_and_object_store_give_the_same_ids(
+    store: Store, tmp_path: Path
+) -> None:
+    names = ["a/1.jpg", "b/2.jpg"]
+    dataset = touch(tmp_path / "data", *names)
+    lines = "".join(f"{name},{name[0]}\n" for name in reversed(names))
+    (tmp_path / "data" / "list.csv").write_text("path,label\n" + lines)
+    listed = Dataset(name="birds", path=f"{tmp_path}/data/list.csv", layout="manifest")
+    for name in names:
+        fsspec.filesystem("memory").pipe_file(f"memory://{tmp_path.name}/{name}", b"x")
+    remote = Dataset(name="birds", path=f"memory://{tmp_path.name}")
+    assert ids(store, dataset) == ids(store, listed) == ids(store, remote)
+
+
+def test_indexing_again_gives_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    dataset = touch(tmp_path / "data", *(f"{n % 3}/{n}.jpg" for n in range(20)))
+    path = tmp_path / "out/images/dataset=birds/part-0.parquet"
+    write_index(store, dataset)
+    first = path.read_bytes()
+    write_index(store, dataset)
+    assert path.read_bytes() == first
+
+
+def test_classes_are_numbered_across_batches(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = touch(tmp_path / "data", *(f"c{n % 7}/{n}.jpg" for n in range(50)))
+    whole = indexed(store, dataset)
+    monkeypatch.setattr(listing, "BATCH", 8)
+    assert indexed(store, dataset) == whole
+    assert {f"c{row['class_id']}" == row["class_name"] for row in whole} == {True}
+
+
+def test_a_failed_index_leaves_the_former(store: Store, tmp_path: Path) -> None:
+    dataset = touch(tmp_path / "data", "a/1.jpg")
+    before = indexed(store, dataset)
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(ConfigError, match="must be a folder of class folders"):
+        write_index(store, dataset)
+    (tmp_path / "data").mkdir()
+    refusal(store, dataset)
+    found = parquet.read(store, IMAGES, "birds", columns=IMAGES.schema.names)
+    assert found.to_pylist() == before
+
+
+def test_a_dataset_without_images_is_named(store: Store, tmp_path: Path) -> None:
+    touch(tmp_path / "data", "beside.jpg", "a/notes.txt")
+    dataset = Dataset(name="birds", path=str(tmp_path / "data"))
+    expected = f"dataset birds: no image found at {tmp_path / 'data'}"
+    assert refusal(store, dataset) == expected
+    (tmp_path / "list.csv").write_text("path,label\n")
+    empty = Dataset(name="birds", path=str(tmp_path / "list.csv"), layout="manifest")
+    assert refusal(store, empty) == f"dataset birds: no image found at {tmp_path / 'list.csv'}"
+    assert store.files("") == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        (["1.jpg", "2.jpg", "1.jpg"], "got 1 repeated, first 1.jpg"),
+        (["1.jpg", "x/../1.jpg", "2.jpg", "./2.jpg"], "got 2 repeated, first 1.jpg"),
+        (["1.jpg", "{root}/1.jpg"], "got 1 repeated, first 1.jpg"),
+        (["../b/1.jpg", "{root}/../b/1.jpg"], "got 1 repeated, first {parent}/b/1.jpg"),
+        (["/a/1.jpg", "file:///a/1.jpg"], "got 1 repeated, first /a/1.jpg"),
+    ],
+)
+def test_an_image_listed_twice_is_named(
+    store: Store, tmp_path: Path, paths: list[str], words: str
+) -> None:
+    root = tmp_path / "lists"
+    root.mkdir()
+    lines = "".join(f"{path.format(root=root)},a\n" for path in paths)
+    (root / "list.csv").write_text("path,label\n" + lines)
+    line = refusal(store, Dataset(name="birds", path=f"{root}/list.csv", layout="manifest"))
+    assert line.endswith("must name every image once, " + words.format(parent=tmp_path))
+    assert f"{root}/list.csv" in line
+
+
+def test_ready_made_embeddings_are_indexed_by_file_and_row(store: Store, tmp_path: Path) -> None:
+    for name, labels in (("b", ["y", "x"]), ("a", ["x"])):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        values = pa.array(np.zeros((len(labels), 2)).tolist(), pa.list_(pa.float32(), 2))
+        table = pa.table({"class_name": labels, "fc": values})
+        pq.write_table(table, tmp_path / "mine" / f"{name}.parquet")
+    dataset = Dataset(name="mine", embeddings=str(tmp_path / "mine"))
+    rows = indexed(store, dataset)
+    root = tmp_path / "mine"
+    assert [(row["uri"], row["class_name"], row["class_id"]) for row in rows] == [
+        (f"{root}/a.parquet#0", "x", 0),
+        (f"{root}/b.parquet#0", "y", 1),
+        (f"{root}/b.parquet#1", "x", 0),
+    ]
+    assert [row["image_id"] for row in rows] == [
+        index.image_id("mine", below) for below in ("a.parquet#0", "b.parquet#0", "b.parquet#1")
+    ]
