@@ -1,8 +1,8 @@
 """What an executor does with one shard of images: fetch, decode, embed, write, all at once.
 
-Threads fetch and decode ahead (:mod:`kdsspark.images.loading`), the task's own thread computes, and one
-more writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row groups and the
-images under way, however large the shard is.
+Threads fetch and decode ahead (:mod:`kdsspark.images.loading`), the task's own thread computes,
+and one more thread writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row
+groups and the images under way, however large the shard is.
 """
 
 from __future__ import annotations
