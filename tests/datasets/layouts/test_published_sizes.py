@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from kdsspark.config.types import Layout
 from kdsspark.config import Dataset
+from kdsspark.config.types import Layout
 from kdsspark.datasets.layouts import LAYOUTS, expected
 from kdsspark.output.store import Store
 from kdsspark.stages.index import Indexed, write_index
