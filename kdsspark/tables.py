@@ -30,6 +30,7 @@ class Table:
 
     ``key`` names the columns that identify a row, partition columns included. A table whose
     columns depend on the network (``embeddings``) has ``open_ended`` set: more columns follow.
+    ``file_of`` names the column whose value names the file of a row, where there is one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Table:
     key: tuple[str, ...]
     meaning: str
     open_ended: bool = False
+    file_of: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -55,6 +57,10 @@ class Table:
             )
         folders = [f"{k}={v}" for k, v in zip(self.partitioned_by, values, strict=False)]
         return "/".join([self.name, *folders])
+
+    def part(self, name: str, *values: str) -> str:
+        """The path of one file, relative to the output; ``values`` as for :meth:`partition`."""
+        return f"{self.partition(*values)}/{name}.parquet"
 
 
 def _columns(*columns: tuple[str, pa.DataType, str] | Column) -> tuple[Column, ...]:
@@ -274,6 +280,7 @@ THRESHOLDS = Table(
     ),
     ("network", "dataset"),
     "thresholds of relevance (paper equation 4, table 3)",
+    file_of="dataset",
 )
 DAVG = Table(
     "davg",
