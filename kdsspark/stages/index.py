@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,13 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.config import Dataset
+from kdsspark.config import Config, Dataset
 from kdsspark.datasets import layouts, listing, readymade
 from kdsspark.datasets.layouts.layout import Published
+from kdsspark.engine.stage import Context, Standing
 from kdsspark.errors import DatasetError
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
+from kdsspark.stages import INDEX
 from kdsspark.tables import IMAGES
+from kdsspark.terminal import Progress
 
 _DIGEST: Final = b"kdsspark.digest"  # of the images, in the footer of the table
 
@@ -43,6 +49,32 @@ class Indexed:
             return f"{found}, as published"
         note = f", {expected.note}" if expected.note else ""
         return f"{found}; published: {expected.images} in {expected.classes}{note}"
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """What the index holds of a dataset; only listing its folder tells what it lacks."""
+
+    n_images: int
+
+    def standing(self, _: Output) -> Standing:
+        """All images of the index."""
+        return Standing(done=self.n_images)
+
+
+def plan(output: Output, _: Config, pair: Pair) -> IndexPlan:
+    """How many images of a dataset are indexed."""
+    return IndexPlan(len(_column(output, pair.dataset, "class_id")))
+
+
+def run(context: Context) -> None:
+    """List every dataset, and print a line for each."""
+    datasets, indexed = context.config.datasets, []
+    with Progress(INDEX.name, len(datasets), "datasets") as progress:
+        for done, dataset in enumerate(datasets, start=1):
+            indexed.append(write_index(context.output, dataset))
+            progress.show(done)
+    print(*indexed, sep="\n", file=sys.stderr)
 
 
 def write_index(store: Store, dataset: Dataset) -> Indexed:
@@ -88,7 +120,7 @@ def digest(store: Store, dataset: str) -> str:
 
 
 def _path(dataset: str) -> str:
-    return f"{IMAGES.partition(dataset)}/part-0.parquet"
+    return IMAGES.part("part-0", dataset)
 
 
 def image_id(dataset: str, path: str) -> str:

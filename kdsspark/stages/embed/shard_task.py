@@ -1,8 +1,8 @@
 """What an executor does with one shard of images: fetch, decode, embed, write, all at once.
 
-Threads fetch and decode ahead (:mod:`kdsspark.images.loading`), the task's own thread computes, and one
-more writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row groups and the
-images under way, however large the shard is.
+Threads fetch and decode ahead (:mod:`kdsspark.images.loading`), the task's own thread computes,
+and one more thread writes (:mod:`.shard_files`), a row group at a time. So a task holds a few row
+groups and the images under way, however large the shard is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,15 +23,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Embed
-from kdsspark.engine import gpus as placement
-from kdsspark.engine.work import Outcome, task_cpus
+from kdsspark.engine import gpus
+from kdsspark.engine.work import Outcome, WorkItem, earlier_attempts, task_cpus
 from kdsspark.errors import ImageError
 from kdsspark.images import decoding as images
 from kdsspark.images import isolation as isolated
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.embed import attempts, background, shard_files, shards
 from kdsspark.stages.embed.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
 from kdsspark.stages.embed.shards import Shard
@@ -40,7 +41,7 @@ from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
 if TYPE_CHECKING:
     from kdsspark.network.extractor import Extractor
 
-Output = dict[str, npt.NDArray[np.float32]]
+Activations = dict[str, npt.NDArray[np.float32]]
 """Layer -> [images, units] of one forward pass."""
 
 
@@ -48,11 +49,10 @@ Output = dict[str, npt.NDArray[np.float32]]
 class ImageJob:
     """What all shards of one network and dataset share."""
 
-    store: Store
-    network: str
-    dataset: str
+    output: Output
+    pair: Pair
     spec: NetworkSpec
-    weights: str  # file of the store
+    weights: str  # file of the output
     settings: Embed
 
     def group_rows(self, batch: int) -> int:
@@ -62,7 +62,7 @@ class ImageJob:
     def files(self, shard: Shard) -> ShardFiles:
         """Where a shard lies."""
         schema = embeddings_schema([layer.name for layer in self.spec.layers])
-        return ShardFiles(self.store, self.network, self.dataset, shard.name, schema)
+        return ShardFiles(self.output, self.pair, shard.name, schema)
 
     def load(
         self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
@@ -74,11 +74,33 @@ class ImageJob:
         return closing(loader(uris))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ShardItem(WorkItem):
+    """One shard to bring up to date."""
+
+    pair: Pair
+    shard: Shard
+
+
+@dataclass(frozen=True)
+class EmbedImages:
+    """Embeds shards of images; the networks travel once, and not with every shard (executor)."""
+
+    jobs: Mapping[Pair, ImageJob]
+
+    def __call__(self, item: ShardItem) -> Outcome:
+        """Embed one shard on the GPU of its task, if it has one."""
+        try:
+            return embed_shard(self.jobs[item.pair], item.shard)
+        finally:
+            gpus.release()
+
+
 def embed_shard(job: ImageJob, shard: Shard) -> Outcome:
     """Make the shard's files hold exactly the planned rows; images it already holds are kept."""
-    attempts.note(job.store, shard)
+    attempts.note(job.output, shard)
     clock = Clock()
-    planned, files = shards.planned_rows(job.store, shard), job.files(shard)
+    planned, files = shards.planned_rows(job.output, shard), job.files(shard)
     held = files.held()
     sources = held.sources(planned, _unchanged(job, held.doubtful(planned), clock))
     failed = [held.failures(planned, sources)]
@@ -142,7 +164,7 @@ def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     Perhaps one of its images made the decoder crash, which would end this attempt just so.
     """
     short_side = job.spec.preprocessing.resize
-    if attempts.number() > 0:
+    if earlier_attempts() > 0:
         return isolated.decoder(short_side)
     return nullcontext(partial(images.decode, short_side=short_side))
 
@@ -169,7 +191,7 @@ class _Forward:
         """
         contents: list[str | None] = []
         errors: list[ImageError | None] = []
-        outputs: list[Output] = []
+        outputs: list[Activations] = []
         batch: list[Pixels] = []
         for image in self.clock.until_next("wait", islice(loaded, len(rows))):
             contents.append(image.content)
@@ -185,7 +207,7 @@ class _Forward:
         good = rows.filter(np.array([error is None for error in errors], dtype=bool))
         return partial(_embeddings, self.schema, good, outputs), _failures(rows, errors)
 
-    def _compute(self, batch: list[Pixels]) -> Output:
+    def _compute(self, batch: list[Pixels]) -> Activations:
         extractor = self.extractor
         with self.clock.time("compute"):
             return extractor(batch)
@@ -195,7 +217,7 @@ def _batch_images(job: ImageJob) -> int:
     """Images of a forward pass."""
     if job.settings.batch_images:
         return job.settings.batch_images
-    device = placement.device()
+    device = gpus.device()
     tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
     from kdsspark.network import batches  # torch, which the driver does without
 
@@ -205,19 +227,19 @@ def _batch_images(job: ImageJob) -> int:
 def _extractor(job: ImageJob) -> Extractor:
     from kdsspark.network.extractor import cached_extractor
 
-    return cached_extractor(job.spec, _local_weights(job), placement.device(), threads=task_cpus())
+    return cached_extractor(job.spec, _local_weights(job), gpus.device(), threads=task_cpus())
 
 
 def _local_weights(job: ImageJob) -> Path:
     """The weights as a file of this machine, fetched once per machine from other stores."""
-    path = job.store.path(job.weights)
-    if job.store.is_local:
+    path = job.output.path(job.weights)
+    if job.output.is_local:
         return Path(path)
     local = Path(tempfile.gettempdir()) / f"kdsspark-{os.getuid()}" / Path(job.weights).name
     if not local.exists():
         local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (
-            job.store.fs.open(path, "rb") as source,
+            job.output.fs.open(path, "rb") as source,
             tempfile.NamedTemporaryFile(dir=local.parent, delete=False) as target,
         ):
             shutil.copyfileobj(source, target, 1 << 22)
@@ -228,7 +250,7 @@ def _local_weights(job: ImageJob) -> Path:
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Output]) -> pa.Table:
+def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Activations]) -> pa.Table:
     """Rows of ``embeddings``: those of ``rows``, which went through the network in this order."""
     columns: list[Any] = [rows[c.name] for c in EMBEDDINGS.columns]
     for layer in schema.names[len(columns) :]:

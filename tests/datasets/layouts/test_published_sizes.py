@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from kdsspark import config
 from kdsspark.config import Dataset
+from kdsspark.config.types import Layout
 from kdsspark.datasets.layouts import LAYOUTS, expected
 from kdsspark.output.store import Store
 from kdsspark.stages.index import Indexed, write_index
@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "datasets.md"
 
 
 def test_every_layout_of_the_configuration_has_a_reader() -> None:
-    assert set(get_args(config.Layout)) == set(LAYOUTS)
+    assert set(get_args(Layout)) == set(LAYOUTS)
 
 
 def test_the_sum_of_the_published_sizes_is_the_papers() -> None:
