@@ -29,9 +29,8 @@ def prepare(image: Image.Image, data: bytes) -> Levels:
     """
     bits, subsampled = _components(data)
     header = data[: data.find(_CODESTREAM)]
-    reason = _misread(image.mode, max(bits), subsampled, header)
-    if reason is not None or len(set(bits)) > 1:
-        raise NotImplementedError(f"{kind(data)}{reason or ''}, not read")
+    if fault := _fault(image.mode, set(bits), subsampled, header):
+        raise NotImplementedError(f"{kind(data)}, not read: {fault}")
     # Pillow shifts the values of grey, so that 2 ** 15 is the highest bit.
     white = 255 if max(bits) == 8 else (2 ** max(bits) - 1) << (16 - max(bits))
     return Levels(kind(data), white)
@@ -41,8 +40,8 @@ def kind(data: bytes) -> str:
     """The kind of a JPEG 2000 file: ``JPEG 2000 of 16-bit samples, 3 a pixel``."""
     try:
         bits, _ = _components(data)
-    except struct.error:
-        return "JPEG 2000 whose header is cut off"
+    except ValueError as error:
+        return str(error)
     widths = " and ".join(str(width) for width in sorted(set(bits)))
     return f"JPEG 2000 of {widths}-bit samples, {len(bits)} a pixel"
 
@@ -50,24 +49,27 @@ def kind(data: bytes) -> str:
 def _components(data: bytes) -> tuple[list[int], bool]:
     """The bits of each component, and whether one has fewer samples than the image has pixels."""
     start = data.find(_CODESTREAM) + _COMPONENTS
-    (count,) = struct.unpack_from(">H", data, start)
-    rows = [struct.unpack_from("BBB", data, start + 2 + 3 * i) for i in range(count)]
+    try:
+        (count,) = struct.unpack_from(">H", data, start)
+        rows = [struct.unpack_from("BBB", data, start + 2 + 3 * i) for i in range(count)]
+    except struct.error as error:
+        raise ValueError("JPEG 2000 whose header is cut off") from error
     return [(depth & 127) + 1 for depth, _, _ in rows], any((x, y) != (1, 1) for _, x, y in rows)
 
 
-def _misread(mode: str, bits: int, subsampled: bool, header: bytes) -> str | None:
-    """What Pillow would get wrong about the file, for a message; None: nothing."""
-    if not 9 <= bits <= 16 if mode == "I;16" else bits != 8:
-        return ""
+def _fault(mode: str, bits: set[int], subsampled: bool, header: bytes) -> str | None:
+    """What Pillow, which opens the file in ``mode``, would get wrong; None: nothing."""
+    if not bits <= (set(range(9, 17)) if mode == "I;16" else {8}):
+        return "its samples are not of 8 bits"
     if subsampled:
-        return ", subsampled"
+        return "its colours are subsampled"
     known = {_CMYK} if mode == "CMYK" else {_SRGB, _GREY, _SYCC}
     for (code,) in (struct.unpack(">I", text) for text in _COLOUR_SPACE.findall(header)):
         if code not in known:
-            return f", in colour space {code}"
+            return f"its colour space is {code}"
     if b"pclr" in header and mode not in ("P", "PA"):
-        return ", with a palette"
-    return ", with channels in another order" if _is_reordered(header) else None
+        return "its palette is not applied"
+    return "its channels are in another order" if _is_reordered(header) else None
 
 
 def _is_reordered(header: bytes) -> bool:
