@@ -112,7 +112,9 @@ def _refusal(data: bytes) -> Exception:
         if reason := _reason(name, data):
             kind = _KINDS[name](data) if name in _KINDS else name
             return UnidentifiedImageError(f"{kind}, not read: {reason}")
-    return UnidentifiedImageError(f"must begin like one of {', '.join(FORMATS)}")
+    return UnidentifiedImageError(
+        f"must begin like one of {', '.join(FORMATS)}; damaged, or something else"
+    )
 
 
 def _reason(format: str, data: bytes) -> str | None:
