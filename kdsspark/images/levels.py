@@ -45,8 +45,9 @@ def to_rgb(image: Image.Image, levels: Levels) -> Image.Image:
 
 def _scaled(image: Image.Image, levels: Levels) -> Image.Image:
     """Map ``[0, white]`` onto ``[0, 255]``, and round to the nearest level."""
+    factor = 255 / _white(image, levels)
     values = np.array(image, dtype=np.float32)
-    values *= 255 / _white(image, levels)
+    values *= factor
     np.rint(values, out=values)
     grey = np.clip(values, 0, 255, out=values).astype(np.uint8)
     if levels.inverted:

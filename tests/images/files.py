@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import tifffile
 
@@ -50,21 +51,41 @@ def tifffile_bytes(values: np.ndarray, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def packed(values: np.ndarray, bits: int, row_bytes: int = 1) -> bytes:
-    """Rows of integers of a few bits each, every row filled up to a multiple of ``row_bytes``."""
+def by_opencv(data: bytes) -> np.ndarray:
+    """The picture that OpenCV reads, with libtiff or libpng."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """Rows of integers of a few bits each, every row filled up to whole bytes."""
     rows = values.reshape(len(values), -1).astype(np.int64)
     ones = (rows[..., None] >> np.arange(bits)[::-1]) & 1
-    data = np.packbits(ones.reshape(len(rows), -1).astype(np.uint8), axis=1)
-    return np.pad(data, ((0, 0), (0, -data.shape[1] % row_bytes))).tobytes()
+    return np.packbits(ones.reshape(len(rows), -1).astype(np.uint8), axis=1).tobytes()
 
 
-SHORT, LONG, RATIONAL = 3, 4, 5
+SHORT, LONG, RATIONAL = 3, 4, 5  # types of tags
+WHITE_IS_0, GREY, PALETTE, CMYK, YCBCR, LAB = 0, 1, 3, 5, 6, 8  # photometric interpretations
+
+# How tifffile lays out the pixels of a page.
+LAYOUTS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "deflate": {"compression": "zlib"},
+    "lzw with predictor": {"compression": "lzw", "predictor": True},
+    "packbits": {"compression": "packbits"},
+    "tiles": {"tile": (16, 16)},
+    "strips": {"rowsperstrip": 7},
+    "bigtiff": {"bigtiff": True},
+}
+
+
+def listed(found: dict[str, str], text: str) -> list[str]:
+    return sorted(name for name, what in found.items() if what == text)
 
 
 def handmade_tiff(
     strips: list[bytes], tags: dict[int, tuple[int, list[int]]], order: str = "<"
 ) -> bytes:
-    """A TIFF of one page with these tags: ``{number: (type, values)}``. See :func:`grey_tags`."""
+    """A TIFF of one page with these tags: ``{number: (type, values)}``. See :func:`tags`."""
     out = bytearray(b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0")
     offsets = []
     for strip in strips:
@@ -75,11 +96,9 @@ def handmade_tiff(
     for number, (kind, values) in sorted({**places, **tags}.items()):
         data = struct.pack(f"{order}{len(values)}{'H' if kind == SHORT else 'I'}", *values)
         count = len(values) // (2 if kind == RATIONAL else 1)
-        if len(data) > 4:
-            data, place = b"", struct.pack(f"{order}I", len(out))
-            out += struct.pack(f"{order}{len(values)}{'H' if kind == SHORT else 'I'}", *values)
-            out += b"\0" * (len(out) % 2)
-            data = place
+        if len(data) > 4:  # behind the pixels, and here only its place
+            out += data
+            data = struct.pack(f"{order}I", len(out) - len(data))
         entries += struct.pack(f"{order}HHI", number, kind, count) + data.ljust(4, b"\0")
     struct.pack_into(f"{order}I", out, 4, len(out))
     number_of_entries = struct.pack(f"{order}H", len(entries) // 12)

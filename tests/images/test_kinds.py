@@ -6,7 +6,6 @@ import struct
 import sys
 from collections.abc import Callable
 
-import cv2
 import imagecodecs
 import numpy as np
 import pillow_heif
@@ -15,7 +14,16 @@ from PIL import Image
 
 from kdsspark.images import decoding
 from kdsspark.images.decoding import EXTRA_SUFFIXES, IMAGE_SUFFIXES, image_suffixes
-from tests.images.files import HEIGHT, WIDTH, outcome, packed, png, ramps, shown
+from tests.images.files import (
+    HEIGHT,
+    WIDTH,
+    by_opencv,
+    outcome,
+    packed,
+    png,
+    ramps,
+    shown,
+)
 
 GREY_ALPHA = np.stack([ramps(1), ramps(2)[..., 0]], axis=-1)
 
@@ -25,10 +33,6 @@ def integers(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 # -- PNG, against libpng (OpenCV) -----------------------------------------------------------------
-
-
-def by_opencv(data: bytes) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
 
 
 @pytest.mark.parametrize(
