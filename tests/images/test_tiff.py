@@ -284,6 +284,15 @@ INKS = stored(ramps(4), "uint8", 255).tobytes()
             handmade_tiff([LEVELS], tags(GREY, rows_per_strip=[8])),
             "TIFF of uint8 grey, not read: its strips or tiles do not cover it",
         ),
+        (
+            tifffile_bytes(
+                stored(ramps(1), "int32", 255),
+                photometric="minisblack",
+                byteorder=">",
+                compression="zlib",
+            ),
+            "TIFF of int32 grey, big-endian, compressed by deflate, not read: its bytes come",
+        ),
         (handmade_tiff([LEVELS], tags(GREY))[:-90], "TIFF "),
         (b"II*\0\x08\0\0\0", "TIFF without tags, not read"),
         (b"MM\0*", "TIFF with damaged tags, not read"),
