@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
