@@ -21,6 +21,10 @@ def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if not separator or scheme in ("file", "local"):
         fs = LocalFileSystem()  # `url_to_fs` would take `::` for a chain of file systems
         return fs, fs._strip_protocol(url)
+    first, *links = url.split("::")
+    if not all("://" in link for link in links):  # the name of an object, not a chain of stores
+        fs, _ = url_to_fs(first)
+        return fs, fs._strip_protocol(url)
     found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url)
     return found
 

@@ -35,7 +35,9 @@ RUNS_SCHEMA: Final = """
     counts ARRAY<STRUCT<network: STRING, dataset: STRING, images: BIGINT, embedded: BIGINT,
                         failed: BIGINT, features: BIGINT>>,
     failures ARRAY<STRUCT<network: STRING, dataset: STRING, stage: STRING, error: STRING,
-                          n: BIGINT>>
+                          n: BIGINT>>,
+    left_out ARRAY<STRUCT<dataset: STRING, class_name: STRING, ending: STRING, reason: STRING,
+                          files: BIGINT>>
 """
 """What a run record says; see :mod:`kdsspark.pipeline.records`."""
 

@@ -46,6 +46,7 @@ def finished(
     for name in ("x.png", "y.png"):
         (folder / "images" / "a" / name).write_bytes(b"not an image")
     (folder / "images" / "b" / "z.png").symlink_to(folder / "vanished.png")
+    (folder / "images" / "b" / "notes.txt").write_text("no image")
     study_config = image_config(folder / "out", {"set": folder / "images"})
     going = Run("run", study_config)
     for stage in ("index", "embed", "measure"):
@@ -108,7 +109,7 @@ def test_the_view_declares_what_records_have(finished: tuple[Study, Record]) -> 
     declared = StructType.fromDDL(views.RUNS_SCHEMA)
     record = asdict(finished[1])
     assert declared.names == list(record)
-    for name in ("versions", "stages", "counts", "failures"):
+    for name in ("versions", "stages", "counts", "failures", "left_out"):
         assert declared[name].dataType.elementType.names == list(record[name][0]), name
 
 

@@ -17,6 +17,7 @@ from kdsspark.errors import ConfigError, DatasetError, ImageError
 from kdsspark.images import decoding as images
 from kdsspark.images import fetch
 from tests.archives import dataset, jpeg, put, refusal, rows
+from tests.listed import left_out
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = ["tench, Tinca tinca", "a b", "Ω/x"]
@@ -77,6 +78,18 @@ def test_labels_without_names(tmp_path: Path, labels: pa.Array, names: list[str]
     assert pairs(tmp_path) == {f"a.parquet#{row}": name for row, name in enumerate(names)}
 
 
+def test_what_is_no_parquet_is_left_out(tmp_path: Path) -> None:
+    save(tmp_path / "data/a.parquet", ["x"])
+    put(tmp_path, "README.md", "data/1.jpg", "data/.x", "data/b.arrow", data=b"x")
+    assert left_out(dataset("huggingface", tmp_path)) == [
+        (None, "", "hidden", 1),
+        (None, ".arrow", "not read", 1),
+        (None, ".jpg", "not read", 1),
+        (None, ".md", "not read", 1),
+    ]
+    assert left_out(dataset("huggingface", tmp_path / "data/a.parquet")) == []
+
+
 def test_one_file_may_be_the_dataset(tmp_path: Path) -> None:
     save(tmp_path / "a.parquet", ["x"])
     assert pairs(tmp_path / "a.parquet") == {"a.parquet#0": "x"}
@@ -97,9 +110,12 @@ def test_splits_are_told_by_file_names(tmp_path: Path) -> None:
     save(tmp_path / "data/train-00000-of-00001.parquet", [0], NAMES)
     save(tmp_path / "data/test-00000-of-00001.parquet", [-1], NAMES)  # -1: not labelled
     assert list(pairs(tmp_path, "train")) == ["data/train-00000-of-00001.parquet#0"]
-    assert "which tell of train, test, got 'validation'" in refusal(
+    assert "which have train, test, got 'validation'" in refusal(
         dataset("huggingface", tmp_path, "validation"), ConfigError
     )
+    assert left_out(dataset("huggingface", tmp_path, "train")) == [
+        (None, ".parquet", "not in this split", 1)
+    ]
     assert "row 0: label must be one of 0 .. 2, got -1" in refusal(
         dataset("huggingface", tmp_path), DatasetError
     )
@@ -230,6 +246,14 @@ def test_other_columns_are_refused(tmp_path: Path, columns: dict[str, object], w
     line = refusal(dataset("huggingface", tmp_path), DatasetError)
     assert line.startswith(f"dataset set: {tmp_path}/a.parquet must have the columns image ")
     assert words in line
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_a_column_that_comes_twice_is_refused(tmp_path: Path, column: str) -> None:
+    table = pa.table([[b"x"], ["a"], [b"x"]], names=["image", "label", column])
+    pq.write_table(table, tmp_path / "a.parquet")
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line == f"dataset set: {tmp_path}/a.parquet must have one column {column}, got 2"
 
 
 @pytest.mark.parametrize(
