@@ -29,7 +29,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled, memory_of
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -244,7 +244,7 @@ def _fill_codes(
             _store_turned(tile, rows, n, codes, u * codes_stride + i, codes_stride)
 
 
-@compiled
+@compiled_helper
 def _code_row(
     row: NDArray[Any],
     lo: NDArray[np.float64],
@@ -288,7 +288,7 @@ def _turn(
             _store_turned(tile, rows, n, columns, u * columns_stride + i, columns_stride)
 
 
-@compiled
+@compiled_helper
 def _store_turned(
     tile: NDArray[Any], rows: int, units: int, memory: NDArray[Any], start: int, stride: int
 ) -> None:

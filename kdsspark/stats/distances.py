@@ -34,17 +34,30 @@ the equation. Equation 2 is infinite only where no bin holds both: that stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 
 Counts = NDArray[np.int32]
 Distances = NDArray[np.float64]
+Inner = NDArray[np.int32]
+Outer = NDArray[np.int64]
+
+# The distances by number, for the compiled loop.
+(
+    _KULLBACK_LEIBLER,
+    _JENSEN_SHANNON,
+    _BHATTACHARYYA,
+    _MUTUAL_INFORMATION,
+    _WASSERSTEIN,
+    _AUC,
+    _AVERAGE_PRECISION,
+) = range(7)
 
 
 def kullback_leibler(counts: Counts) -> Distances:
@@ -55,7 +68,7 @@ def kullback_leibler(counts: Counts) -> Distances:
     the bins, costs nothing. Q' is the outer class with one more image: see the module. Raises
     ValueError for another shape.
     """
-    return _every_cell(_kullback_leibler, counts)
+    return _every_cell(_KULLBACK_LEIBLER, counts)
 
 
 def jensen_shannon(counts: Counts) -> Distances:
@@ -65,7 +78,7 @@ def jensen_shannon(counts: Counts) -> Distances:
     divergence, obeys the triangle inequality; inner and outer weigh the same, whatever their
     sizes. Raises ValueError for another shape.
     """
-    return _every_cell(_jensen_shannon, counts)
+    return _every_cell(_JENSEN_SHANNON, counts)
 
 
 def bhattacharyya(counts: Counts) -> Distances:
@@ -74,7 +87,7 @@ def bhattacharyya(counts: Counts) -> Distances:
     ``counts`` is [units, classes, bins], the result [units, classes]; infinite where no bin holds
     both inner and outer images. Raises ValueError for another shape.
     """
-    return _every_cell(_bhattacharyya, counts)
+    return _every_cell(_BHATTACHARYYA, counts)
 
 
 def mutual_information(counts: Counts) -> Distances:
@@ -84,7 +97,7 @@ def mutual_information(counts: Counts) -> Distances:
     membership, ``-(n/N) * ln(n/N) - (m/N) * ln(m/N)``, so that classes of different sizes do not
     compare. Raises ValueError for another shape.
     """
-    return _every_cell(_mutual_information, counts)
+    return _every_cell(_MUTUAL_INFORMATION, counts)
 
 
 def wasserstein(counts: Counts) -> Distances:
@@ -94,7 +107,7 @@ def wasserstein(counts: Counts) -> Distances:
     the number of bins, so below 1. Times ``hi - lo`` it is in the units of the feature. Raises
     ValueError for another shape.
     """
-    return _every_cell(_wasserstein, counts)
+    return _every_cell(_WASSERSTEIN, counts)
 
 
 def auc(counts: Counts) -> Distances:
@@ -104,7 +117,7 @@ def auc(counts: Counts) -> Distances:
     inner image is in a higher bin than an outer one, the same bin counting half. Below 0.5 the
     class has the lower values. Rounded once. Raises ValueError for another shape.
     """
-    return _every_cell(_auc, counts)
+    return _every_cell(_AUC, counts)
 
 
 def average_precision(counts: Counts) -> Distances:
@@ -116,7 +129,7 @@ def average_precision(counts: Counts) -> Distances:
     values are not tried as the better ones: a grandmother cell fires for its class. Raises
     ValueError for another shape.
     """
-    return _every_cell(_average_precision, counts)
+    return _every_cell(_AVERAGE_PRECISION, counts)
 
 
 DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType(
@@ -133,22 +146,17 @@ DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType
 """Those that ``measure.distances`` may name."""
 
 
-def _every_cell(kernel: Callable[[Counts, Distances], None], counts: Counts) -> Distances:
+def _every_cell(distance: int, counts: Counts) -> Distances:
     if counts.ndim != 3:
         raise ValueError(f"counts must be [units, classes, bins], got shape {counts.shape}")
     distances = np.full(counts.shape[:2], np.nan)
-    kernel(np.ascontiguousarray(counts), distances)
+    _fill_distances(distance, np.ascontiguousarray(counts), distances)
     return distances
 
 
 @compiled
-def _cells(
-    counts: Counts,
-) -> Iterator[tuple[int, int, NDArray[np.int32], NDArray[np.int64], int, int]]:
-    """(unit, class, inner and outer counts [bins], n, m) of those with neither of them empty.
-
-    The next step overwrites the outer counts.
-    """
+def _fill_distances(distance: int, counts: Counts, distances: Distances) -> None:
+    """Write the distances of all cells whose inner and outer counts are not empty."""
     units, classes, bins = counts.shape
     totals = np.empty(bins, np.int64)
     q = np.empty(bins, np.int64)
@@ -164,96 +172,110 @@ def _cells(
                 q[b] = totals[b] - p[b]
             m = q.sum()
             if 0 < m < total:
-                yield u, c, p, q, total - m, m
+                distances[u, c] = _of_cell(distance, p, q, total - m, m)
 
 
-@compiled
-def _kullback_leibler(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        total = n + m
-        nats = 0.0
-        for b in range(p.shape[0]):
-            if p[b] > 0:
-                # The integers are exact up to 9e7 images: where P equals Q, so do inner and outer.
-                inner = p[b] / n
-                outer = (q[b] * total + p[b] + q[b]) / (total * (m + 1))
-                nats += inner * np.log(inner / outer)
-        distances[u, c] = max(nats, 0.0)
+@compiled_helper
+def _of_cell(distance: int, p: Inner, q: Outer, n: int, m: int) -> float:
+    """The distance of one class for one unit; ``p`` and ``q`` are counts [bins], n and m sums."""
+    if distance == _KULLBACK_LEIBLER:
+        return _kullback_leibler(p, q, n, m)
+    if distance == _JENSEN_SHANNON:
+        return _jensen_shannon(p, q, n, m)
+    if distance == _BHATTACHARYYA:
+        return _bhattacharyya(p, q, n, m)
+    if distance == _MUTUAL_INFORMATION:
+        return _mutual_information(p, q, n, m)
+    if distance == _WASSERSTEIN:
+        return _wasserstein(p, q, n, m)
+    if distance == _AUC:
+        return _auc(p, q, n, m)
+    return _average_precision(p, q, n)
 
 
-@compiled
-def _jensen_shannon(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        bits = 0.0
-        for b in range(p.shape[0]):
-            inner, outer = p[b] / n, q[b] / m
-            if p[b] > 0 and q[b] > 0:
-                both = inner + outer
-                bits += inner * np.log2(2 * inner / both) + outer * np.log2(2 * outer / both)
-            else:
-                bits += inner + outer
-        distances[u, c] = np.sqrt(min(max(bits / 2, 0.0), 1.0))
+@compiled_helper
+def _kullback_leibler(p: Inner, q: Outer, n: int, m: int) -> float:
+    total = n + m
+    nats = 0.0
+    for b in range(p.shape[0]):
+        if p[b] > 0:
+            # The integers are exact up to 9e7 images: if P equals Q, then inner equals outer.
+            inner = p[b] / n
+            outer = (q[b] * total + p[b] + q[b]) / (total * (m + 1))
+            nats += inner * np.log(inner / outer)
+    return max(nats, 0.0)
 
 
-@compiled
-def _bhattacharyya(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        # 1 - sum of sqrt(P * Q) is half the sum of (sqrt(P) - sqrt(Q))**2, which is never negative
-        # and keeps its digits where the distance is small.
-        apart = 0.0
-        shared = False
-        for b in range(p.shape[0]):
-            apart += (np.sqrt(p[b] * m) - np.sqrt(q[b] * n)) ** 2
-            shared |= p[b] > 0 and q[b] > 0
-        distances[u, c] = -np.log1p(-apart / (2 * n * m)) if shared else np.inf
+@compiled_helper
+def _jensen_shannon(p: Inner, q: Outer, n: int, m: int) -> float:
+    bits = 0.0
+    for b in range(p.shape[0]):
+        inner, outer = p[b] / n, q[b] / m
+        if p[b] > 0 and q[b] > 0:
+            both = inner + outer
+            bits += inner * np.log2(2 * inner / both) + outer * np.log2(2 * outer / both)
+        else:
+            bits += inner + outer
+    root: float = np.sqrt(min(max(bits / 2, 0.0), 1.0))
+    return root
 
 
-@compiled
-def _mutual_information(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        total = n + m
-        only_outer = np.log(total / m)  # most bins, where the class is small
-        nats = 0.0
-        for b in range(p.shape[0]):
-            if p[b] == 0:
-                nats += q[b] * only_outer
-                continue
-            nats += p[b] * np.log(p[b] * total / (n * (p[b] + q[b])))
-            if q[b] > 0:
-                nats += q[b] * np.log(q[b] * total / (m * (p[b] + q[b])))
-        distances[u, c] = max(nats / total, 0.0)
+@compiled_helper
+def _bhattacharyya(p: Inner, q: Outer, n: int, m: int) -> float:
+    # 1 - sum of sqrt(P * Q) is half the sum of (sqrt(P) - sqrt(Q))**2, which is never negative
+    # and keeps its digits when the distance is small.
+    apart = 0.0
+    shared = False
+    for b in range(p.shape[0]):
+        apart += (np.sqrt(p[b] * m) - np.sqrt(q[b] * n)) ** 2
+        shared |= p[b] > 0 and q[b] > 0
+    distance: float = -np.log1p(-apart / (2 * n * m)) if shared else np.inf
+    return distance
 
 
-@compiled
-def _wasserstein(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        inner = outer = 0
-        moved = 0.0  # bins times (inner, outer) pairs
-        for b in range(p.shape[0]):
-            inner += p[b]
-            outer += q[b]
-            moved += abs(outer * n - inner * m)
-        distances[u, c] = moved / (n * m) / p.shape[0]
+@compiled_helper
+def _mutual_information(p: Inner, q: Outer, n: int, m: int) -> float:
+    total = n + m
+    only_outer = np.log(total / m)  # for most bins, if the class is small
+    nats = 0.0
+    for b in range(p.shape[0]):
+        if p[b] == 0:
+            nats += q[b] * only_outer
+            continue
+        nats += p[b] * np.log(p[b] * total / (n * (p[b] + q[b])))
+        if q[b] > 0:
+            nats += q[b] * np.log(q[b] * total / (m * (p[b] + q[b])))
+    return max(nats / total, 0.0)
 
 
-@compiled
-def _auc(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, m in _cells(counts):
-        below = twice = 0
-        for b in range(p.shape[0]):
-            twice += p[b] * (2 * below + q[b])
-            below += q[b]
-        distances[u, c] = twice / (2 * n * m)
+@compiled_helper
+def _wasserstein(p: Inner, q: Outer, n: int, m: int) -> float:
+    inner = outer = 0
+    moved = 0.0  # bins times (inner, outer) pairs
+    for b in range(p.shape[0]):
+        inner += p[b]
+        outer += q[b]
+        moved += abs(outer * n - inner * m)
+    share: float = moved / (n * m) / p.shape[0]
+    return share
 
 
-@compiled
-def _average_precision(counts: Counts, distances: Distances) -> None:
-    for u, c, p, q, n, _ in _cells(counts):
-        inner = retrieved = 0
-        precision = 0.0
-        for b in range(p.shape[0] - 1, -1, -1):
-            inner += p[b]
-            retrieved += p[b] + q[b]
-            if p[b] > 0:
-                precision += p[b] * (inner / retrieved)
-        distances[u, c] = precision / n
+@compiled_helper
+def _auc(p: Inner, q: Outer, n: int, m: int) -> float:
+    below = twice = 0
+    for b in range(p.shape[0]):
+        twice += p[b] * (2 * below + q[b])
+        below += q[b]
+    return twice / (2 * n * m)
+
+
+@compiled_helper
+def _average_precision(p: Inner, q: Outer, n: int) -> float:
+    inner = retrieved = 0
+    precision = 0.0
+    for b in range(p.shape[0] - 1, -1, -1):
+        inner += p[b]
+        retrieved += p[b] + q[b]
+        if p[b] > 0:
+            precision += p[b] * (inner / retrieved)
+    return precision / n

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 from kdsspark.stats.histograms import check_labels
 from kdsspark.stats.order import Sorter
 
@@ -123,7 +123,7 @@ def _sweep_bins(
             n_inner[u, c], n_outer[u, c] = n, outer
 
 
-@compiled
+@compiled_helper
 def _accumulate(counts: NDArray[Any], sums: NDArray[np.uint32]) -> None:
     so_far = np.uint32(0)
     for b in range(counts.shape[0]):
@@ -131,7 +131,7 @@ def _accumulate(counts: NDArray[Any], sums: NDArray[np.uint32]) -> None:
         sums[b] = so_far
 
 
-@compiled
+@compiled_helper
 def _largest_gap(
     k: NDArray[np.uint32], p: NDArray[np.uint32], gaps: NDArray[np.int64]
 ) -> tuple[int, int]:
@@ -173,7 +173,8 @@ def _sweep_values(
     for s in range(labels.shape[0]):
         for i in range(above):
             seen[i] = labels[s, images[i]]
-        state[:, _SIZE] = sizes[s]
+        for c in range(state.shape[0]):
+            state[c, _SIZE] = sizes[s, c]
         for i in left_out:
             state[labels[s, i], _SIZE] -= 1
         _find_gaps(seen[:above], starts, ends, total, state)
@@ -184,7 +185,7 @@ def _sweep_values(
             ks[s, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
 
 
-@compiled
+@compiled_helper
 def _find_gaps(
     seen: NDArray[Any],
     starts: NDArray[np.uint32],
@@ -213,7 +214,7 @@ def _find_gaps(
         state[c, _PASSED] = passed
 
 
-@compiled
+@compiled_helper
 def _largest_of_class(
     c: int,
     seen: NDArray[Any],

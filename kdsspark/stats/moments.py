@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled, memory_of
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def _add_up(
             _add(squares, u, x * x)
 
 
-@compiled
+@compiled_helper
 def _add(sums: NDArray[np.float64], u: int, x: float) -> None:
     """Add ``x`` to the sum ``u``, and what is rounded off to its second row."""
     before = sums[0, u]

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 
 _NONE: Final = np.uint32(0)  # the key of what is not finite; no finite value has it
 _HIGHEST_KEY: Final = np.uint32(0xFFFFFFFF)
@@ -98,7 +98,7 @@ def _sort(
     return above, n
 
 
-@compiled
+@compiled_helper
 def _extremes(keys: NDArray[np.uint32]) -> tuple[np.int64, np.int64, np.int64]:
     """The lowest and the highest key, and how many there are."""
     lowest, highest, n = _HIGHEST_KEY, _NONE, np.uint32(0)
@@ -110,7 +110,7 @@ def _extremes(keys: NDArray[np.uint32]) -> tuple[np.int64, np.int64, np.int64]:
     return np.int64(lowest), np.int64(highest), np.int64(n)
 
 
-@compiled
+@compiled_helper
 def _least_above(keys: NDArray[np.uint32], lowest: np.int64) -> np.int64:
     bound, least = np.uint32(lowest), _HIGHEST_KEY
     for i in range(keys.shape[0]):
@@ -118,7 +118,7 @@ def _least_above(keys: NDArray[np.uint32], lowest: np.int64) -> np.int64:
     return np.int64(least)
 
 
-@compiled
+@compiled_helper
 def _fill_pairs(
     keys: NDArray[np.uint32], lowest: np.int64, second: np.int64, pairs: NDArray[np.uint64]
 ) -> int:
@@ -133,7 +133,7 @@ def _fill_pairs(
     return n
 
 
-@compiled
+@compiled_helper
 def _count_digits(pairs: NDArray[np.uint64], bits: int, digits: NDArray[np.uint32]) -> None:
     low, middle, high = digits[0], digits[1], digits[2]
     digits[:, : 1 << bits] = 0
@@ -145,7 +145,7 @@ def _count_digits(pairs: NDArray[np.uint64], bits: int, digits: NDArray[np.uint3
         high[k >> (shift + shift)] += one
 
 
-@compiled
+@compiled_helper
 def _scatter(
     pairs: NDArray[np.uint64], lowest_bit: int, place: NDArray[np.uint32], out: NDArray[np.uint64]
 ) -> None:
@@ -161,7 +161,7 @@ def _scatter(
         place[digit] = to + np.uint32(1)
 
 
-@compiled
+@compiled_helper
 def _fill_order(
     pairs: NDArray[np.uint64],
     n_lowest: np.int64,

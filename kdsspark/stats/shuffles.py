@@ -28,7 +28,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 
 _BUCKET_BITS: Final = 16
 _BUCKETS: Final = 1 << _BUCKET_BITS
@@ -234,7 +234,7 @@ def _fill_hashes(
         hashes[i] = _mix(_mix(image_keys[i, 0] ^ first) ^ image_keys[i, 1] ^ second)
 
 
-@compiled
+@compiled_helper
 def _mix(z: Any) -> Any:
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -262,7 +262,7 @@ def _find_classes(
         labels[i] = classes[passed]
 
 
-@compiled
+@compiled_helper
 def _is_before(hashed: Any, high: Any, low: Any, image: NDArray[np.uint64]) -> bool:
     if hashed != image[0]:
         return bool(hashed < image[0])
