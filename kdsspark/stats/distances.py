@@ -1,9 +1,9 @@
 """Other distances of a class from all others, from the same histograms as ks.
 
-The paper weighs the first, third and fourth against ks and rejects them (section 4); the last is
-how Agrawal et al. (2014, section 4.1) look for grandmother cells. P and Q are the shares of the
-inner and the outer images in each bin, n and m their numbers, N = n + m. An example, of an inner
-class with the counts 0, 1, 3 and an outer one with 4, 3, 1:
+The paper weighs the first, third and fourth against ks and rejects them (section 4). Agrawal et
+al. (2014, section 4.1) use the last to look for grandmother cells. P and Q are the shares of the
+inner and the outer images in each bin, n and m are their numbers, and N = n + m. An example with
+the inner counts 0, 1, 3 and the outer counts 4, 3, 1:
 
     name                 value   range        equal P and Q   largest where
     kullback_leibler     1.118   from 0       0               the class has bins of its own
@@ -14,22 +14,23 @@ class with the counts 0, 1, 3 and an outer one with 4, 3, 1:
     auc                  0.875   0 to 1       0.5             the class is all higher
     average_precision    0.688   0 to 1       n / N           the class is all higher
 
-Logarithms are natural, as in the paper; those of Jensen-Shannon have base 2, so that 1 is its
-largest value. Results are NaN where inner or outer is empty, and else finite, but for one case
-of Bhattacharyya. The first four do not know that bins have an order, and grow with chance: without
-a difference, a class of n images scattered over k bins has a Kullback-Leibler divergence of about
-(k - 1) / (2 n) from very many others.
+Logarithms are natural, as in the paper; those of Jensen-Shannon have base 2, so that its largest
+value is 1. Results are NaN if inner or outer is empty. Otherwise they are finite, except for one
+case of Bhattacharyya. The first four ignore the order of bins. They also grow by chance: if there
+is no difference, a class of n images scattered over k bins has a Kullback-Leibler divergence of
+about (k - 1) / (2 n) from very many others.
 
-**Empty bins.** Equation 1 is infinite as soon as one bin holds images of the class and no others:
-where a feature tells most about the class, and for whichever class happens to have its largest
-value. In three small datasets that was 12, 48 and 52 % of the pairs, and more with shuffled labels.
-Null would lose them, infinity would leave them in no order. So the outer class is given **one more
-image, spread over the bins like the whole dataset**: with p of n images inner and q of m outer in
-a bin, Q' = (q + (p + q) / N) / (m + 1). Unlike a constant added to every bin, this keeps the
-divergence of equal distributions 0, and empty bins beside the values do not change it; and P, from
-few images, is left as it is. As Q' is a mixture of Q with n / (N * (m + 1)) parts of P (a skew
-divergence: Lee 1999, *Measures of distributional similarity*), the result is never above that of
-the equation. Equation 2 is infinite only where no bin holds both: that stays.
+**Empty bins.** Equation 1 is infinite as soon as one bin holds images of the class and no others.
+That happens where a feature separates the class best, and to the class that happens to have the
+largest value. In three small datasets it was 12, 48 and 52 % of the pairs, and more with shuffled
+labels. Null would lose these pairs, and infinity would not order them. So the outer class gets
+**one more image, spread over the bins like the whole dataset**: with p of n inner images and q of
+m outer images in a bin, Q' = (q + (p + q) / N) / (m + 1). A constant added to every bin would
+change the divergence of equal distributions, which stays 0 here, and would make it depend on empty
+bins beside the values. P, from few images, is not changed. Q' is a mixture of Q with
+n / (N * (m + 1)) parts of P (a skew divergence: Lee 1999, *Measures of distributional
+similarity*), so the result is never above that of the equation. Equation 2 is infinite only if no
+bin holds both kinds of images, and this is kept.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ Outer = NDArray[np.int64]
 def kullback_leibler(counts: Counts) -> Distances:
     """The divergence of inner from outer, sum of ``P * ln(P / Q')`` (paper equation 1).
 
-    ``counts`` is [units, classes, bins], the result [units, classes]. In nats, at most
-    ``ln(N * (m + 1) / n)``. In this direction what only the outer class has, which is most of
-    the bins, costs nothing. Q' is the outer class with one more image: see the module. Raises
-    ValueError for another shape.
+    ``counts`` is [units, classes, bins], the result [units, classes], in nats and at most
+    ``ln(N * (m + 1) / n)``. In this direction, bins that only the outer class has (most of them)
+    add nothing. Q' is the outer class with one more image: see the module. Raises ValueError for
+    another shape.
     """
     return _every_cell(_KULLBACK_LEIBLER, counts)
 
@@ -74,8 +75,8 @@ def kullback_leibler(counts: Counts) -> Distances:
 def jensen_shannon(counts: Counts) -> Distances:
     """The Jensen-Shannon distance: the square root of the divergence in bits, from 0 to 1.
 
-    ``counts`` is [units, classes, bins], the result [units, classes]. The root, and not the
-    divergence, obeys the triangle inequality; inner and outer weigh the same, whatever their
+    ``counts`` is [units, classes, bins], the result [units, classes]. The root obeys the triangle
+    inequality, the divergence does not. Inner and outer have the same weight, whatever their
     sizes. Raises ValueError for another shape.
     """
     return _every_cell(_JENSEN_SHANNON, counts)
@@ -84,18 +85,18 @@ def jensen_shannon(counts: Counts) -> Distances:
 def bhattacharyya(counts: Counts) -> Distances:
     """The Bhattacharyya distance ``-ln(sum of sqrt(P * Q))`` (paper equation 2).
 
-    ``counts`` is [units, classes, bins], the result [units, classes]; infinite where no bin holds
-    both inner and outer images. Raises ValueError for another shape.
+    ``counts`` is [units, classes, bins], the result [units, classes]. It is infinite if no bin
+    holds both inner and outer images. Raises ValueError for another shape.
     """
     return _every_cell(_BHATTACHARYYA, counts)
 
 
 def mutual_information(counts: Counts) -> Distances:
-    """What the bin of an image tells of its being in the class or not, in nats.
+    """The mutual information of an image's bin and its membership in the class, in nats.
 
-    ``counts`` is [units, classes, bins], the result [units, classes]. At most the entropy of the
-    membership, ``-(n/N) * ln(n/N) - (m/N) * ln(m/N)``, so that classes of different sizes do not
-    compare. Raises ValueError for another shape.
+    ``counts`` is [units, classes, bins], the result [units, classes]. It is at most the entropy of
+    the membership, ``-(n/N) * ln(n/N) - (m/N) * ln(m/N)``, so classes of different sizes are not
+    comparable. Raises ValueError for another shape.
     """
     return _every_cell(_MUTUAL_INFORMATION, counts)
 
@@ -103,9 +104,9 @@ def mutual_information(counts: Counts) -> Distances:
 def wasserstein(counts: Counts) -> Distances:
     """The Wasserstein-1 (earth mover's) distance, as a share of the feature's range.
 
-    ``counts`` is [units, classes, bins], the result [units, classes]: bins moved per image over
-    the number of bins, so below 1. Times ``hi - lo`` it is in the units of the feature. Raises
-    ValueError for another shape.
+    ``counts`` is [units, classes, bins], the result [units, classes]: bins moved per image,
+    divided by the number of bins, so below 1. Multiplied by ``hi - lo`` it has the unit of the
+    feature. Raises ValueError for another shape.
     """
     return _every_cell(_WASSERSTEIN, counts)
 
@@ -114,8 +115,8 @@ def auc(counts: Counts) -> Distances:
     """The area under the ROC curve of the feature as a score for the class.
 
     ``counts`` is [units, classes, bins], the result [units, classes]: the probability that an
-    inner image is in a higher bin than an outer one, the same bin counting half. Below 0.5 the
-    class has the lower values. Rounded once. Raises ValueError for another shape.
+    inner image is in a higher bin than an outer one, where the same bin counts half. It is below
+    0.5 if the class has the lower values. Rounded once. Raises ValueError for another shape.
     """
     return _every_cell(_AUC, counts)
 
@@ -124,10 +125,10 @@ def average_precision(counts: Counts) -> Distances:
     """The average precision of the feature as a score for the class, highest values first.
 
     ``counts`` is [units, classes, bins], the result [units, classes]: the mean over inner images
-    of the share of inner ones among all in its bin and higher. So images of one bin are all
-    retrieved at once, as equal scores are by scikit-learn's ``average_precision_score``. Lower
-    values are not tried as the better ones: a grandmother cell fires for its class. Raises
-    ValueError for another shape.
+    of the share of inner images among all images in the same bin and higher ones. So all images
+    of a bin are retrieved at once, like equal scores in scikit-learn's
+    ``average_precision_score``. Low values never count as a good score, because a grandmother
+    cell fires for its class. Raises ValueError for another shape.
     """
     return _every_cell(_AVERAGE_PRECISION, counts)
 
@@ -143,7 +144,7 @@ DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType
         "average_precision": average_precision,
     }
 )
-"""Those that ``measure.distances`` may name."""
+"""The distances that ``measure.distances`` can name."""
 
 
 def _every_cell(distance: int, counts: Counts) -> Distances:
