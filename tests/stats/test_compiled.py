@@ -63,8 +63,8 @@ def test_all_compiled_code_is_in_stats() -> None:
     package = Path(kdsspark.__file__).parent
     uses = re.compile(r"^\s*(import numba|from numba|from kdsspark.stats.compiled)", re.MULTILINE)
     files = [file.relative_to(package) for file in package.rglob("*.py")]
-    found = {file.parts[0] for file in files if uses.search((package / file).read_text())}
-    assert found == {"stats"}
+    folders = {file.parts[0] for file in files if uses.search((package / file).read_text())}
+    assert folders == {"stats"}
 
 
 @pytest.mark.parametrize("decorate", [compiled, compiled_helper])

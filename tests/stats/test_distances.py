@@ -63,8 +63,8 @@ def average_precision(p: Array, q: Array) -> float:
     inner, outer = samples(p), samples(q)
     precision = Fraction(0)
     for x in inner:
-        found, wrong = sum(y >= x for y in inner), sum(y >= x for y in outer)
-        precision += Fraction(found, found + wrong)
+        right, wrong = sum(y >= x for y in inner), sum(y >= x for y in outer)
+        precision += Fraction(right, right + wrong)
     return float(precision / len(inner))
 
 
