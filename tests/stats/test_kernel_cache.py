@@ -297,7 +297,8 @@ def test_a_directory_others_can_write_to_is_not_used(
     first.chmod(0o777)
     assert find() == second
     second.rmdir()
-    second.symlink_to(first)
+    (tmp_path / "third").mkdir(mode=0o700)
+    second.symlink_to(tmp_path / "third")  # anyone may have made the link
     assert find() is None
     second.unlink()
     second.touch()  # not a directory

@@ -77,6 +77,15 @@ def test_a_constant_feature_has_no_deviation(value: float) -> None:
     assert std.tolist() == [0.0]
 
 
+def test_rounded_squares_do_not_make_a_variance_negative() -> None:
+    # About half of the squares are rounded down, and then below the exact square of the mean.
+    values = np.tile(1 + np.arange(1, 40) / 7, (9, 1))
+    mean, std = moments(values, np.zeros(39)).mean_and_std()
+    assert mean.tolist() == values[0].tolist()
+    assert (std == 0).any()
+    np.testing.assert_allclose(std, 0, atol=1e-7)
+
+
 def test_without_finite_values_and_beyond_all_bounds() -> None:
     values = np.array([[np.nan, 1e300, 2.0], [np.inf, -1e300, 2.0]])
     mean, std = moments(values, np.zeros(3)).mean_and_std()
