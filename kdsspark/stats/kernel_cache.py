@@ -43,7 +43,7 @@ _CHECKSUM_BYTES: Final = hashlib.sha256().digest_size
 class KernelCache:
     """The entries of one kernel; numba calls it as it calls its own ``numba.core.caching._Cache``.
 
-    Loading and saving never raise because of the state of the disk.
+    No error in reading or writing an entry stops a run; it is logged as a warning.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -76,7 +76,7 @@ class KernelCache:
             return
         try:
             _write(path, _pack(kernel, key))
-        except OSError as error:
+        except Exception as error:  # a full disk, or another layout in a newer numba
             _log.warning("compiled code is not kept for the next process: %r", error)
 
     def _key(self, signature: object, codegen: Any) -> bytes:
