@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import http.client
+import threading
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -103,9 +106,27 @@ def test_causes_in_a_circle_end() -> None:
 
 @pytest.fixture
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    found: list[float] = []
-    monkeypatch.setattr(transient.time, "sleep", found.append)
-    return found
+    """The seconds that this thread would have waited; threads of other tests do wait."""
+    seconds: list[float] = []
+    here = threading.current_thread()
+
+    def sleep(delay: float) -> None:
+        if threading.current_thread() is here:
+            seconds.append(delay)
+        else:
+            time.sleep(delay)
+
+    monkeypatch.setattr(transient, "time", SimpleNamespace(sleep=sleep))
+    return seconds
+
+
+def test_threads_of_other_tests_still_wait(waited: list[float]) -> None:
+    thread = threading.Thread(target=transient.time.sleep, args=(0.05,))
+    started = time.monotonic()
+    thread.start()
+    thread.join()
+    assert time.monotonic() - started >= 0.05
+    assert waited == []
 
 
 def test_tries_wait_longer_each_time_and_end(waited: list[float]) -> None:

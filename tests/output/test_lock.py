@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,10 @@ def no_sleep(_: float) -> None:
     raise AssertionError("must not wait")
 
 
+# In place of the module in the lock's namespace only: threads of other tests do sleep.
+NO_WAITING = SimpleNamespace(sleep=no_sleep)
+
+
 # -- processes ----------------------------------------------------------------------------------
 
 
@@ -107,7 +112,7 @@ def test_a_killed_run_is_succeeded_at_once(store: Store, monkeypatch: pytest.Mon
         assert line(first) == "held"
         first.send_signal(signal.SIGKILL)
         first.wait()
-    monkeypatch.setattr(lock_module.time, "sleep", no_sleep)
+    monkeypatch.setattr(lock_module, "time", NO_WAITING)
     with Lock(store):
         assert latest(store)["pid"] == os.getpid()
 
@@ -131,7 +136,7 @@ def test_of_several_processes_at_the_same_instant_one_wins(store: Store, tmp_pat
 def test_the_lock_is_released_and_taken_again_without_waiting(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_module.time, "sleep", no_sleep)
+    monkeypatch.setattr(lock_module, "time", NO_WAITING)
     for _ in range(3):
         with Lock(store):
             assert "released" not in latest(store)
