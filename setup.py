@@ -27,6 +27,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=18",
         "fsspec>=2024.6",
+        "cachetools>=6",  # the first that reads a missing value once for all threads
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
         "numba>=0.62",

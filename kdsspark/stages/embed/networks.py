@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 
 from kdsspark.config import Config, Network
 from kdsspark.datasets import readymade
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.output import definitions, parquet
-from kdsspark.output.filesystems import file_version
+from kdsspark.output.filesystems import file_version, locate
 from kdsspark.output.store import Store
 from kdsspark.stages.measure.stage import layer_widths
 from kdsspark.tables import FEATURES
@@ -102,7 +101,7 @@ def _source_version(network: Network) -> str:
     if not network.weights.endswith((".pth", ".pt", ".safetensors")):
         return ""
     try:
-        fs, path = url_to_fs(network.weights)
+        fs, path = locate(network.weights)
         return file_version(fs, path)
     except (OSError, ImportError, ValueError):
         return ""  # preparing them will say what is wrong
