@@ -205,10 +205,10 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last line of what went wrong, which for a failed task is the Python error in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    python = [line for line in lines if "Error: " in line and not line.startswith(("at ", "File"))]
-    return (python or lines or [repr(error)])[0]
+    """The cause of an error in one line; of a failed task, the Python error in it."""
+    from kdsspark.query import causes
+
+    return causes.of(error).line
 
 
 def _log(error: BaseException) -> str:
