@@ -130,7 +130,6 @@ def _record(
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
     from kdsspark.output.store import Store
-    from kdsspark.pipeline import metrics
     from kdsspark.pipeline import records as runs
 
     record, last = run.ended(code, line.partition("\n")[0] if line else None), None
@@ -140,8 +139,10 @@ def _record(
             runs.write(store, record)
             last = runs.latest(store, options.command, exit_code=0)
     if options.metrics:
+        from kdsspark.pipeline import metrics
+
         try:
-            metrics.write(options.metrics, metrics.render(record, options.config, last))
+            metrics.write(options.metrics, metrics.gauges(record, options.config, last))
         except KdssparkError as error:
             print(f"kdsspark: {error}", file=sys.stderr)
 
