@@ -70,7 +70,7 @@ class ImageJob:
         """Read images in threads, so many ahead that the next forward pass finds its own."""
         threads = self.settings.decode_threads or max(2, task_cpus())
         ahead = 2 * max(threads, batch)
-        loader = Loader(decode, threads, ahead, self.settings.image_seconds, clock)
+        loader = Loader(images.read, decode, threads, ahead, self.settings.image_seconds, clock)
         return closing(loader(uris))
 
 
