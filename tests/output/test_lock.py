@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,9 @@ def no_sleep(_: float) -> None:
     raise AssertionError("must not wait")
 
 
+NO_SLEEP = SimpleNamespace(sleep=no_sleep)  # for the module alone: other threads may sleep
+
+
 # -- processes ----------------------------------------------------------------------------------
 
 
@@ -107,7 +111,7 @@ def test_a_killed_run_is_succeeded_at_once(store: Store, monkeypatch: pytest.Mon
         assert line(first) == "held"
         first.send_signal(signal.SIGKILL)
         first.wait()
-    monkeypatch.setattr(lock_module.time, "sleep", no_sleep)
+    monkeypatch.setattr(lock_module, "time", NO_SLEEP)
     with Lock(store):
         assert latest(store)["pid"] == os.getpid()
 
@@ -120,9 +124,10 @@ def test_of_several_processes_at_the_same_instant_one_wins(store: Store, tmp_pat
         process(store, 2, str(go)) as third,
     ):
         go.touch()
-        said = sorted(line(each) for each in (first, second, third))
-    assert said[0] == "held"
-    assert all("must have one run at a time" in words for words in said[1:])
+        lines = sorted(line(each) for each in (first, second, third))
+    assert lines[0] == "held"
+    assert len(lines) == 3
+    assert all("must have one run at a time" in refused for refused in lines[1:])
 
 
 # -- one after the other ------------------------------------------------------------------------
@@ -131,7 +136,7 @@ def test_of_several_processes_at_the_same_instant_one_wins(store: Store, tmp_pat
 def test_the_lock_is_released_and_taken_again_without_waiting(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_module.time, "sleep", no_sleep)
+    monkeypatch.setattr(lock_module, "time", NO_SLEEP)
     for _ in range(3):
         with Lock(store):
             assert "released" not in latest(store)
