@@ -59,7 +59,9 @@ def test_a_plan_is_held_against_the_receipts_of_its_items(
     for part, digest in held.items():
         output.receipts("stage").write(Receipt(PAIR.item(part), digest))
         output.receipts("stages").write(Receipt(PAIR.item(part), "other"))
-    plan = ItemPlan("stage", {PAIR.item(part): digest for part, digest in zip("abc", "123")})
+    plan = ItemPlan(
+        "stage", {PAIR.item(part): digest for part, digest in zip("abc", "123", strict=True)}
+    )
     assert plan.standing(output) == expected
     assert plan.finished(output) is expected.finished
 

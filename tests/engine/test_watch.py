@@ -37,7 +37,7 @@ class Cancelled(Context):
         super().__init__()
         self.ended = threading.Event()
 
-    def cancelAllJobs(self) -> None:
+    def cancelAllJobs(self) -> None:  # noqa: N802 (Spark's name)
         super().cancelAllJobs()
         self.ended.set()
 

@@ -1,4 +1,4 @@
-"""File systems: where URLs lead, ranges of bytes, and what tells one state of a file from another."""
+"""File systems: where URLs lead, ranges of bytes, and the versions of files."""
 
 from __future__ import annotations
 

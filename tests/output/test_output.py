@@ -29,7 +29,7 @@ def test_places_are_those_of_outputs_that_exist(output: Output) -> None:
     assert output.beside(RANGES, PAIR, "s") == "_ranges/network=vgg16/dataset=a.b/s.parquet"
     assert output.beside(SUMMARIES, PAIR, "s") == "_summaries/network=vgg16/dataset=a.b/s.parquet"
     assert output.beside(COLUMNS, PAIR) == "_columns/network=vgg16/dataset=a.b"
-    assert output.columns(PAIR, "rows-000001") == "_columns/network=vgg16/dataset=a.b/rows-000001.bin"
+    assert output.columns(PAIR, "rows-1") == "_columns/network=vgg16/dataset=a.b/rows-1.bin"
 
 
 def test_receipts_are_filed_by_stage(output: Output) -> None:
