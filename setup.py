@@ -41,9 +41,13 @@ setup(
     extras_require={
         "s3": ["s3fs>=2024.6"],
         "probe": ["scikit-learn>=1.5"],
+        "heif": ["pillow-heif>=1.1"],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",
+            "imagecodecs>=2025.11.11",
+            "pillow-heif>=1.1",
+            "tifffile>=2025.5",
             "ruff>=0.6",
             "mypy>=1.11",
             "import-linter>=2.14",

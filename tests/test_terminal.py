@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from kdsspark import progress
+from kdsspark import terminal
 from kdsspark.terminal import Progress
 
 
@@ -25,7 +25,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(terminal, "time", clock)
     return clock
 
 

@@ -32,7 +32,7 @@ def test_the_index_stage_prints_a_line_a_dataset(
             }
         )
     )
-    study.index()
+    study.do("index")
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines()[-2:] == [

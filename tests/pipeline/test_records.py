@@ -18,6 +18,7 @@ from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted, without_secrets
 from kdsspark.errors import ConfigError
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
 from kdsspark.pipeline import metrics
 from kdsspark.pipeline import records as runs
@@ -51,7 +52,7 @@ def finished(
         with going.stage(stage):
             study = run(study_config, stage)
     record = going.ended(0)
-    runs.write(study.store, record)
+    runs.write(study.output, record)
     return study, record
 
 
@@ -74,7 +75,7 @@ def test_a_record_counts_what_the_output_holds(finished: tuple[Study, Record]) -
 def test_spark_reads_records_as_a_table(
     finished: tuple[Study, Record], spark: SparkSession, tmp_path: Path
 ) -> None:
-    store = Store.at(str(tmp_path))
+    store = Output.at(str(tmp_path))
     first = Run("index", None).ended(2, "it's\nwrong \u2028 é")
     runs.write(store, first)
     runs.write(store, finished[1])
@@ -96,7 +97,7 @@ def test_spark_reads_records_as_a_table(
 
 
 def test_records_are_read_also_where_spark_knows_no_such_store(spark: SparkSession) -> None:
-    store = Store.at("memory://records")
+    store = Output.at("memory://records")
     record = Run("index").ended(1, "it's é")
     runs.write(store, record)
     (row,) = views.opened(spark, store).table("runs").collect()
@@ -112,7 +113,7 @@ def test_the_view_declares_what_records_have(finished: tuple[Study, Record]) -> 
 
 
 def test_ids_sort_by_time_and_the_latest_is_found(tmp_path: Path) -> None:
-    store = Store.at(str(tmp_path))
+    store = Output.at(str(tmp_path))
     assert runs.latest(store) is None
     written = []
     for command, code in (("run", 0), ("embed", 0), ("run", 1), ("run", 3)):
@@ -201,7 +202,7 @@ def test_a_record_has_no_secret_anywhere(tmp_path: Path) -> None:
     network = {"name": "n", "weights": SECRETS[3]}
     secret = _config(tmp_path, spark={"conf": conf}, networks=[network])
     record = Run("run", secret).ended(2, SECRETS[5])
-    runs.write(Store.at(str(tmp_path)), record)
+    runs.write(Output.at(str(tmp_path)), record)
     (path,) = (tmp_path / "runs").iterdir()
     assert HUSH not in path.read_text()
     assert "hu/sh" not in path.read_text()

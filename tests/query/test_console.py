@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.query import console as sql
 from kdsspark.query.console import Console
 from kdsspark.tables import IMAGES
@@ -22,9 +22,9 @@ NAMES = ["it's", 'say "no", please', "<script>é</script>", "a/b\\c=d", "two\nli
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Output:
     """An output that has an index and nothing else."""
-    found = Store.at(str(tmp_path_factory.mktemp("sql")))
+    found = Output.at(str(tmp_path_factory.mktemp("sql")))
     rows = [
         {"image_id": f"{i:032x}", "uri": f"/x/{i}", "class_id": i, "class_name": n, "version": "1"}
         for i, n in enumerate(NAMES)
@@ -34,7 +34,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return found
 
 
-def result(spark: SparkSession, store: Store, statements: str, form: str = "table") -> str:
+def result(spark: SparkSession, store: Output, statements: str, form: str = "table") -> str:
     out = io.StringIO()
     Console(spark, store, form, out).run(statements)
     return out.getvalue()
@@ -59,7 +59,7 @@ def test_statements_end_where_a_semicolon_is_one(text: str, complete: list[str],
     assert sql.split(text) == (complete, rest)
 
 
-def test_csv_and_json_give_names_unchanged(spark: SparkSession, store: Store) -> None:
+def test_csv_and_json_give_names_unchanged(spark: SparkSession, store: Output) -> None:
     query = "SELECT class_name, class_id FROM classes ORDER BY class_id"
     rows = list(csv.reader(io.StringIO(result(spark, store, query, "csv"), newline="")))
     assert rows == [["class_name", "class_id"], *([n, str(i)] for i, n in enumerate(NAMES))]
@@ -69,7 +69,7 @@ def test_csv_and_json_give_names_unchanged(spark: SparkSession, store: Store) ->
     ]
 
 
-def test_a_table_is_aligned_and_harmless_to_terminals(spark: SparkSession, store: Store) -> None:
+def test_a_table_is_aligned_and_harmless_to_terminals(spark: SparkSession, store: Output) -> None:
     lines = result(spark, store, "SELECT class_name, class_id * 1000 AS n FROM classes ORDER BY n")
     width = max(len("two\\nlines\\x1b[31m"), *map(len, NAMES))
     shown = [name.replace("\n", "\\n").replace("\x1b", "\\x1b") for name in NAMES]
@@ -83,7 +83,7 @@ VALUES = (
 )
 
 
-def test_values_of_every_kind(spark: SparkSession, store: Store) -> None:
+def test_values_of_every_kind(spark: SparkSession, store: Output) -> None:
     table = result(spark, store, VALUES).splitlines()
     assert table[0].split() == ["third", "nan", "nothing", "yes", "list", "object"]
     assert table[1].split(maxsplit=4) == [
@@ -101,7 +101,7 @@ def test_values_of_every_kind(spark: SparkSession, store: Store) -> None:
     assert json.loads(result(spark, store, VALUES, "json")) == want | {"object": {"a": None}}
 
 
-def test_a_long_table_says_that_it_is_cut(spark: SparkSession, store: Store) -> None:
+def test_a_long_table_says_that_it_is_cut(spark: SparkSession, store: Output) -> None:
     lines = result(spark, store, "SELECT id FROM range(1001)").splitlines()
     assert len(lines) == 1002
     assert lines[-1] == "(the first 1,000 rows; --format csv or json has all)"
@@ -109,13 +109,13 @@ def test_a_long_table_says_that_it_is_cut(spark: SparkSession, store: Store) -> 
     assert len(result(spark, store, "SELECT id FROM range(1001)", "csv").splitlines()) == 1002
 
 
-def test_no_rows_are_a_header_alone(spark: SparkSession, store: Store) -> None:
+def test_no_rows_are_a_header_alone(spark: SparkSession, store: Output) -> None:
     assert result(spark, store, "SELECT dataset FROM images WHERE false") == "dataset\n"
     assert result(spark, store, "SELECT dataset FROM images WHERE false", "json") == ""
 
 
 def test_several_statements_share_a_session_and_stop_at_a_mistake(
-    spark: SparkSession, store: Store
+    spark: SparkSession, store: Output
 ) -> None:
     statements = "CREATE TEMPORARY VIEW two AS SELECT 2 AS x; SELECT x + 1 AS y FROM two;"
     assert result(spark, store, statements) == "y\n3\n"
@@ -126,7 +126,7 @@ def test_several_statements_share_a_session_and_stop_at_a_mistake(
 
 
 def test_statements_of_a_pipe_go_on_after_a_mistake(
-    spark: SparkSession, store: Store, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, store: Output, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = io.StringIO()
     console = Console(spark, store, "csv", out)
@@ -149,7 +149,7 @@ class _Terminal(io.StringIO):
 
 def test_at_a_terminal_lines_are_read_until_a_semicolon(
     spark: SparkSession,
-    store: Store,
+    store: Output,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -177,7 +177,7 @@ def test_at_a_terminal_lines_are_read_until_a_semicolon(
 
 def test_execute_prints_and_returns_the_code(
     spark: SparkSession,
-    store: Store,
+    store: Output,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -187,7 +187,7 @@ def test_execute_prints_and_returns_the_code(
     assert capsys.readouterr().out == "n\n6\n"
 
 
-def test_the_output_is_left_as_it_is(spark: SparkSession, store: Store) -> None:
+def test_the_output_is_left_as_it_is(spark: SparkSession, store: Output) -> None:
     before = {p: p.stat().st_mtime_ns for p in Path(store.path()).rglob("*")}
     result(spark, store, "SELECT * FROM images; DROP VIEW images")
     assert {p: p.stat().st_mtime_ns for p in Path(store.path()).rglob("*")} == before

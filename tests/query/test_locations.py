@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
 from kdsspark.query import views
 
@@ -29,7 +30,7 @@ def test_locations_are_called_as_hadoop_calls_them(url: str, told: str) -> None:
 @pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])
 def test_local_locations_name_their_file_system(tmp_path: Path, url: str) -> None:
     """Hadoop would look for a bare path on its default file system, which may be HDFS."""
-    store = Store.at(url.format(tmp_path))
+    store = Output.at(url.format(tmp_path))
     assert views.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
 
 
@@ -61,7 +62,7 @@ def test_a_pattern_matches_its_path_and_nothing_else(
     for folder in (name, decoy):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "part.txt").write_text(folder, encoding="utf-8")
-    path = views._pattern(views.location(Store.at(str(tmp_path)), name))
+    path = views._pattern(views.location(Output.at(str(tmp_path)), name))
     hadoop = spark._jvm.org.apache.hadoop.fs
     pattern = hadoop.Path(path)
     files = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())

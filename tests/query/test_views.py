@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
@@ -53,17 +53,17 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     datasets.append({"name": "one", "embeddings": str(folder / "one.parquet"), "network": "clip"})
     config = image_config(folder / "out", {}, networks=[VGG], datasets=datasets)
     found = run(config)
-    runs.write(found.store, runs.Run("run", config).ended(0))
+    runs.write(found.output, runs.Run("run", config).ended(0))
     return found
 
 
 @pytest.fixture(scope="module")
 def opened(study: Study, spark: SparkSession) -> SparkSession:
-    return views.opened(spark, study.store)
+    return views.opened(spark, study.output)
 
 
 def read(study: Study, table: Any, *partition: str) -> pd.DataFrame:
-    return parquet.read(study.store, table, *partition).to_pandas()
+    return parquet.read(study.output, table, *partition).to_pandas()
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ PAIR = ["network", "dataset", "class_id", "layer", "unit"]
 
 
 def test_every_table_and_view_is_there(study: Study, opened: SparkSession) -> None:
-    wanted = {name for name in TABLES if study.store.files(name)} | {*VIEW_QUERIES, "runs"}
-    assert set(views.present(study.store)) == wanted
+    wanted = {name for name in TABLES if study.output.files(name)} | {*VIEW_QUERIES, "runs"}
+    assert set(views.present(study.output)) == wanted
     tables = sorted(wanted & set(TABLES))
     counts = " UNION ALL ".join(
         f"SELECT '{name}' AS name, COUNT(*) AS n FROM {name}" for name in tables
     )
     got = {row["name"]: row["n"] for row in opened.sql(counts).collect()}
-    assert got == {name: len(parquet.read(study.store, TABLES[name])) for name in tables}
+    assert got == {name: len(parquet.read(study.output, TABLES[name])) for name in tables}
     assert opened.table("runs").first()["exit_code"] == 0
 
 
@@ -209,16 +209,16 @@ def test_noise_counts_pairs_beyond_the_thresholds(study: Study, opened: SparkSes
 
 
 def test_views_cannot_be_written_to(study: Study, opened: SparkSession) -> None:
-    before = study.store.files("")
+    before = study.output.files("")
     for sql in ("INSERT INTO thresholds SELECT * FROM thresholds", "DELETE FROM thresholds"):
-        with pytest.raises(KdssparkError), views.explained(study.store):
+        with pytest.raises(KdssparkError), views.explained(study.output):
             opened.sql(sql).collect()
-    assert study.store.files("") == before
+    assert study.output.files("") == before
 
 
 def test_views_of_other_sessions_are_left_alone(study: Study, spark: SparkSession) -> None:
     spark.range(3).createOrReplaceTempView("noise")
-    assert views.opened(spark, study.store).table("noise").columns[0] == "network"
+    assert views.opened(spark, study.output).table("noise").columns[0] == "network"
     assert spark.table("noise").count() == 3
     spark.catalog.dropTempView("noise")
 
@@ -240,7 +240,7 @@ def test_a_wrong_query_is_one_line(
     sql: str,
     message: str,
 ) -> None:
-    with pytest.raises(ConfigError) as caught, views.explained(study.store):
+    with pytest.raises(ConfigError) as caught, views.explained(study.output):
         opened.sql(sql).collect()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -249,10 +249,10 @@ def test_a_wrong_query_is_one_line(
 
 
 @pytest.fixture
-def indexed(study: Study, tmp_path: Path) -> Store:
+def indexed(study: Study, tmp_path: Path) -> Output:
     """An output with nothing but its index."""
-    shutil.copytree(Path(study.store.path("images")), tmp_path / "out" / "images")
-    return Store.at(str(tmp_path / "out"))
+    shutil.copytree(Path(study.output.path("images")), tmp_path / "out" / "images")
+    return Output.at(str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def indexed(study: Study, tmp_path: Path) -> Store:
     ],
 )
 def test_a_table_that_is_not_there_names_its_stage(
-    indexed: Store, spark: SparkSession, name: str, table: str, stage: str
+    indexed: Output, spark: SparkSession, name: str, table: str, stage: str
 ) -> None:
     assert views.present(indexed) == ["images", "classes"]
     own = views.opened(spark, indexed)
@@ -275,7 +275,7 @@ def test_a_table_that_is_not_there_names_its_stage(
     assert f"got no {table} in {indexed.url}: run the {stage} stage first" in str(caught.value)
 
 
-def test_registered_tables_without_files_are_empty(indexed: Store, spark: SparkSession) -> None:
+def test_registered_tables_without_files_are_empty(indexed: Output, spark: SparkSession) -> None:
     own = spark.newSession()
     views.register(own, indexed, TABLES)
     for name in set(TABLES) - {"images"}:
@@ -318,7 +318,7 @@ def test_other_programs_read_the_same_files(
     study: Study, pairs: pd.DataFrame, tmp_path: Path, library: str
 ) -> None:
     link = tmp_path / "out"  # DuckDB takes brackets in a path for a pattern, too
-    link.symlink_to(study.store.path())
+    link.symlink_to(study.output.path())
     (code,) = (block for block in _blocks("python") if f"import {library}" in block)
     *statements, last = code.replace("out/demo", str(link)).strip().split("\n\n")
     names: dict[str, Any] = {"duckdb": duckdb}

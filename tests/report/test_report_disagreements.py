@@ -18,7 +18,6 @@ from kdsspark.report.data import Disagreements, ReportData
 from kdsspark.report.disagreements import widest
 from kdsspark.report.figures import disagreement
 from kdsspark.report.site import render
-from kdsspark.stages.report.stage import write_report
 from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
 from tests.report.synthetic import SCRIPT
@@ -61,13 +60,13 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     measure = {"distances": list(DISTANCES)}
     raw = {"output": str(folder / "out"), "datasets": datasets, "measure": measure}
     done = run(config.parse(raw))
-    write_report(done.spark, done.store, done.config, done.pairs)
+    done.do("report")
     return done
 
 
 @pytest.fixture(scope="module")
 def site(study: Study) -> Path:
-    return Path(study.store.path("report"))
+    return Path(study.output.path("report"))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +81,7 @@ def ranked(values: pd.Series) -> pd.Series:
 
 def gaps(study: Study) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """(dataset, distance) -> every pair with its gap, from the tables by pandas."""
-    read = {name: pd.read_parquet(study.store.path(name)) for name in ("ks", "distances")}
+    read = {name: pd.read_parquet(study.output.path(name)) for name in ("ks", "distances")}
     ks = read["ks"][read["ks"]["labels"] == "true"]
     keys = ["network", "dataset", "layer", "unit", "class_id"]
     pairs = ks.astype({"dataset": str}).merge(read["distances"].astype({"dataset": str}), on=keys)

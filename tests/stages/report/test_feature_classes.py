@@ -15,7 +15,6 @@ from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.report.figures import pair
-from kdsspark.stages.report.stage import write_report
 from tests.report.html import Page, words
 from tests.studies import run, write_embeddings
 
@@ -45,8 +44,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
 
 
 def report(study: Study, *wanted: tuple[str, str, int, str]) -> Path:
-    write_report(study.spark, study.store, study.config, study.pairs, wanted)
-    return Path(study.store.path("report"))
+    Study(study.config, drawn=wanted).do("report")
+    return Path(study.output.path("report"))
 
 
 def test_a_pair_is_drawn_from_its_histograms(study: Study) -> None:
@@ -103,19 +102,19 @@ def test_histograms_are_needed(tmp_path: Path, spark: SparkSession) -> None:
     study = run(two_networks(tmp_path, histograms=False))
     with pytest.raises(DatasetError, match=r"needs measure\.histograms"):
         report(study, ("mine", "x", 0, "plain"))
-    views.register(spark, study.store, ["ks"])
+    views.register(spark, study.output, ["ks"])
 
 
 def test_a_report_without_pairs_leaves_none_of_the_last(study: Study) -> None:
     """And the queries that SQLite answers elsewhere give the same by Spark."""
-    old = study.store.path("report/figures/one/figure1-old.csv")
+    old = study.output.path("report/figures/one/figure1-old.csv")
     Path(old).parent.mkdir(parents=True, exist_ok=True)
     Path(old).write_text("of another report")
     folder = report(study)
     assert not list(folder.glob("figures/*/figure1-*"))
     assert "figure 1 of the paper" not in (folder / "index.html").read_text()
     listed = pd.read_csv(folder / "data/one/classes-mine.csv", float_precision="round_trip")
-    ks = study.spark.read.parquet(study.store.path("ks")).toPandas()
+    ks = study.context.session.read.parquet(study.output.path("ks")).toPandas()
     ks = ks[(ks["dataset"] == "mine") & (ks["labels"] == "true")]
     for _, row in listed.iterrows():
         own = ks[ks["class_id"] == row["class_id"]]

@@ -34,10 +34,10 @@ def drawn(raw: dict[str, object]) -> Study:
 
 def is_redrawn(study: Study, act: Callable[[], object] = lambda: None) -> bool:
     """Whether the first page is written when ``act`` has been done."""
-    page = Path(study.store.path("report/index.html"))
+    page = Path(study.output.path("report/index.html"))
     before = page.stat().st_mtime_ns if page.exists() else 0
     act()
-    study.report()
+    study.do("report")
     return page.stat().st_mtime_ns != before
 
 
@@ -48,7 +48,7 @@ def test_a_report_of_the_same_is_not_drawn_again(drawn: Study, raw: dict[str, ob
 
 @pytest.mark.parametrize("lost", ["index.html", "data/given/*.csv"])
 def test_a_lost_file_is_drawn_again(drawn: Study, lost: str) -> None:
-    path = next(Path(drawn.store.path("report")).glob(lost))
+    path = next(Path(drawn.output.path("report")).glob(lost))
     assert is_redrawn(drawn, path.unlink)
     assert path.exists()
     assert not is_redrawn(drawn)
@@ -57,7 +57,7 @@ def test_a_lost_file_is_drawn_again(drawn: Study, lost: str) -> None:
 def test_other_settings_are_shown(drawn: Study, raw: dict[str, object]) -> None:
     other = {**raw, "embed": {"max_failures": 0.125}}
     assert is_redrawn(Study(config.parse(other)))
-    assert "0.125" in Path(drawn.store.path("report/index.html")).read_text()
+    assert "0.125" in Path(drawn.output.path("report/index.html")).read_text()
 
 
 @pytest.mark.usefixtures("drawn")
@@ -80,5 +80,5 @@ def test_a_report_that_ended_early_is_drawn_again(drawn: Study) -> None:
     """Though settings are again those of the last whole one."""
     impossible = Study(drawn.config, drawn=[("mine", "x", 7, "a")])
     with pytest.raises(ConfigError):
-        impossible.report()
+        impossible.do("report")
     assert is_redrawn(drawn)
