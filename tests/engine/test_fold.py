@@ -109,8 +109,8 @@ def test_files_are_grouped_by_their_number_alone(
 
 
 def test_nothing_to_fold_needs_no_spark() -> None:
-    assert fold(None, "letters", {}, letters, add) == {}  # type: ignore[arg-type, var-annotated]
-    assert fold(None, "letters", {"x": []}, letters, add) == {}  # type: ignore[arg-type]
+    assert fold(None, "letters", {}, letters, add) == {}
+    assert fold(None, "letters", {"x": []}, letters, add) == {}
 
 
 # -- by Spark ------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def attempts(output: Output, number: int) -> int:
 
 
 def run(
-    session: SparkSession | InProcess,
+    session: SparkSession | InProcess | None,
     output: Output,
     items: list[Square],
     task: Callable[[Square], Outcome],
@@ -192,11 +192,11 @@ def test_items_run_once_and_again_only_when_their_digest_changes(
 
 
 def test_nothing_to_do_needs_no_spark(output: Output) -> None:
-    assert run(None, output, [], partial(write_square, output)) == []  # type: ignore[arg-type]
+    assert run(None, output, [], partial(write_square, output)) == []
     (item,) = squares(1)
     done = Receipt(item.name, item.digest)
     output.receipts("stage").write(done)
-    assert run(None, output, [item], partial(write_square, output)) == [done]  # type: ignore[arg-type]
+    assert run(None, output, [item], partial(write_square, output)) == [done]
 
 
 def test_few_items_at_a_time_share_the_cores(in_process: InProcess, output: Output) -> None:

@@ -93,7 +93,8 @@ def test_receipts_go_first_and_what_shows_that_something_is_left_goes_last(
 def test_an_interrupted_removal_is_taken_up(
     output: Output, monkeypatch: pytest.MonkeyPatch, kind: Kind, name: str
 ) -> None:
-    remove, removed = Store.remove, []
+    remove = Store.remove
+    removed: list[str] = []
     n_files = sum(OF[kind](path, name) for path in output.files(""))
 
     def killed_before_the_last(self: Store, path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -90,16 +91,16 @@ def item(shard: Shard) -> ShardItem:
     return ShardItem(name=PAIR.item(shard.name), digest="d-0", pair=PAIR, shard=shard)
 
 
-def _crashes(decode: object, deadly: bytes, data: bytes, short_side: int) -> Pixels:
+def _crashes(decode: Callable[..., Pixels], deadly: bytes, data: bytes, short_side: int) -> Pixels:
     if data == deadly:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return decode(data, short_side)  # type: ignore[operator, no-any-return]
+    return decode(data, short_side)
 
 
 def _with_a_crashing_decoder(job: ImageJob, deadly: bytes, item: ShardItem) -> Outcome:
     """As :func:`embed_shard`; decoding in this very process is deadly."""
     plain, extractor = decoding.decode, shard_task._extractor
-    decoding.decode = partial(_crashes, plain, deadly)  # type: ignore[assignment]
+    decoding.decode = partial(_crashes, plain, deadly)
     shard_task._extractor = lambda _: FakeNetwork()  # type: ignore[assignment, return-value]
     try:
         return embed_shard(job, item.shard)
@@ -141,9 +142,9 @@ def _raises(job: ImageJob, item: ShardItem) -> Outcome:
     ],
 )
 def test_the_shard_that_spark_gives_up_is_named(
-    spark: SparkSession, job: ImageJob, task: object, reason: str
+    spark: SparkSession, job: ImageJob, task: Callable[..., Outcome], reason: str
 ) -> None:
     work = [item(planned(job.output, [row(1)], "shard-1"))]
     text = f"^shard net/set/shard-1 failed 4 times, at last: {reason}$"
     with pytest.raises(RuntimeError, match=text), attempts.named(job.output):
-        run_items(spark, EMBED.receipts(job.output), work, partial(task, job), "images")  # type: ignore[call-overload]
+        run_items(spark, EMBED.receipts(job.output), work, partial(task, job), "images")

@@ -18,7 +18,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.stages import EMBED
+from kdsspark.stages import EMBED, REPORT
 from kdsspark.stages.embed import duplicates
 from kdsspark.stages.embed.duplicates import ContentRange, find_in_range
 from kdsspark.tables import DUPLICATES, EMBEDDINGS, IMAGES
@@ -166,7 +166,7 @@ def context(session: Any, output: Output, *datasets: str) -> Context:
 
 
 def commit(output: Output, pair: Pair, name: str, embedded: int, digest: str = "d") -> None:
-    counts = {"embedded": embedded}
+    counts = {"embedded": embedded, "failed": 0}
     EMBED.receipts(output).write(Receipt(pair.item(name), digest, counts))
 
 
@@ -187,10 +187,12 @@ def test_what_was_looked_through_is_not_looked_through_again(
         duplicates.find(here)
         assert table(output) == by_id(oracle(rows))
     assert in_process.sparkContext.jobs == [1]
-    assert duplicates.summary(here) == [
+    lines = [
         "dataset a: 5 byte-identical images (2 across classes, 1 across datasets)",
         "dataset b: 1 byte-identical image (1 across datasets)",
     ]
+    assert duplicates.summary(here) == lines
+    assert REPORT.closing(here).splitlines()[:2] == lines
     commit(output, B, "shard-0", 2, digest="another")
     duplicates.find(here)
     assert in_process.sparkContext.jobs == [1, 1]

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kdsspark.output import parquet
+from kdsspark.output.names import RANGES as RANGES_FOLDER
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.embed import ranges
@@ -63,7 +64,7 @@ PART = EMBEDDINGS.part("shard-1", *PAIR)
 def test_the_file_lies_beside_its_shard_under_another_folder(output: Output) -> None:
     assert PART == "embeddings/network=net/dataset=set/shard-1.parquet"
     assert ranges.path_of(PART) == "_ranges/network=net/dataset=set/shard-1.parquet"
-    assert ranges.path_of(PART) == output.beside(ranges.FOLDER, PAIR, "shard-1")
+    assert ranges.path_of(PART) == output.beside(RANGES_FOLDER, PAIR, "shard-1")
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [3, 4, 8]])
@@ -118,7 +119,7 @@ def test_ranges_of_all_shards_are_merged_and_lost_ones_written_again(
         assert {pair: as_lists(some) for pair, some in found.items()} == {
             pair: oracle(np.concatenate(values[pair])) for pair in pairs
         }
-    assert output.files(ranges.FOLDER) == sorted(
+    assert output.files(RANGES_FOLDER) == sorted(
         ranges.path_of(part) for some in parts.values() for part in some
     )
 

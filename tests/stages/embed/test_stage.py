@@ -236,6 +236,16 @@ def test_a_few_images_a_night_fill_the_last_shard(world: World) -> None:
     assert len(world.output.files("embeddings")) == shards_before + 3
 
 
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_another_size_of_shards_is_for_new_images_alone(world: World, size: int) -> None:
+    world.images(a=9, b=8)
+    world.run()
+    before = world.receipts()
+    world.settings = {"shard_images": size}
+    assert world.run() == 0
+    assert world.receipts() == before
+
+
 def test_failures_are_tried_again_when_asked_to(world: World) -> None:
     world.images(a=9, b=8)
     broken = [world.image(f"a/90{n}", 1) for n in range(3)]
