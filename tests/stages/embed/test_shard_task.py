@@ -68,6 +68,9 @@ def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 def network(monkeypatch: pytest.MonkeyPatch) -> FakeNetwork:
     fake = FakeNetwork()
     monkeypatch.setattr(embed_images, "_extractor", lambda _: fake)
+    monkeypatch.setattr(
+        embed_images, "_batch_and_call", lambda job: 2 * (job.settings.batch_images,)
+    )
     monkeypatch.setattr(embed_images, "task_cpus", lambda: 2)
     monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)  # three rows a group
     return fake
