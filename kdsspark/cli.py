@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from kdsspark import __version__, interrupts
-from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
+from kdsspark.errors import ConfigError, KdssparkError, StartError, TooManyFailuresError
 
 if TYPE_CHECKING:
     from kdsspark.config import Config
@@ -49,14 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _encode_output(options)
     command = _Command(options)
-    if _is_prompt(options):
-        interrupts.as_exceptions()
-        code, line = command.attempt()
-    else:
-        ended = received.during(command.attempt)
-        if isinstance(ended, signal.Signals):
-            command.interrupt(ended)
-        code, line = ended
+    code, line = command.outcome(received)
     if line:
         print(f"kdsspark: {line}", file=sys.stderr)
     command.record(code, line)
@@ -72,21 +65,35 @@ class _Command:
     run: Run | None = None
     lock: Lock | None = None
 
-    def attempt(self) -> tuple[int, str | None]:
+    def outcome(self, received: interrupts.Interrupts) -> tuple[int, str | None]:
         """Do it; the exit code, and the line that says what went wrong."""
         from kdsspark.config.redaction import without_secrets
 
         try:
-            self._prepare()
-            return self._do(), None
+            if _is_prompt(self.options):
+                interrupts.as_exceptions()
+                return self._do(), None
+            ended = received.during(self._do)
+            if isinstance(ended, signal.Signals):
+                self.interrupt(ended)
+            return ended, None
         except KdssparkError as error:
-            return error.exit_code, without_secrets(str(error))
+            return error.exit_code, without_secrets(f"{error}{_where_details_are(error)}")
         except KeyboardInterrupt:  # at a prompt
             return interrupts.exit_code(signal.SIGINT), "interrupted"
         except Exception as error:
             if self.options.verbose:
                 print(_traceback(error), file=sys.stderr)
             return 1, without_secrets(_failure(error, self.config))
+
+    def _do(self) -> int:
+        """Do it; the exit code."""
+        self._prepare()
+        assert self.config is not None, "read by _prepare"
+        if self.options.command in QUESTIONS:
+            return _answer(self.options, self.config)
+        self._run(self.config)
+        return 0
 
     def _prepare(self) -> None:
         """Import what takes a moment to import, and read the configuration."""
@@ -96,13 +103,6 @@ class _Command:
         self.run = Run(self.options.command)
         self.config = self.run.config = config.load(self.options.config, self.options.overrides)
 
-    def _do(self) -> int:
-        assert self.config is not None, "read by _prepare"
-        if self.options.command in QUESTIONS:
-            return _answer(self.options, self.config)
-        self._run(self.config)
-        return 0
-
     def _run(self, config: Config) -> None:
         from kdsspark.engine import machine
         from kdsspark.output.lock import Lock
@@ -111,6 +111,7 @@ class _Command:
         assert self.run is not None, "made by _prepare"
         options = self.options
         machine.check_files(config.output)
+        machine.find_a_home()
         pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
         study = Study(config, options.fresh, options.verbose, options.retry_failures, pairs)
         self.lock = Lock(study.output)
@@ -281,6 +282,14 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 
 
 # -- errors --------------------------------------------------------------------------------------
+
+
+def _where_details_are(error: KdssparkError) -> str:
+    if not isinstance(error, StartError):
+        return ""
+    from kdsspark.engine.session import keep_log
+
+    return f"; what it wrote is in {keep_log()}"
 
 
 def _failure(error: Exception, config: Config | None) -> str:

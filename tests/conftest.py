@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,16 @@ def task(monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
 def in_process(task: Task) -> InProcess:  # noqa: ARG001 (tasks find it)
     """A session whose tasks run in this process."""
     return InProcess()
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """The command takes charge of signals for good, and pytest wants them back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

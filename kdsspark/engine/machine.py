@@ -8,6 +8,8 @@ module gives it; otherwise one line names the variable, its value and what is ex
 
 from __future__ import annotations
 
+import atexit
+import functools
 import locale
 import os
 import pwd
@@ -154,16 +156,31 @@ def _java_has_utf8() -> bool:
     return locale.getencoding().lower().replace("-", "") == "utf8"
 
 
-def java_options(folder: str) -> str:
-    """Java's options for its temporary files and, where the user has no home, for a home.
-
-    ``folder`` takes the place of a home directory that is missing or cannot be written.
-    """
+def java_options() -> str:
+    """Java's options for its temporary files and, where the user has no home, for a home."""
     options = [f"-Djava.io.tmpdir={tempfile.gettempdir()}"]
     user = _user()
     if user is None or not os.access(user.pw_dir, os.W_OK):
-        options.append(f"-Duser.home={folder}")
+        options.append(f"-Duser.home={own_folder()}")
     return " ".join(map(shlex.quote, options))
+
+
+def find_a_home() -> None:
+    """Give matplotlib, which keeps a list of fonts at home, a folder where there is no home."""
+    try:
+        at_home = os.access(Path.home(), os.W_OK)
+    except RuntimeError:
+        at_home = False
+    if not at_home:
+        os.environ.setdefault("MPLCONFIGDIR", own_folder())
+
+
+@functools.cache
+def own_folder() -> str:
+    """A folder for as long as this process runs; Spark's sockets lie there, too."""
+    folder = tempfile.mkdtemp(prefix="kdsspark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def nameless_user() -> str | None:

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -26,7 +25,7 @@ from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
 from kdsspark.engine import failed_start, machine
-from kdsspark.errors import ConfigError, KdssparkError
+from kdsspark.errors import ConfigError, KdssparkError, StartError
 
 Session = SparkSession
 """What the stages know of Spark."""
@@ -133,7 +132,7 @@ def _failed(settings: Spark, error: Exception) -> KdssparkError:
     cause = failed_start.cause(error, written)
     if blamed := failed_start.blamed(settings, cause) or failed_start.blamed(settings, written):
         return ConfigError(f"{blamed}: {cause}")
-    return KdssparkError(f"Spark did not start: {cause}; what it wrote is in {keep_log()}")
+    return StartError(f"Spark did not start: {cause}")
 
 
 def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> None:
@@ -143,7 +142,7 @@ def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> Non
     """
     if SparkContext._gateway:
         return
-    with _environment(variables), _output(verbose) as output:
+    with _environment(variables), _output(verbose) as output, _own_temporary_files():
         options = {"stdout": output, "stderr": output, "process_group": 0}
         SparkContext._ensure_initialized(gateway=launch_gateway(conf, options))  # type: ignore[no-untyped-call]
     if name := machine.nameless_user():
@@ -169,6 +168,16 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """PySpark makes a folder while the JVM starts, and leaves it if the process ends then."""
+    before, tempfile.tempdir = tempfile.gettempdir(), machine.own_folder()
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager
@@ -206,7 +215,7 @@ def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     }
     if not submitted:
-        wanted["spark.driver.defaultJavaOptions"] = machine.java_options(_own_folder())
+        wanted["spark.driver.defaultJavaOptions"] = machine.java_options()
     if machine.is_local(master):
         wanted |= {
             "spark.driver.host": "127.0.0.1",
@@ -214,24 +223,17 @@ def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
             "spark.port.maxRetries": "200",  # other applications may hold the ports of the UI
             "spark.sql.shuffle.partitions": "8",  # the default is for clusters
         }
-        if len(_own_folder()) < _LONGEST_SOCKET_FOLDER:
+        if len(machine.own_folder()) < _LONGEST_SOCKET_FOLDER:
             # A task starts in a third of the time it takes over TCP.
             wanted["spark.python.unix.domain.socket.enabled"] = "true"
-            wanted["spark.python.unix.domain.socket.dir"] = _own_folder()
+            wanted["spark.python.unix.domain.socket.dir"] = machine.own_folder()
     return wanted | {key: failed_start.text(value) for key, value in settings.conf.items()}
-
-
-@functools.cache
-def _own_folder() -> str:
-    """A folder for as long as this process runs: for Spark's sockets, of which it leaves some."""
-    folder = tempfile.mkdtemp(prefix="kdsspark-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 # -- what the JVM writes -------------------------------------------------------------------------
 
 
+@functools.cache
 def log_file() -> Path:
     """Where the JVM and the Python workers of this process write what nobody asked to see.
 

@@ -34,15 +34,25 @@ def images(dataset: ImageDataset, left_out: LeftOut) -> Iterator[pa.Table]:
     layout = LAYOUTS[dataset.layout]
     _check_split(dataset, layout.splits)
     try:
-        fs, path = locate(dataset.path)
-        fs.invalidate_cache()
-        root = Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
+        root = _root(dataset)
         yield from layout.read(dataset, root, left_out)
-    except (OSError, ValueError, ImportError, EOFError, zlib.error, pa.ArrowException) as error:
+    except (OSError, ValueError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DatasetError(
             f"dataset {dataset.name}: {dataset.layout} {dataset.path} cannot be read: "
             f"{' '.join(str(error).split())}"
         ) from error
+
+
+def _root(dataset: ImageDataset) -> Root:
+    try:
+        fs, path = locate(dataset.path)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"datasets.{dataset.name}.path: must be a local path or an fsspec URL, "
+            f"got {dataset.path}: {' '.join(str(error).split())}"
+        ) from error
+    fs.invalidate_cache()
+    return Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
 
 
 def expected(dataset: Dataset) -> Published | None:
