@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf, SparkContext, java_gateway
 from pyspark.errors import PySparkException
-from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
@@ -84,17 +83,17 @@ class _AtNeed:
 def stop(seconds: float) -> None:
     """End the JVM that this process started, and with it all tasks that run on this machine.
 
-    The JVM ends by itself when its input does, and removes its folders first. After ``seconds`` it
-    is killed. The JVM of spark-submit is left alone: it ends when this process has ended.
+    The JVM ends by itself when its input does, and removes its folders first. After ``seconds``,
+    or if it has not answered yet, it is killed. The JVM of spark-submit is left alone: it ends when
+    this process has ended.
     """
-    process: subprocess.Popen[bytes] | None = getattr(SparkContext._gateway, "proc", None)
-    if process is None or process.stdin is None:
-        return
-    process.stdin.close()
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
+    for process in _launched:
+        if SparkContext._gateway and process.stdin:
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 # -- starting ------------------------------------------------------------------------------------
@@ -144,9 +143,22 @@ def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> Non
         return
     with _environment(variables), _output(verbose) as output, _own_temporary_files():
         options = {"stdout": output, "stderr": output, "process_group": 0}
-        SparkContext._ensure_initialized(gateway=launch_gateway(conf, options))  # type: ignore[no-untyped-call]
+        gateway = java_gateway.launch_gateway(conf, options)  # type: ignore[no-untyped-call]
+        SparkContext._ensure_initialized(gateway=gateway)
     if name := machine.nameless_user():
         _log_in(name)
+
+
+class _Launched(subprocess.Popen[bytes]):
+    """The process of a JVM, which PySpark does not show before the JVM has answered."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _launched.append(self)
+
+
+_launched: Final[list[_Launched]] = []
+java_gateway.Popen = _Launched  # type: ignore[attr-defined]
 
 
 def _log_in(name: str) -> None:
