@@ -47,14 +47,15 @@ def test_an_image_takes_its_two_largest_maps(
 @pytest.mark.parametrize(
     ("keys", "images"),
     [
-        ({}, 16),  # 4 GiB / (10 views x 2 maps x 64 x 224 x 224 x 4 bytes) = 16.7
-        ({"precision": "bfloat16"}, 32),  # 320 views
-        ({"crops": "twelve"}, 13),
-        ({"crops": "center"}, 167),
+        ({}, 8),  # 2 GiB / (10 views x 2 maps x 64 x 224 x 224 x 4 bytes) = 8.4
+        ({"precision": "bfloat16"}, 16),
+        ({"crops": "twelve"}, 6),
+        ({"crops": "center"}, 83),
         ({"architecture": "squeezenet1_1", "layers": FIRE9, "crops": "center"}, 320),
+        ({"architecture": "squeezenet1_1", "layers": FIRE9, "precision": "bfloat16"}, 32),
     ],
 )
-def test_a_pass_on_a_gpu_fits_into_4_gib(keys: dict[str, Any], images: int) -> None:
+def test_a_pass_on_a_gpu_has_2_gib_or_320_views(keys: dict[str, Any], images: int) -> None:
     assert batch_images(spec(**keys), "cuda") == batch_images(spec(**keys), "cuda:1") == images
 
 
