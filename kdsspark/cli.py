@@ -119,7 +119,7 @@ def _record(
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
     from kdsspark.output.output import Output
-    from kdsspark.pipeline import metrics, records
+    from kdsspark.pipeline import records
 
     record, last = run.ended(code, line.partition("\n")[0] if line else None), None
     if loaded:
@@ -128,8 +128,10 @@ def _record(
             records.write(output, record)
             last = records.latest(output, options.command, exit_code=0)
     if options.metrics:
+        from kdsspark.pipeline import metrics
+
         try:
-            metrics.write(options.metrics, metrics.render(record, options.config, last))
+            metrics.write(options.metrics, metrics.gauges(record, options.config, last))
         except KdssparkError as error:
             print(f"kdsspark: {error}", file=sys.stderr)
 
@@ -195,10 +197,10 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last line of what went wrong, which for a failed task is the Python error in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    python = [line for line in lines if "Error: " in line and not line.startswith(("at ", "File"))]
-    return (python or lines or [repr(error)])[0]
+    """The cause of an error in one line; of a failed task, the Python error in it."""
+    from kdsspark.query import causes
+
+    return causes.of(error).line
 
 
 def _log(error: BaseException) -> str:

@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec
 import torch
 from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError
@@ -19,7 +18,9 @@ from torchvision import models
 
 from kdsspark.errors import ConfigError, WeightsError
 from kdsspark.network.architectures import initialised, published_weights
+from kdsspark.output.filesystems import http_url, locate
 
+_HTTP: Final = ("http://", "https://")
 _SUFFIXES: Final = (".pth", ".pt", ".safetensors")
 _WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts keep the tensors
 
@@ -49,7 +50,7 @@ def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Ten
 
 
 def _suffix(weights: str) -> str:
-    name = weights.partition("?")[0] if "://" in weights else weights
+    name = weights.partition("?")[0] if weights.startswith(_HTTP) else weights
     return Path(name).suffix.lower()
 
 
@@ -70,10 +71,10 @@ def _absent(tensor: Tensor) -> bool:
 def _fetch(weights: str, copy: Path) -> Path:
     """A local path of the file: the file itself if it is local, or else ``copy``."""
     try:
-        if weights.startswith(("http://", "https://")):
-            torch.hub.download_url_to_file(weights, str(copy))
+        if weights.startswith(_HTTP):
+            torch.hub.download_url_to_file(http_url(weights), str(copy))
             return copy
-        filesystem, path = fsspec.url_to_fs(weights)
+        filesystem, path = locate(weights)
         if not filesystem.isfile(path):
             raise FileNotFoundError("no such file")
         if isinstance(filesystem, LocalFileSystem):

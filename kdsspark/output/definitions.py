@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel
-
-from kdsspark.config import Config, Dataset, Network
+from kdsspark.config import Config, Network
+from kdsspark.config.model import dataset_kind, foreign_keys
 from kdsspark.config.redaction import with_texts, without_secrets
 from kdsspark.errors import ConfigError
 from kdsspark.hashing import fingerprint
@@ -70,18 +69,21 @@ def record(output: Output, config: Config) -> None:
 
 
 def _saved(output: Output) -> _Definitions:
-    """Definitions as they would be saved today: a key that is new had its default."""
-    sections: dict[str, type[BaseModel]] = {"networks": Network, "datasets": Dataset}
+    """Definitions as they would be saved today.
+
+    A key that is new had its default. A key that only the other kind of dataset has means nothing,
+    whatever an output was given for it.
+    """
     saved = output.read_json(_PATH) if output.exists(_PATH) else {}
-    return {
-        key: {
-            n: f.default
-            for n, f in sections[key.partition(".")[0]].model_fields.items()
-            if n not in _NO_DEFINITION
-        }
-        | fields
-        for key, fields in saved.items()
-    }
+    found = {}
+    for name, fields in saved.items():
+        is_network = name.startswith("networks.")
+        section = Network if is_network else dataset_kind(fields)
+        defaults = {key: field.default for key, field in section.model_fields.items()}
+        found[name] = defaults | fields | ({} if is_network else foreign_keys(section))
+        for key in _NO_DEFINITION:
+            found[name].pop(key, None)
+    return found
 
 
 def _definitions(config: Config) -> _Definitions:
