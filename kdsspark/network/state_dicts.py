@@ -1,4 +1,4 @@
-"""Reading a state dict from wherever the user says it is, without running anything in it."""
+"""Reads a state dict from a file, a URL or torchvision, without executing anything in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts 
 
 
 def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Tensor]:
-    """The tensors that ``weights`` names, on the CPU, in the precision they were saved in.
+    """The tensors that ``weights`` names, on the CPU, in the precision in which they were saved.
 
     ``weights`` is ``random``, one of torchvision's names for this architecture, or a path or URL
     of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these, and
@@ -55,12 +55,12 @@ def _suffix(weights: str) -> str:
 
 
 def _download(architecture: str, published: Any) -> dict[str, Tensor]:
-    """Through torchvision's own builder, which knows the old spellings of some files' keys."""
+    """Use torchvision's own builder, which knows the old spellings of keys in older files."""
     try:
         model = models.get_model(architecture, weights=published)
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"weights: cannot download {published.url}: {error}") from error
-    # Where a published file has no values for a layer, it is filled with NaN.
+    # Published files hold NaN for layers that have no values.
     return {key: t for key, t in model.state_dict().items() if not _absent(t)}
 
 
@@ -69,7 +69,7 @@ def _absent(tensor: Tensor) -> bool:
 
 
 def _fetch(weights: str, copy: Path) -> Path:
-    """A local path of the file: the file itself, or ``copy``."""
+    """A local path of the file: the file itself if it is local, or else ``copy``."""
     try:
         if weights.startswith(_HTTP):
             torch.hub.download_url_to_file(http_url(weights), str(copy))
@@ -95,10 +95,10 @@ def _load_safetensors(path: Path) -> Any:
 def _load_pickle(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols: it loads, or it is refused
+            warnings.simplefilter("ignore")  # about pickle protocols; a refusal is an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own text would advise the user to load it without this safety.
+        # Torch's own message would advise the user to load the file without this protection.
         found = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
             "weights: must be a pickled state dict of nothing but tensors, got "
@@ -110,7 +110,7 @@ def _load_pickle(path: Path) -> Any:
 
 
 def _plain(content: Any) -> dict[str, Tensor]:
-    """The tensors by their names in the model: without wrapper, without DataParallel's prefix."""
+    """The tensors by their names in the model, without a wrapper and DataParallel's prefix."""
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
