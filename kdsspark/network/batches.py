@@ -28,6 +28,8 @@ _GPU_VIEWS: Final = 320
 # Bytes that the activations of a pass on a GPU may take. cuDNN takes as much again, and both fit on
 # a GPU of 8 GiB. Passes of VGG16 that are twice as large gain 1 % on a large GPU.
 _GPU_BYTES: Final = 2 << 30
+# Images that a GPU gets in one call of the extractor. At its end the GPU waits for what comes next.
+_GPU_CALL_IMAGES: Final = 128
 # Images of a pass on a CPU, with one view each: in AlexNet and ResNets, reading the weights for a
 # single view takes longer than multiplying by them. Several views of one image are a pass.
 _CPU_IMAGES: Final = 8
@@ -55,9 +57,11 @@ def batch_images(spec: NetworkSpec, device: str) -> int:
 def call_images(batch: int, device: str, cpus: int) -> int:
     """Images to hand to the extractor in one call, for passes of ``batch`` images.
 
-    On a GPU these are one pass, on a CPU a few passes for each of the ``cpus`` of the task.
+    On a GPU these are several passes, or one of many images; on a CPU they are a few passes for
+    each of the ``cpus`` of the task.
     """
-    return batch * cpus * _PASSES_PER_CPU if device == "cpu" else batch
+    passes = cpus * _PASSES_PER_CPU if device == "cpu" else max(1, _GPU_CALL_IMAGES // batch)
+    return batch * passes
 
 
 def passes_at_once(spec: NetworkSpec, batch: int, cpus: int, free: float | None = None) -> int:

@@ -82,7 +82,8 @@ def test_a_pass_on_a_cpu_is_an_image_or_whole_vectors(keys: dict[str, Any], imag
 
 def test_a_call_keeps_all_cpus_busy() -> None:
     assert call_images(8, "cpu", cpus=3) == 8 * 3 * 4
-    assert call_images(8, "cuda:0", cpus=3) == 8
+    assert call_images(30, "cuda:0", cpus=3) == 4 * 30
+    assert call_images(320, "cuda", cpus=3) == 320
 
 
 def test_passes_side_by_side_take_half_of_the_tasks_share_of_memory(
