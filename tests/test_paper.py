@@ -1,19 +1,25 @@
-"""The published tables, ours beside them, and the logarithmic fit."""
+"""The published numbers, ours beside them, the logarithmic fit, and ``conf/paper.yaml``."""
 
 from __future__ import annotations
+
+import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy.stats import linregress
 
-from kdsspark import paper
+from kdsspark import config, paper
+
+CONF = Path(__file__).parents[1] / "conf" / "paper.yaml"
 
 
 def test_table_1_adds_up() -> None:
     """The paper: 4,224 convolutional and 8,192 fully connected features, 12,416 in all."""
     sizes = paper.LAYERS.set_index("layer")["features"]
-    assert sizes.sum() == 12_416
+    assert sizes.sum() == paper.FEATURES == 12_416
     assert sizes[sizes.index.str.startswith("conv")].sum() == 4_224
     assert len(sizes) == 15
 
@@ -25,22 +31,41 @@ def test_table_2_adds_up() -> None:
     assert rows["n_classes"].sum() == 2_038
     assert (abs(rows["n_images"] / rows["n_classes"] - rows["images_per_class"]) < 1).all()
     assert rows["group"].value_counts().to_dict() == {"a": 5, "b": 3, "c": 3}
+    assert set(paper.GROUPS) == set(rows["group"])
+
+
+def test_lists_of_datasets_agree_with_the_groups() -> None:
+    groups = paper.DATASETS.set_index("dataset")["group"]
+    assert {groups[name] for name in (*paper.BROAD_SUBSETS, *paper.NARROW_SUBSETS)} == {"a"}
+    assert set(paper.BROAD_SUBSETS) == {name for name in paper.BROAD if groups[name] == "a"}
+    assert set(paper.NARROW_SUBSETS) == {n for n in paper.FINE_GRAINED if groups[n] == "a"}
+    assert not set(paper.BROAD) & set(paper.FINE_GRAINED)
+    assert set(paper.TEXTURED) <= set(groups.index)
+
+
+def test_table_3_agrees_with_the_text() -> None:
+    """More than half of the features remain, about 27 % above t+ and 32 % below t-."""
+    rows = paper.THRESHOLDS
+    shares = rows[["davg_plus", "davg_minus"]].mean() / paper.FEATURES
+    assert shares.tolist() == pytest.approx(paper.REMAINING, abs=0.01)
+    assert (rows["t_plus"] > -rows["t_minus"]).all()
+    assert (rows["davg_minus"] > rows["davg_plus"]).sum() == 10
 
 
 def test_published_fits_against_scipy() -> None:
     """The stated 0.82 and 0.84 are those of table 3 without imagenet."""
     rows = paper.THRESHOLDS.merge(paper.DATASETS, on="dataset")
-    for without, published in ((None, (0.77, 0.73)), ("imagenet", (0.82, 0.84))):
-        some = rows[rows["dataset"] != without]
-        x = np.log(some["n_images"] / some["n_classes"])
+    for without, published in ((None, (0.77, 0.73)), ("imagenet", paper.R2)):
+        left = rows[rows["dataset"] != without]
+        x = np.log(left["n_images"] / left["n_classes"])
         fits = paper.published_fits(without)
         for fit, column, stated in zip(fits, ("t_plus", "t_minus"), published, strict=True):
-            oracle = linregress(x, some[column])
+            oracle = linregress(x, left[column])
             assert fit.r2 == pytest.approx(oracle.rvalue**2)
             assert fit.slope == pytest.approx(oracle.slope)
             assert fit.intercept == pytest.approx(oracle.intercept)
             assert fit.r2 == pytest.approx(stated, abs=0.006)
-            assert fit.n == len(some)
+            assert fit.n == len(left)
 
 
 def test_a_fit_needs_three_datasets_of_different_sizes() -> None:
@@ -90,3 +115,32 @@ def test_layers_stand_beside_the_papers() -> None:
     assert np.isnan(rows.loc["conv3_4", "features_paper"])
     assert np.isnan(rows.loc["fc7", "features_ours"])
     assert paper.layers_beside(ours.assign(layer=["a", "b", "c", "d"])).empty
+
+
+def test_noise_scale_against_table_3() -> None:
+    """t+ lies at 0.9 to 1.6 times the scale, for all eleven datasets, as the page says."""
+    rows = paper.THRESHOLDS.merge(paper.DATASETS, on="dataset")
+    ratios = rows["t_plus"] / rows["images_per_class"].map(paper.noise_scale)
+    assert 0.9 < ratios.min() < ratios.max() < 1.6
+    assert math.exp(-2 * 50 * paper.noise_scale(50) ** 2) == pytest.approx(1 / 11)
+
+
+# -- conf/paper.yaml -------------------------------------------------------------------------------
+
+
+def test_the_configuration_has_the_papers_datasets_and_groups() -> None:
+    loaded = config.load(str(CONF))
+    published = paper.DATASETS.set_index("dataset")["group"].to_dict()
+    assert {dataset.name: dataset.group for dataset in loaded.datasets} == published
+    assert all(dataset.layout == dataset.name for dataset in loaded.datasets)
+    assert [d.name for d in loaded.datasets if d.split] == ["food101"]
+    assert len(loaded.pairs()) == 22
+
+
+@pytest.mark.parametrize("name", [*paper.DATASETS["dataset"], "vgg16-imagenet", "vgg16-places"])
+def test_every_dataset_and_network_is_one_line_of_the_configuration(name: str) -> None:
+    lines = CONF.read_text().splitlines()
+    left = [line for line in lines if f"{{name: {name}," not in line]
+    assert len(left) == len(lines) - 1
+    parsed = config.parse(yaml.safe_load("\n".join(left)))
+    assert name not in {item.name for item in (*parsed.networks, *parsed.datasets)}
