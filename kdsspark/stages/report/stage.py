@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,20 +21,20 @@ from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet, receipts
 from kdsspark.output.receipts import Receipt
 from kdsspark.output.store import Store
-from kdsspark.query import views
-from kdsspark.report.data import NetworkInfo, ReportData, Run
-from kdsspark.report.disagreements import DISAGREEMENTS
-from kdsspark.report.queries import QUERIES, READ
+from kdsspark.query import view_queries, views
+from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.report.site import render
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.disagreements import with_bins
-from kdsspark.stages.report.feature_classes import Wanted, read_pairs
+from kdsspark.stages.report.feature_classes import Wanted, read_feature_classes
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 1  # of the pages; another number has every report drawn again
+_FORMAT: Final = 2  # of the pages: with another number, every report is drawn again
 _FOLDER: Final = "report"
+_TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _MADE_BY: Final = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)  # what the report shows
 
 
@@ -65,10 +67,11 @@ def write_report(
         return
     if drawn_last:
         receipts.remove(store, receipts.REPORT, _FOLDER)
-    with Progress("report", len(QUERIES) + 1, "steps") as progress:
+    steps = len(_queries(config)) + 1
+    with Progress("report", steps, "steps") as progress:
         data = _gathered(session, store, config, wanted_pairs, made, progress)
         _replace(store, render(data))
-        progress.show(len(QUERIES) + 1)
+        progress.show(steps)
     receipts.write(store, receipts.REPORT, Receipt(_FOLDER, digest, {"files": _n_files(store)}))
 
 
@@ -81,20 +84,26 @@ def _gathered(
     progress: Progress,
 ) -> ReportData:
     """All that the report shows; ``made`` are the receipts of what it follows from."""
-    views.register(session, store, READ)
-    drawn = read_pairs(session, store, config, wanted_pairs)
+    queries = _queries(config)
+    read = view_queries.reads(*queries.values(), histograms_of(1))
+    opened = views.opened(session, store, read)
+    drawn = read_feature_classes(opened, store, config, wanted_pairs)
     frames = {}
-    for done, (name, sql) in enumerate(QUERIES.items(), start=1):
-        frames[name] = _of_config(views.query(session, sql), config)
-        progress.show(done)
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        results = pool.map(partial(views.query, opened), queries.values())
+        for done, (name, frame) in enumerate(zip(queries, results, strict=True), start=1):
+            frames[name] = _of_config(frame, config)
+            progress.show(done)
     frames["failures"] = _redacted(frames["failures"])
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
-    disagreements = None
-    if config.measure.distances:
-        found = _of_config(views.query(session, DISAGREEMENTS), config)
-        disagreements = with_bins(session, found)
+    extremes = frames.pop("disagreements", None)
+    disagreements = None if extremes is None else with_bins(opened, extremes)
     networks = _networks(store, config)
     return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements)
+
+
+def _queries(config: Config) -> dict[str, str]:
+    return QUERIES | ({"disagreements": DISAGREEMENTS} if config.measure.distances else {})
 
 
 def _digest(config: Config, made: Sequence[Receipt], wanted_pairs: Sequence[Wanted]) -> str:
@@ -153,7 +162,7 @@ def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
     return frame[wanted].reset_index(drop=True)
 
 
-def _run(config: Config, made: Sequence[Receipt]) -> Run:
+def _run(config: Config, made: Sequence[Receipt]) -> RunInfo:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "duration_s": sum(sum(receipt.seconds.values()) for receipt in made),

@@ -1,73 +1,19 @@
-"""Where other distances disagree with ks: from tables in an output to figures of the report."""
+"""Where other distances disagree with ks: from the tables of an output to the page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
-from pyspark.sql import SparkSession
 
-from kdsspark import config
 from kdsspark.pipeline.study import Study
-from kdsspark.report.data import Disagreements, ReportData
-from kdsspark.report.disagreements import widest
-from kdsspark.report.figures import disagreement
-from kdsspark.report.site import render
-from kdsspark.stages.report.stage import write_report
+from kdsspark.stages.report.disagreements import widest
 from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
-from tests.report.synthetic import SCRIPT
-from tests.studies import run, write_embeddings
-
-SIZES = {"few": 20, "some": 150, "<most>": 230}
-LABELS = [name for name, size in SIZES.items() for _ in range(size)]
-FEW = slice(0, SIZES["few"])
-OTHERS = slice(SIZES["few"], None)
-ARTIFICE = {"comb": 0, "outlier": 1, "both ends": 2}  # units of layer x that were made up
-
-
-def made_up() -> np.ndarray:
-    """[images, units]: classes that are shifted at random, but for three units."""
-    rng = np.random.default_rng(0)
-    shifts = rng.normal(0, 0.7, (len(SIZES), 30)).repeat(list(SIZES.values()), axis=0)
-    values = rng.normal(size=shifts.shape) + shifts
-    # In every fifth of 100 bins, where no other image is: among the others, and in bins of its own.
-    values[FEW, 0] = np.arange(20) * 5 + 2.5
-    values[OTHERS, 0] = rng.integers(0, 20, 380) * 5 + rng.choice([0.5, 1.5, 3.5, 4.5], 380)
-    # Above all others, but for one of them that is far above.
-    values[FEW, 1], values[OTHERS, 1] = rng.uniform(0.8, 1, 20), rng.uniform(0, 0.4, 380)
-    values[-1, 1] = 40
-    # As often above all others as below.
-    values[FEW, 2], values[OTHERS, 2] = np.tile([-1, 1], 10), rng.uniform(-0.9, 0.9, 380)
-    return values.astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
-    """Two datasets of one network; in the second, no class is unlike the others."""
-    folder = tmp_path_factory.mktemp("disagreements")
-    noise = np.random.default_rng(1).normal(size=(400, 36)).astype(np.float32)
-    layers = {"x": noise[:40, :30], "y": noise[:40, 30:]}
-    write_embeddings(folder / "one.parquet", {"x": made_up(), "y": noise[:, 30:]}, LABELS)
-    write_embeddings(folder / "two.parquet", layers, ["a", "b"] * 20)
-    datasets = [
-        {"name": name, "embeddings": str(folder / f"{name}.parquet")} for name in ("one", "two")
-    ]
-    measure = {"distances": list(DISTANCES)}
-    raw = {"output": str(folder / "out"), "datasets": datasets, "measure": measure}
-    done = run(config.parse(raw))
-    write_report(done.spark, done.store, done.config, done.pairs)
-    return done
-
-
-@pytest.fixture(scope="module")
-def site(study: Study) -> Path:
-    return Path(study.store.path("report"))
+from tests.stages.report.conftest import ARTIFICE, FEW, OTHERS, SIZES, made_up
 
 
 @pytest.fixture(scope="module")
@@ -172,33 +118,16 @@ def test_the_page_shows_them(site: Path, found: pd.DataFrame) -> None:
     assert row[7:] == [f"{100 * lowest[name]:.1f} %" for name in ("rank", "rank_ks")]
 
 
-def test_without_histograms_there_is_the_table_alone(report: ReportData) -> None:
-    key = {"network": "vgg16", "dataset": "birds", "layer": "fc6", "unit": 7, "class_id": 0}
-    row = {**key, "class_name": SCRIPT, "distance": "bhattacharyya", "value": np.inf, "ks": -0.1}
-    pairs = pd.DataFrame([{**row, "gap": 0.5, "rank": 0.75, "rank_ks": 0.25}])
-    files = render(replace(report, disagreements=Disagreements(pairs, pairs.iloc[:0])))
-    page = Page(files["index.html"].decode())
-    cells = ["birds", "bhattacharyya", "fc6", "7", SCRIPT, "inf", "\u22120.100", "75.0 %", "25.0 %"]
-    assert cells in page.cells
-    assert "layers/vgg16/fc6.html" in page.all("href")
-    assert not any("disagreement-" in src for src in page.all("src"))
-    assert words(page).count("Where other distances disagree") == 1  # and not for no-fc
+def test_the_ends_of_each_distance_are_drawn_in_the_order_of_distances() -> None:
+    rows = [("wasserstein", "d", 0.5), ("auc", "d", 0.1), ("auc", "e", 0.9), ("auc", "f", -0.3)]
+    frame = pd.DataFrame(rows, columns=["distance", "dataset", "gap"]).assign(network="n")
+    drawn = widest(frame)
+    want = [("auc", "e"), ("auc", "f"), ("wasserstein", "d")]
+    order = {name: place for place, name in enumerate(DISTANCES)}
+    want.sort(key=lambda row: order[row[0]])
+    assert list(drawn[["distance", "dataset"]].itertuples(index=False, name=None)) == want
 
 
-def test_of_one_pair_there_is_one_row() -> None:
+def test_one_feature_and_class_is_drawn_once() -> None:
     rows = {"network": ["n"], "distance": ["auc"], "gap": [0.0], "dataset": ["d"], "unit": [3]}
     assert widest(pd.DataFrame(rows))["unit"].tolist() == [3]
-
-
-def test_a_pair_is_drawn_as_it_is() -> None:
-    bins = {"lo": [0.0, 1, 2], "hi": [1.0, 2, 3], "inner": [0, 1, 3], "outer": [4, 3, 1]}
-    key = {"dataset": "d", "layer": "fc6", "unit": 7, "class_id": 0, "class_name": "$x_{"}
-    ranks = {"distance": "jensen_shannon", "value": 0.662, "ks": 0.625, "gap": 0.5}
-    frame = pd.DataFrame(bins).assign(**key, **ranks, rank=0.75, rank_ks=0.25)
-    figure = disagreement(frame)
-    assert isinstance(figure, Figure)
-    left, right = figure.axes
-    assert left.get_title(loc="left") == "jensen shannon 0.662: above 75.0 % of the pairs"
-    assert right.get_title(loc="left") == "ks 0.625: above 25.0 %"
-    assert (left.get_xlabel(), right.get_xlabel()) == ("fc6, unit 7", "$x_{ of d")
-    assert right.texts[0].get_text() == "ks = 0.625"
