@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import linregress
 
 LAYERS: Final = pd.DataFrame(
     {
@@ -171,10 +172,8 @@ def log_fit(images_per_class: npt.ArrayLike, t: npt.ArrayLike) -> LogFit | None:
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    slope, intercept = np.polyfit(x, y, 1)
-    left = y - (intercept + slope * x)
-    r2 = 1 - (left @ left) / ((y - y.mean()) @ (y - y.mean()))
-    return LogFit(float(slope), float(intercept), float(r2), int(x.size))
+    fit = linregress(x, y)
+    return LogFit(float(fit.slope), float(fit.intercept), float(fit.rvalue**2), int(x.size))
 
 
 def published_fits(without: str | None = None) -> tuple[LogFit, LogFit]:

@@ -7,7 +7,6 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import linregress
 
 from kdsspark import paper
 from kdsspark.report.data import ReportData
@@ -45,13 +44,12 @@ def test_tables_without_a_dataset_or_layer_of_the_paper_are_left_out(report: Rep
     assert [table.csv for table in made.tables] == ["data/no-fc/fits.csv"]
 
 
-def test_fits_are_those_of_scipy() -> None:
+def test_fits_are_those_of_numpy() -> None:
     rows = paper.DATASETS.merge(paper.THRESHOLDS, on="dataset")
     found = fits(rows).set_index(["of", "threshold"])
-    oracle = linregress(np.log(rows["images_per_class"]), rows["t_plus"])
+    slope, intercept = np.polyfit(np.log(rows["images_per_class"]), rows["t_plus"], 1)
     ours = found.loc[("ours", "t+")]
-    assert ours["slope"] == pytest.approx(oracle.slope)
-    assert ours["r2"] == pytest.approx(oracle.rvalue**2)
+    assert ours[["slope", "intercept"]].tolist() == pytest.approx([slope, intercept])
     assert len(found) == 6
     stated = found.loc["paper, table 3 without imagenet"]["r2"]
     assert stated.round(2).tolist() == list(paper.R2)
