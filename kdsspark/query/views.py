@@ -77,11 +77,11 @@ def opened(session: SparkSession, store: Store, names: Iterable[str] | None = No
 
 def present(store: Store) -> list[str]:
     """Tables that have files, ``runs`` among them, then the ready-made views made of these."""
-    found = [name for name in (*TABLES, RUNS) if store.files(name)]
+    names = [name for name in (*TABLES, RUNS) if store.files(name)]
     for name, query in VIEW_QUERIES.items():
-        if set(reads(query.sql)) <= set(found):
-            found.append(name)
-    return found
+        if set(reads(query.sql)) <= set(names):
+            names.append(name)
+    return names
 
 
 @contextmanager
@@ -138,15 +138,15 @@ def _layers(store: Store, table: Table) -> list[pa.Field]:
     first_of: dict[str, str] = {}
     for path in store.files(table.name):
         first_of.setdefault(path.split("/")[1], path)
-    found: dict[str, pa.Field] = {}
+    layers: dict[str, pa.Field] = {}
     for path in first_of.values():
         for field in parquet.schema(store, path):
             if field.name in table.schema.names:
                 continue
-            known = found.setdefault(field.name.lower(), field)  # Spark ignores case
+            known = layers.setdefault(field.name.lower(), field)  # Spark ignores case
             if known.type.value_type != field.type.value_type:
-                found[field.name.lower()] = known.with_type(pa.list_(pa.float64()))
-    return list(found.values())
+                layers[field.name.lower()] = known.with_type(pa.list_(pa.float64()))
+    return list(layers.values())
 
 
 def location(store: Store, name: str) -> str:

@@ -53,7 +53,7 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "location"),
     [
         ("s3://bucket/a study/out", "s3a://bucket/a study/out/ks"),
         ("s3a://bucket/out", "s3a://bucket/out/ks"),
@@ -62,9 +62,9 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
         ("file:///data/s3:/out [1]", "file:///data/s3:/out [1]/ks"),
     ],
 )
-def test_locations_are_called_as_hadoop_calls_them(url: str, told: str) -> None:
+def test_locations_have_hadoops_names(url: str, location: str) -> None:
     """Hadoop's connector for S3 serves `s3a`; those of other stores, what fsspec calls them."""
-    assert views.location(Store(url), "ks") == told
+    assert views.location(Store(url), "ks") == location
 
 
 @pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])

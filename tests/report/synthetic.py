@@ -94,14 +94,14 @@ def add_layers(out: dict[str, list[dict]], head: dict, ks: np.ndarray, best: dic
             row = {"kind": kind, "layer": layer, "bin": b, "lo": edges[b], "hi": edges[b + 1]}
             out["distribution"].append({**head, **row, "n": int(n)})
         for sign, factor in SIGNS.items():
-            some = factor * values[factor * values > 0]
-            row = {"layer": layer, "sign": sign, "n": some.size}
-            if some.size:
+            inside = factor * values[factor * values > 0]
+            row = {"layer": layer, "sign": sign, "n": inside.size}
+            if inside.size:
                 t = factor * best["t_plus" if sign == "+" else "t_minus"]
-                mu, sigma = np.log(some).mean(), np.log(some).std()
-                row |= {"mode": np.exp(mu - sigma**2), "kept": (some > t).sum() / values.size}
+                mu, sigma = np.log(inside).mean(), np.log(inside).std()
+                row |= {"mode": np.exp(mu - sigma**2), "kept": (inside > t).sum() / values.size}
                 row |= {"low": np.exp(mu - sigma), "high": np.exp(mu + sigma)}
-                row |= {q: np.quantile(some, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
+                row |= {q: np.quantile(inside, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
             out["layers"].append({**head, **row})
 
 

@@ -107,12 +107,12 @@ def draw(shape: Shape, seed: object) -> np.ndarray:
 def layer_rows(head: dict, ks: np.ndarray, t: tuple[float, float], distort: float) -> list[dict]:
     rows = []
     for sign, factor, limit in (("+", 1, t[0]), ("-", -1, -t[1])):
-        some = factor * ks[factor * ks > 0]
-        mu, sigma = np.log(some).mean(), np.log(some).std()
-        row = {"sign": sign, "n": some.size, "mode": np.exp(mu - sigma**2)}
+        inside = factor * ks[factor * ks > 0]
+        mu, sigma = np.log(inside).mean(), np.log(inside).std()
+        row = {"sign": sign, "n": inside.size, "mode": np.exp(mu - sigma**2)}
         row |= {"low": np.exp(mu - sigma) * distort, "high": np.exp(mu + sigma)}
-        row |= {q: np.quantile(some, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
-        rows.append({**head, **row, "kept": (some > limit).sum() / ks.size})
+        row |= {q: np.quantile(inside, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
+        rows.append({**head, **row, "kept": (inside > limit).sum() / ks.size})
     return rows
 
 

@@ -17,7 +17,7 @@ from tests.stages.report.conftest import ARTIFICE, FEW, OTHERS, SIZES, made_up
 
 
 @pytest.fixture(scope="module")
-def found(site: Path) -> pd.DataFrame:
+def extremes(site: Path) -> pd.DataFrame:
     return pd.read_csv(site / "data/given/disagreements.csv", float_precision="round_trip")
 
 
@@ -42,10 +42,10 @@ def gaps(study: Study) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
             yield (str(dataset), name), rows.assign(gap=rank)
 
 
-def test_gaps_are_differences_of_ranks_within_a_layer(study: Study, found: pd.DataFrame) -> None:
-    assert len(found) == 2 * 7 * 2
+def test_gaps_are_differences_of_ranks_within_a_layer(study: Study, extremes: pd.DataFrame) -> None:
+    assert len(extremes) == 2 * 7 * 2
     for (dataset, distance), pairs in gaps(study):
-        of = found[(found["dataset"] == dataset) & (found["distance"] == distance)]
+        of = extremes[(extremes["dataset"] == dataset) & (extremes["distance"] == distance)]
         above, below = (row for _, row in of.iterrows())
         assert above["gap"] == pytest.approx(pairs["gap"].max(), abs=1e-12)
         assert below["gap"] == pytest.approx(pairs["gap"].min(), abs=1e-12)
@@ -70,8 +70,8 @@ def test_gaps_are_differences_of_ranks_within_a_layer(study: Study, found: pd.Da
         ("auc", "tail", "both ends"),
     ],
 )
-def test_known_failings_are_found(found: pd.DataFrame, distance: str, end: str, unit: str) -> None:
-    of = found[(found["dataset"] == "one") & (found["distance"] == distance)]
+def test_known_failings_show(extremes: pd.DataFrame, distance: str, end: str, unit: str) -> None:
+    of = extremes[(extremes["dataset"] == "one") & (extremes["distance"] == distance)]
     row = getattr(of, end)(1).iloc[0]
     assert (row["layer"], row["unit"]) == ("x", ARTIFICE[unit])
     if distance != "wasserstein":  # the outlier lessens the distances of all classes
@@ -79,17 +79,17 @@ def test_known_failings_are_found(found: pd.DataFrame, distance: str, end: str, 
     assert abs(row["gap"]) > 0.6
 
 
-def test_average_precision_goes_by_the_size_of_the_class(found: pd.DataFrame) -> None:
-    of = found[(found["dataset"] == "one") & (found["distance"] == "average_precision")]
+def test_average_precision_goes_by_the_size_of_the_class(extremes: pd.DataFrame) -> None:
+    of = extremes[(extremes["dataset"] == "one") & (extremes["distance"] == "average_precision")]
     assert of["class_name"].tolist() == ["<most>", "few"]
     assert of["value"].iloc[0] > of["value"].iloc[1]
     assert of["ks"].iloc[0] < 0 < of["ks"].iloc[1]
 
 
-def test_histograms_of_the_widest_gaps_are_drawn(site: Path, found: pd.DataFrame) -> None:
+def test_histograms_of_the_widest_gaps_are_drawn(site: Path, extremes: pd.DataFrame) -> None:
     bins = pd.read_csv(site / "figures/given/disagreement-auc.csv")
     drawn = bins.drop_duplicates(["dataset", "layer", "unit", "class_id"])
-    of = found[found["distance"] == "auc"].sort_values("gap", ascending=False)
+    of = extremes[extremes["distance"] == "auc"].sort_values("gap", ascending=False)
     ends = of.iloc[[0, -1]]
     assert drawn["gap"].tolist() == pytest.approx(ends["gap"].tolist())
     last = bins[bins["gap"] == bins["gap"].min()]
@@ -100,7 +100,7 @@ def test_histograms_of_the_widest_gaps_are_drawn(site: Path, found: pd.DataFrame
         np.testing.assert_allclose(last["lo"], edges[:-1], atol=1e-12)
 
 
-def test_the_page_shows_them(site: Path, found: pd.DataFrame) -> None:
+def test_the_page_shows_them(site: Path, extremes: pd.DataFrame) -> None:
     page = Page((site / "index.html").read_text())
     assert "Where other distances disagree with ks" in words(page)
     stems = [src.removesuffix(".svg") for src in page.all("src") if "disagreement" in src]
@@ -113,7 +113,7 @@ def test_the_page_shows_them(site: Path, found: pd.DataFrame) -> None:
     assert len(ids) == len(set(ids))
     key = ["one", "auc", "x", str(ARTIFICE["both ends"]), "few"]
     (row,) = [cells for cells in page.cells if cells[:5] == key]
-    lowest = found[(found["dataset"] == "one") & (found["distance"] == "auc")].iloc[-1]
+    lowest = extremes[(extremes["dataset"] == "one") & (extremes["distance"] == "auc")].iloc[-1]
     assert row[5:7] == [f"{lowest['value']:.3f}", f"{lowest['ks']:+.3f}".replace("-", "\u2212")]
     assert row[7:] == [f"{100 * lowest[name]:.1f} %" for name in ("rank", "rank_ks")]
 
