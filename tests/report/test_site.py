@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,7 @@ from kdsspark.report.data import ReportData
 from kdsspark.report.pages.names import slug
 from kdsspark.report.site import render
 from tests.report.html import CITATION, Page, words
-from tests.report.synthetic import BIRDS, SCRIPT, VGG_LAYERS, Study, make_report
+from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, make_report
 
 AWKWARD = [
     "a/b",
@@ -32,14 +34,16 @@ AWKWARD = [
     "#?&=",
     "con",
 ]
+CLASSES = [SCRIPT, "q\"u'o&t</td>e", "\u9ce5 \U0001f426", "a/b=c", "{{ 7 * 7 }}", "\u202eabc"]
 
 
 @pytest.fixture(scope="module")
 def awkward() -> dict[str, bytes]:
-    """Layers that may be called anything, and datasets that differ in case only."""
+    """Ready-made embeddings with layers and classes of any name; datasets that differ in case."""
     layers = [(name, "other") for name in AWKWARD]
-    study = Study("given", layers, {"birds": BIRDS, "Birds": ["a", "b"]}, units=3)
-    return render(make_report(study))
+    data = make_report(Study("given", layers, {"birds": CLASSES, "Birds": ["a", "b"]}, units=3))
+    unknown = ("architecture", "weights", "crops", "precision", "activation", "pooling")
+    return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
 
 
 def pages(files: dict[str, bytes]) -> dict[str, Page]:
@@ -105,10 +109,38 @@ def test_names_become_safe_and_different_file_names(awkward: dict[str, bytes]) -
     assert [n for n, page in awkward.items() if "html" in n and SCRIPT.encode() in page] == []
 
 
-def test_same_bytes_every_time() -> None:
+def test_any_class_name_is_shown_unchanged(awkward: dict[str, bytes]) -> None:
+    page = Page(awkward["datasets/given/birds.html"].decode())
+    assert [name for name in CLASSES if [name] not in [cells[:1] for cells in page.cells]] == []
+
+
+def test_ready_made_embeddings_have_no_network_to_describe(awkward: dict[str, bytes]) -> None:
+    row = ["given", "ready-made", "\u2013", "11", "33", "\u2013", "\u2013", "\u2013", "\u2013"]
+    assert row in Page(awkward["index.html"].decode()).cells
+
+
+PROGRAM = """
+import hashlib
+from kdsspark.report.site import render
+from tests.report.synthetic import Study, make_report
+files = render(make_report(Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)))
+print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.items()])
+"""
+
+
+def test_same_bytes_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     """Empty figures are enough here: ``test_canvas.py`` compares others."""
-    study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
-    assert render(make_report(study)) == render(make_report(study))
+    other = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exec(PROGRAM, {})
+    assert capsys.readouterr().out == other.stdout
+    assert "index.html" in other.stdout
 
 
 def test_a_missing_frame_is_named(report: ReportData) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kdsspark.report.data import ReportData
-from kdsspark.report.pages import grid
-from kdsspark.report.site import render
+from kdsspark.report.pages import dataset, formats, grid
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
 
@@ -48,10 +47,10 @@ def test_a_dataset_of_one_class_has_no_thresholds(files: dict[str, bytes]) -> No
 def test_many_classes_are_cut_and_complete_as_csv() -> None:
     names = [f"class {i:03d}" for i in range(grid.SHOWN + 30)]
     study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
-    files = render(make_report(study))
-    page = Page(files["datasets/n/many.html"].decode())
-    shown = [cells[0] for cells in page.cells if cells[0].startswith("class ")]
-    assert len(shown) == grid.SHOWN
-    assert "The first and the last 100 of 230 rows" in words(page)
-    listed = files["data/n/classes-many.csv"].decode()
+    data = make_report(study)
+    (row,) = formats.rows(data.frames["thresholds"])
+    page = dataset.page(data.networks[0], row, data.frames)
+    assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
+    assert len(page.values["classes"].cells) == grid.SHOWN
+    listed = page.files["data/n/classes-many.csv"].decode()
     assert [name for name in names if f",{name}," not in listed] == []

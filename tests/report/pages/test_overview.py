@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
-
-import pytest
 
 from kdsspark.report.data import ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
 from kdsspark.report.queries import QUERIES
-from kdsspark.report.site import render
 from tests.report.html import Page, words
-from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, Tables, make_report
+from tests.report.synthetic import SCRIPT, Tables
 
 
 def test_every_figure_is_on_the_page_and_a_file(files: dict[str, bytes], index: Page) -> None:
@@ -102,39 +98,14 @@ def test_fc_is_mentioned_only_where_there_is_one(files: dict[str, bytes]) -> Non
     assert "fully connected layers are shaded" not in second
 
 
-def test_one_sentence_says_it_in_numbers() -> None:
-    study = Study("vgg16", VGG_LAYERS, {"mono": ["only"]}, units=1000)
-    text = words(Page(render(make_report(study))["index.html"].decode()))
-    assert "15 layers, 15,000 features, 1 dataset, 23 images." in text
-    assert "Random weights" not in text
-
-
-def test_any_class_name_is_shown_unchanged() -> None:
-    names = [SCRIPT, "q\"u'o&t</td>e", "\u9ce5 \U0001f426", "a/b=c", "{{ 7 * 7 }}", "\u202eabc"]
-    layers = [("clip", "other"), ("dino", "other")]
-    data = make_report(Study("given", layers, {"mine": names}, units=5))
-    info = dict.fromkeys(("architecture", "weights", "crops", "precision", "activation", "pooling"))
-    page = Page(
-        render(replace(data, networks=[{**data.networks[0], **info}]))["index.html"].decode()
+def test_one_sentence_says_it_in_numbers(report: ReportData, index: Page) -> None:
+    images = report.frames["thresholds"].groupby("network")["n_images"].sum()
+    assert f"vgg16: 15 layers, 300 features, 3 datasets, {images['vgg16']} images; beyond t+ =" in (
+        words(index)
     )
-    text = "".join(page.text)
-    assert [name for name in names if name not in text] == []
-    # Ready-made embeddings have no network to describe.
-    row = ["given", "ready-made", "\u2013", "2", "10", "\u2013", "\u2013", "\u2013", "\u2013"]
-    assert row in page.cells
+    assert f"no-fc: 3 layers, 60 features, 1 dataset, {images['no-fc']} images" in words(index)
 
 
-@pytest.mark.parametrize("n_networks", [0, 1])
-def test_a_report_without_disagreements_and_chosen_features_has_no_section(
-    report: ReportData, n_networks: int
-) -> None:
-    frames = {
-        name: rows[rows["dataset"] == "mono"] if "dataset" in rows else rows
-        for name, rows in report.frames.items()
-    }
-    page = overview.page(replace(report, frames=frames, networks=report.networks[:n_networks]))
-    assert (page.path, page.template) == ("index.html", "index.html")
-    assert len(page.values["sections"]) == n_networks
-    for section in page.values["sections"]:
-        assert section["disagreements"] is None
-        assert section["feature_classes"] == []
+def test_what_was_not_asked_for_has_no_part(index: Page) -> None:
+    for title in ("Where other distances disagree", "figure 1 of the paper", "figure 8 of the"):
+        assert title not in words(index)
