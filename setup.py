@@ -27,6 +27,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=18",
         "fsspec>=2024.6",
+        "cachetools>=6",  # the first that reads a missing value once for all threads
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
         "numba>=0.62",
@@ -36,14 +37,19 @@ setup(
         "matplotlib>=3.8",
         "safetensors>=0.4",
         "Pillow>=11.3",  # the first with AVIF
+        "prometheus-client>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={
         "s3": ["s3fs>=2024.6"],
         "probe": ["scikit-learn>=1.5"],
+        "heif": ["pillow-heif>=1.1"],
         "test": [
             "pytest>=8",
             "hypothesis>=6.100",
+            "imagecodecs>=2025.11.11",
+            "pillow-heif>=1.1",
+            "tifffile>=2025.5",
             "ruff>=0.6",
             "mypy>=1.11",
             "import-linter>=2.14",
@@ -53,7 +59,6 @@ setup(
             "duckdb>=1.1",
             "moto[server]>=5",
             "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
-            "prometheus-client>=0.20",
             "scikit-learn>=1.5",
             "setuptools>=70.1",  # builds the wheel that the tests look into
         ],

@@ -18,11 +18,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from photographs import write_photographs
 from PIL import Image
 from torch import nn
 from torchvision import models, transforms
@@ -31,35 +33,13 @@ from kdsspark import config
 from kdsspark.images import decoding as images
 from kdsspark.network import batches
 from kdsspark.network.extractor import Extractor
-from kdsspark.output.receipts import Receipt
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED
 from kdsspark.stages.embed import sharding
-from kdsspark.stages.embed import stage as embed
 from kdsspark.stages.embed.networks import Prepared, prepare_networks
 
-WIDTH, HEIGHT = 500, 375
 WARM, TIMED = "warm", "photographs"
-
-
-def write_photograph(path: Path, rng: np.random.Generator) -> None:
-    """Noise of several scales, which compresses about as photographs do."""
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.float32)
-    for scale in (2, 8, 32, 128):
-        size = (WIDTH // scale + 1, HEIGHT // scale + 1)
-        noise = rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-        smooth = Image.fromarray(noise).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-        picture += np.asarray(smooth, np.float32) * scale**0.5
-    picture *= 255 / picture.max()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.astype(np.uint8)).save(path, quality=90)
-
-
-def write_photographs(folder: Path, number: int) -> list[Path]:
-    """As many files in two class folders."""
-    paths = [folder / "ab"[i % 2] / f"{i:04d}.jpg" for i in range(number)]
-    for i, path in enumerate(paths):
-        write_photograph(path, np.random.default_rng(i))
-    return paths
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -78,13 +58,12 @@ def study(folder: Path, options: argparse.Namespace) -> Study:
     return Study(config.parse(raw | {"datasets": datasets, "spark": master}))
 
 
-def embed_all(made: Study, network: Prepared, dataset: str) -> list[Receipt]:
+def embed_all(made: Study, dataset: str) -> None:
     """The stage, on one dataset."""
     # In shards as large as those of a large dataset.
     sharding.MIN_SHARD_IMAGES = made.config.embed.shard_images
-    chosen = [d for d in made.config.datasets if d.name == dataset]
-    work = embed.plan_images(made.store, chosen, network.spec, network.weights, made.config.embed)
-    return embed.run(made.spark, made.store, work)
+    chosen = tuple(d for d in made.config.datasets if d.name == dataset)
+    EMBED.run(replace(made.context, config=made.config.model_copy(update={"datasets": chosen})))
 
 
 def bare(
@@ -92,7 +71,7 @@ def bare(
 ) -> Callable[[], object]:
     """The network alone, on as many images as the stage takes at a time."""
     spec = network.spec
-    extractor = Extractor.load(spec, made.store.path(network.weights), threads=cpus)
+    extractor = Extractor.load(spec, made.output.path(network.weights), threads=cpus)
     if not shared:
         extractor._shared = None
     taken = paths[: batches.batch_images(spec, "cpu")]
@@ -141,12 +120,11 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     paths = write_photographs(folder / TIMED, options.images)
     made = study(folder, options)
     made.settle()
-    made.index()
-    (network,) = prepare_networks(made.store, made.config)
-    embed_all(made, network, WARM)
-    done: list[Receipt] = []
-    stage = len(paths) / seconds_of(lambda: done.extend(embed_all(made, network, TIMED)))
-    made.spark.stop()
+    made.do("index")
+    (network,) = prepare_networks(made.context)
+    embed_all(made, WARM)
+    stage = len(paths) / seconds_of(lambda: embed_all(made, TIMED))
+    made.context.session.stop()
     batch = batches.batch_images(network.spec, "cpu")
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
@@ -159,7 +137,7 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
         print(f"{name + ', images/s':<32}{value:8.2f}")
     spent: Counter[str] = Counter()
-    for receipt in done:
+    for receipt in EMBED.receipts(made.output).of(Pair(network.spec.name, TIMED)).values():
         spent.update(receipt.seconds)
     for name, value in spent.items():
         print(f"{'receipts: ' + name + ', s':<32}{value:8.2f}")

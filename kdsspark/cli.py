@@ -9,29 +9,19 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kdsspark import __version__, config
 from kdsspark.config import Config
 from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
+from kdsspark.stages import RUN, STAGES
 
 if TYPE_CHECKING:
     from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
 
-STAGES = {
-    "run": "index, embed, measure, summarize, check, report",
-    "index": "list the images of every dataset, with their classes",
-    "embed": "compute the embeddings that are missing",
-    "measure": "histograms and signed KS distances of every feature and class",
-    "summarize": "thresholds, curves and layers from the distances",
-    "check": "hold the invariants of the tables against the files",
-    "report": "draw report/index.html from the tables",
-    "transform": "write full-network and pruned embeddings",
-    "probe": "linear classifiers on all, on relevant and on discretised features",
-}
-QUESTIONS = {
+QUESTIONS: Final = {
     "status": "say what is done, stale, missing and failed; computes nothing",
     "sql": "run Spark SQL on the tables and ready-made views",
     "register": "make the tables and views known to a metastore",
@@ -54,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if line:
         line = without_secrets(line)
         print(f"kdsspark: {line}", file=sys.stderr)
-    if options.command in STAGES:
+    if options.command not in QUESTIONS:
         _record(options, run, run.config, code, line)
     return code
 
@@ -64,7 +54,7 @@ def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
     try:
         loaded = config.load(options.config, options.overrides)
         run.config = loaded
-        if options.command in STAGES:
+        if options.command not in QUESTIONS:
             _run(options, loaded, run)
             return 0, None
         return _answer(options, loaded), None
@@ -84,7 +74,7 @@ def _run(options: argparse.Namespace, loaded: Config, run: Run) -> None:
 
     pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
     study = Study(loaded, options.fresh, options.verbose, options.retry_failures, pairs)
-    with Lock(study.store):
+    with Lock(study.output):
         study.settle()
         try:
             study.do(options.command, run.stage)
@@ -101,7 +91,7 @@ def _unit(text: str) -> int:
 
 
 def _close(study: Study, command: str) -> None:
-    if text := study.closing_table(command):
+    if text := study.closing(command):
         print(text)
 
 
@@ -112,16 +102,15 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
         print(status(loaded))
         return 0
     from kdsspark.engine import session
-    from kdsspark.output.store import Store
-    from kdsspark.query import catalog
-    from kdsspark.query import console as sql
+    from kdsspark.output.output import Output
+    from kdsspark.query import catalog, console
 
-    store = Store.at(loaded.output)
+    output = Output.at(loaded.output)
     if options.command == "sql":
         spark = session.start(loaded.spark, options.verbose)
-        return sql.execute(spark, store, options.query, options.format)
+        return console.execute(spark, output, options.query, options.format)
     spark = session.start(catalog.with_metastore(loaded.spark), options.verbose)
-    print(*catalog.register(spark, store, options.catalog), sep="\n")
+    print(*catalog.register(spark, output, options.catalog), sep="\n")
     return 0
 
 
@@ -129,19 +118,20 @@ def _record(
     options: argparse.Namespace, run: Run, loaded: Config | None, code: int, line: str | None
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
-    from kdsspark.output.store import Store
-    from kdsspark.pipeline import metrics
-    from kdsspark.pipeline import records as runs
+    from kdsspark.output.output import Output
+    from kdsspark.pipeline import records
 
     record, last = run.ended(code, line.partition("\n")[0] if line else None), None
     if loaded:
         with suppress(Exception):  # an output out of reach has been told of
-            store = Store.at(loaded.output)
-            runs.write(store, record)
-            last = runs.latest(store, options.command, exit_code=0)
+            output = Output.at(loaded.output)
+            records.write(output, record)
+            last = records.latest(output, options.command, exit_code=0)
     if options.metrics:
+        from kdsspark.pipeline import metrics
+
         try:
-            metrics.write(options.metrics, metrics.render(record, options.config, last))
+            metrics.write(options.metrics, metrics.gauges(record, options.config, last))
         except KdssparkError as error:
             print(f"kdsspark: {error}", file=sys.stderr)
 
@@ -167,9 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in (STAGES | QUESTIONS).items():
+    whole = ", ".join(stage.name for stage in STAGES if stage.part_of_run)
+    stages = {RUN: whole} | {stage.name: stage.help for stage in STAGES}
+    for name, text in (stages | QUESTIONS).items():
         added = commands.add_parser(name, parents=[common], help=text, description=text)
-        if name in STAGES:
+        if name in stages:
             _add_stage_options(added, name)
         elif name == "sql":
             added.add_argument("query", nargs="?", help="else statements are read from stdin")
@@ -205,10 +197,10 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last line of what went wrong, which for a failed task is the Python error in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    python = [line for line in lines if "Error: " in line and not line.startswith(("at ", "File"))]
-    return (python or lines or [repr(error)])[0]
+    """The cause of an error in one line; of a failed task, the Python error in it."""
+    from kdsspark.query import causes
+
+    return causes.of(error).line
 
 
 def _log(error: BaseException) -> str:

@@ -1,8 +1,8 @@
-"""Every table, declared once: columns, Hive partition columns, key, and what each column means.
+"""Every table, declared once: columns, Hive partition columns, key, and the meaning of each column.
 
-The Parquet writers, the Spark views, the check on reading and ``docs/tables.md`` all come from
-these declarations. Partition columns are folder names (``network=vgg16/dataset=birds``) and are
-therefore absent from the files themselves.
+The Parquet writers, the Spark views, the check on reading and ``docs/tables.md`` all use these
+declarations. Partition columns are folder names (``network=vgg16/dataset=birds``), so the files
+themselves do not have them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, Arrow type and meaning. Nullable only where the contract says null."""
+    """One column: its name, Arrow type and meaning, and whether it may be null."""
 
     name: str
     type: pa.DataType
@@ -30,6 +30,7 @@ class Table:
 
     ``key`` names the columns that identify a row, partition columns included. A table whose
     columns depend on the network (``embeddings``) has ``open_ended`` set: more columns follow.
+    ``file_of`` names the column whose value names the file of a row, where there is one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Table:
     key: tuple[str, ...]
     meaning: str
     open_ended: bool = False
+    file_of: str | None = None
 
     @property
     def schema(self) -> pa.Schema:
@@ -56,39 +58,45 @@ class Table:
         folders = [f"{k}={v}" for k, v in zip(self.partitioned_by, values, strict=False)]
         return "/".join([self.name, *folders])
 
+    def part(self, name: str, *values: str) -> str:
+        """The path of one file, relative to the output; ``values`` as for :meth:`partition`."""
+        return f"{self.partition(*values)}/{name}.parquet"
+
 
 def _columns(*columns: tuple[str, pa.DataType, str] | Column) -> tuple[Column, ...]:
     return tuple(c if isinstance(c, Column) else Column(*c) for c in columns)
 
 
 _IMAGE_ID = Column(
-    "image_id", pa.string(), "128-bit hash (hex) of the dataset's name and the path below its root"
+    "image_id",
+    pa.string(),
+    "128-bit hash (hex) of the dataset's name and the image's path below its root",
 )
-_URI = Column("uri", pa.string(), "where the image is, as given to fsspec")
-_CLASS_ID = Column("class_id", pa.int32(), "position of the class among the names, sorted")
+_URI = Column("uri", pa.string(), "location of the image, as fsspec takes it")
+_CLASS_ID = Column("class_id", pa.int32(), "position of the class in the sorted list of names")
 _CLASS_NAME = Column("class_name", pa.string(), "name of the class, unchanged")
 _VERSION = Column(
     "version",
     pa.string(),
-    "state of the file: size and mtime, its etag, or what its manifest says; else empty",
+    "state of the file: size and mtime, etag, or the manifest's version; empty if unknown",
 )
 _CONTENT = Column(
     "content",
     pa.string(),
-    "128-bit BLAKE2b hash (hex) of the file's bytes; null where there is no file, or none to read",
+    "128-bit BLAKE2b hash (hex) of the file's bytes; null if there is no file or it is unreadable",
     nullable=True,
 )
 _LAYER = Column("layer", pa.string(), "layer of the network")
-_UNIT = Column("unit", pa.int32(), "position within the layer, from 0")
+_UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
-_SIGN = Column("sign", pa.string(), "'+': ks above x; '-': -ks above x")
+_SIGN = Column("sign", pa.string(), "'+' for positive distances, '-' for negative ones")
 
 IMAGES = Table(
     "images",
     ("dataset",),
     (_IMAGE_ID, _URI, _CLASS_ID, _CLASS_NAME, _VERSION),
     ("dataset", "image_id"),
-    "every image indexed, with its class",
+    "all indexed images, with their classes",
 )
 FAILURES = Table(
     "failures",
@@ -100,19 +108,19 @@ FAILURES = Table(
         _CLASS_NAME,
         _VERSION,
         _CONTENT,
-        ("stage", pa.string(), "where it failed: read or decode"),
-        ("error", pa.string(), "kind of error, e.g. FileNotFoundError"),
-        ("message", pa.string(), "what was wrong, in words"),
+        ("stage", pa.string(), "step that failed: read or decode"),
+        ("error", pa.string(), "kind of error, for example FileNotFoundError"),
+        ("message", pa.string(), "description of the error"),
     ),
     ("network", "dataset", "image_id"),
-    "images that could not be embedded, and why",
+    "images that could not be embedded, and the reasons",
 )
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
     (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT),
     ("network", "dataset", "image_id"),
-    "one row an image; after these columns one array<float> column per layer",
+    "one row for each image; after these columns follows one array<float> column for each layer",
     open_ended=True,
 )
 DUPLICATES = Table(
@@ -123,13 +131,15 @@ DUPLICATES = Table(
         _URI,
         _CLASS_ID,
         _CLASS_NAME,
-        Column("content", pa.string(), "what it shares with others; see embeddings"),
-        ("in_class", pa.int64(), "images of its class with that content, itself included"),
-        ("in_dataset", pa.int64(), "images of its dataset with that content"),
-        ("in_all", pa.int64(), "images of all configured datasets with that content"),
+        Column(
+            "content", pa.string(), "hash of the bytes, shared with other images; see embeddings"
+        ),
+        ("in_class", pa.int64(), "images of its class with this content, itself included"),
+        ("in_dataset", pa.int64(), "images of its dataset with this content"),
+        ("in_all", pa.int64(), "images of all configured datasets with this content"),
     ),
     ("dataset", "image_id"),
-    "embedded images whose files are byte-identical to those of others",
+    "embedded images whose files are byte-identical to the files of other images",
 )
 FEATURES = Table(
     "features",
@@ -137,12 +147,12 @@ FEATURES = Table(
     _columns(
         _LAYER,
         _UNIT,
-        ("feature", pa.int32(), "position within the whole embedding, from 0"),
+        ("feature", pa.int32(), "position within the whole embedding, counted from 0"),
         ("kind", pa.string(), "conv (pooled over space), fc, or other"),
-        ("depth", pa.int32(), "position of the layer within the embedding, from 0"),
+        ("depth", pa.int32(), "position of the layer within the embedding, counted from 0"),
     ),
     ("network", "layer", "unit"),
-    "the features of an embedding (paper table 1)",
+    "the features of a network's embedding (paper table 1)",
 )
 RANGES = Table(
     "ranges",
@@ -153,10 +163,10 @@ RANGES = Table(
         Column("lo", pa.float64(), "smallest finite value; null if there is none", nullable=True),
         Column("hi", pa.float64(), "largest finite value; null if there is none", nullable=True),
         ("n", pa.int64(), "finite values"),
-        ("n_nonfinite", pa.int64(), "NaN and infinite values, which belong to no bin"),
+        ("n_nonfinite", pa.int64(), "NaN and infinite values, which are in no bin"),
     ),
     ("network", "dataset", "layer", "unit"),
-    "the domain of every feature over a dataset (paper section 4)",
+    "the range of every feature over a dataset (paper section 4)",
 )
 HISTOGRAMS = Table(
     "histograms",
@@ -166,10 +176,14 @@ HISTOGRAMS = Table(
         _UNIT,
         _CLASS_ID,
         ("n", pa.int64(), "finite values of the feature over the images of the class"),
-        ("counts", pa.list_(pa.field("element", pa.int32(), nullable=False)), "one per bin"),
+        (
+            "counts",
+            pa.list_(pa.field("element", pa.int32(), nullable=False)),
+            "number of values in each bin",
+        ),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
-    "inner-class histogram of every (feature, class), true labels (paper section 4)",
+    "histogram of every feature over the images of every class, true labels (paper section 4)",
 )
 KS = Table(
     "ks",
@@ -179,20 +193,29 @@ KS = Table(
         _UNIT,
         _CLASS_ID,
         _SHUFFLE,
-        ("n_inner", pa.int64(), "finite values over the images of the class"),
-        ("n_outer", pa.int64(), "finite values over all other images of the dataset"),
+        ("n_inner", pa.int64(), "finite values over the images of the class (inner)"),
+        ("n_outer", pa.int64(), "finite values over all other images of the dataset (outer)"),
         Column(
             "ks",
             pa.float64(),
-            "signed distance over the bins, positive where the class is higher; null if inner "
-            "or outer is empty",
+            "signed distance over the bins, positive if the class has higher values; null if "
+            "inner or outer is empty",
             nullable=True,
         ),
-        ("bin", pa.int32(), "bin of the largest gap, the first of equals; -1 if ks is 0 or null"),
-        Column("ks_exact", pa.float64(), "the same over the raw values; null if not asked", True),
+        (
+            "bin",
+            pa.int32(),
+            "bin of the largest gap, the first among equals; -1 if ks is 0 or null",
+        ),
+        Column(
+            "ks_exact",
+            pa.float64(),
+            "the same over the raw values; null if measure.exact is false",
+            True,
+        ),
     ),
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
-    "signed Kolmogorov-Smirnov distance of every (feature, class) (paper equation 3)",
+    "signed Kolmogorov-Smirnov distance of every feature for every class (paper equation 3)",
 )
 DISTANCES = Table(
     "distances",
@@ -204,37 +227,42 @@ DISTANCES = Table(
         Column(
             "kullback_leibler",
             pa.float64(),
-            "divergence of inner from outer, nats, from 0; finite, as outer is given one more "
-            "image spread like the whole dataset",
+            "divergence of inner from outer in nats, from 0; finite, because outer gets one more "
+            "image, spread over the bins like the whole dataset",
             True,
         ),
-        Column("jensen_shannon", pa.float64(), "root of the divergence in bits, 0 to 1", True),
-        Column("bhattacharyya", pa.float64(), "from 0; infinite where they share no bin", True),
+        Column(
+            "jensen_shannon", pa.float64(), "square root of the divergence in bits, 0 to 1", True
+        ),
+        Column(
+            "bhattacharyya", pa.float64(), "from 0; infinite if inner and outer share no bin", True
+        ),
         Column(
             "mutual_information",
             pa.float64(),
-            "of the bin and being of the class, nats, 0 to the entropy of the latter",
+            "information of the bin about class membership, in nats, from 0 to the entropy of the "
+            "membership",
             True,
         ),
-        Column("wasserstein", pa.float64(), "Wasserstein-1, as a share of the range, 0 to 1", True),
+        Column("wasserstein", pa.float64(), "Wasserstein-1 as a share of the range, 0 to 1", True),
         Column(
             "auc",
             pa.float64(),
-            "area under the ROC curve: share of (inner, outer) pairs with the inner in the higher "
-            "bin, the same bin counting half; 0.5 without a difference",
+            "area under the ROC curve: probability that an inner image is in a higher bin than an "
+            "outer one, where the same bin counts half; 0.5 without a difference",
             True,
         ),
         Column(
             "average_precision",
             pa.float64(),
-            "for the class, highest bins first, the images of a bin at once; the class's share of "
-            "images without a difference",
+            "average precision for the class, highest bins first, all images of a bin together; "
+            "without a difference, the class's share of the images",
             True,
         ),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
-    "other distances of inner and outer from the same histograms, true labels; null what "
-    "measure.distances does not name, and where inner or outer is empty",
+    "other distances between inner and outer, from the same histograms, for the true labels; null "
+    "if measure.distances does not name the distance, or if inner or outer is empty",
 )
 SIGNIFICANCE = Table(
     "significance",
@@ -246,14 +274,15 @@ SIGNIFICANCE = Table(
         Column(
             "p",
             pa.float64(),
-            "two-sided p-value of ks_exact (of ks if that was not asked); null where undefined",
+            "two-sided p-value of ks_exact (of ks if measure.exact is false); null if undefined",
             True,
         ),
-        Column("q", pa.float64(), "Benjamini-Hochberg, among all pairs of the dataset", True),
-        Column("q_layer", pa.float64(), "the same among the pairs of the layer", True),
+        Column("q", pa.float64(), "p, adjusted by Benjamini-Hochberg over the dataset", True),
+        Column("q_layer", pa.float64(), "the same over the layer", True),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
-    "which distances chance alone would not give: two-sample Kolmogorov-Smirnov tests",
+    "p-values of the distances, from two-sample Kolmogorov-Smirnov tests: how often chance alone "
+    "gives such a distance",
 )
 THRESHOLDS = Table(
     "thresholds",
@@ -262,18 +291,24 @@ THRESHOLDS = Table(
         ("dataset", pa.string(), "name of the dataset"),
         ("n_images", pa.int64(), "images embedded"),
         ("n_classes", pa.int32(), "classes"),
-        ("images_per_class", pa.float64(), "mean number of embedded images of a class"),
+        ("images_per_class", pa.float64(), "mean number of embedded images in a class"),
         Column("t_plus", pa.float64(), "the x in [0, 1] where davg of ks is largest", True),
-        Column("davg_plus", pa.float64(), "davg there, in features", True),
+        Column("davg_plus", pa.float64(), "davg at t_plus, in features", True),
         Column("t_minus", pa.float64(), "minus the x where davg of -ks is largest", True),
-        Column("davg_minus", pa.float64(), "davg there, in features", True),
-        Column("t_plus_std", pa.float64(), "its standard deviation over single shuffles", True),
-        Column("t_minus_std", pa.float64(), "the same of t_minus; null for one shuffle", True),
-        ("significant", pa.int64(), "pairs with q below 0.05 within the dataset"),
-        ("significant_by_layer", pa.int64(), "pairs with q_layer below 0.05"),
+        Column("davg_minus", pa.float64(), "davg at t_minus, in features", True),
+        Column(
+            "t_plus_std",
+            pa.float64(),
+            "standard deviation of t_plus over single shuffles; null for one shuffle",
+            True,
+        ),
+        Column("t_minus_std", pa.float64(), "the same for t_minus", True),
+        ("significant", pa.int64(), "rows of significance with q below 0.05"),
+        ("significant_by_layer", pa.int64(), "rows of significance with q_layer below 0.05"),
     ),
     ("network", "dataset"),
-    "thresholds of relevance (paper equation 4, table 3)",
+    "thresholds beyond which a feature is relevant for a class (paper equation 4, table 3)",
+    file_of="dataset",
 )
 DAVG = Table(
     "davg",
@@ -281,12 +316,16 @@ DAVG = Table(
     _columns(
         ("x", pa.float64(), "distance, on the grid 0, 0.001, .. 1"),
         _SIGN,
-        ("n_true", pa.float64(), "features beyond x, averaged over the classes"),
-        ("n_shuffled", pa.float64(), "the same averaged over all shuffled classes"),
+        (
+            "n_true",
+            pa.float64(),
+            "number of features with ks (sign '-': -ks) above x, averaged over the classes",
+        ),
+        ("n_shuffled", pa.float64(), "the same, averaged over the classes of all shuffles"),
         ("davg", pa.float64(), "n_true - n_shuffled, rounded once"),
     ),
     ("network", "dataset", "x", "sign"),
-    "average distance between the true and the shuffled curves (paper equation 4)",
+    "average distance between the true and the shuffled curves of survival (paper equation 4)",
 )
 LAYERS = Table(
     "layers",
@@ -294,18 +333,23 @@ LAYERS = Table(
     _columns(
         _LAYER,
         _SIGN,
-        ("n", pa.int64(), "pairs of that sign: ks > 0, or ks < 0"),
+        ("n", pa.int64(), "number of distances of this sign: ks > 0 or ks < 0"),
         Column("mode", pa.float64(), "mode of the log-normal fitted to |ks|", True),
         Column("low", pa.float64(), "lower end of its central 68 %", True),
         Column("high", pa.float64(), "upper end of its central 68 %", True),
         Column("q16", pa.float64(), "empirical 16 % quantile of |ks|", True),
         Column("q50", pa.float64(), "empirical median of |ks|", True),
         Column("q84", pa.float64(), "empirical 84 % quantile of |ks|", True),
-        Column("kept", pa.float64(), "share of all pairs of the layer beyond this sign's t", True),
+        Column(
+            "kept",
+            pa.float64(),
+            "share of all distances of the layer beyond the threshold of this sign",
+            True,
+        ),
     ),
     ("network", "dataset", "labels", "layer", "sign"),
-    "distribution of the distances per layer (paper figures 5 and 10); of shuffled labels only n "
-    "and kept where their distances are not kept",
+    "distribution of the distances in each layer (paper figures 5 and 10); with "
+    "measure.keep_shuffled false, shuffled labels have only n and kept",
 )
 DISTRIBUTION = Table(
     "distribution",
@@ -314,12 +358,12 @@ DISTRIBUTION = Table(
         ("kind", pa.string(), "conv, fc or other"),
         _LAYER,
         ("bin", pa.int32(), "0 .. 199"),
-        ("lo", pa.float64(), "lower edge of the bin, closed"),
-        ("hi", pa.float64(), "upper edge of the bin, open but for the last"),
-        ("n", pa.int64(), "pairs with ks in the bin"),
+        ("lo", pa.float64(), "lower edge of the bin; closed"),
+        ("hi", pa.float64(), "upper edge of the bin; open, except for the last bin"),
+        ("n", pa.int64(), "number of distances in the bin"),
     ),
     ("network", "dataset", "labels", "layer", "bin"),
-    "distribution of ks over all pairs (paper figures 6 and 8)",
+    "distribution of ks over all features and classes (paper figures 6 and 8)",
 )
 SURVIVAL = Table(
     "survival",
@@ -329,28 +373,33 @@ SURVIVAL = Table(
         _SHUFFLE,
         _SIGN,
         ("x", pa.float64(), "distance, on the grid 0, 0.01, .. 1"),
-        ("n_features", pa.int64(), "features of the class strictly beyond x"),
+        ("n_features", pa.int64(), "number of features with ks (sign '-': -ks) strictly above x"),
     ),
     ("network", "dataset", "labels", "class_id", "shuffle", "sign", "x"),
-    "one curve per class: how many features lie beyond x (paper figure 9)",
+    "for each class, a curve of the number of features beyond x (paper figure 9)",
 )
 
 TRANSFORMS = Table(
     "transforms",
     ("network", "dataset"),
     _columns(
-        ("statistics", pa.string(), "dataset whose mean, deviation and distances were applied"),
-        ("t_plus", pa.float64(), "standardised values above it became +1 in full_network"),
-        ("t_minus", pa.float64(), "standardised values below it became -1"),
+        ("statistics", pa.string(), "dataset whose means, deviations and distances were applied"),
+        ("t_plus", pa.float64(), "standardised values above it are +1 in full_network"),
+        ("t_minus", pa.float64(), "standardised values below it are -1"),
         Column(
-            "ks_plus", pa.float64(), "t_plus of thresholds, for pruned; null if undefined", True
+            "ks_plus", pa.float64(), "t_plus of thresholds, used by pruned; null if undefined", True
         ),
-        Column("ks_minus", pa.float64(), "t_minus of thresholds; null if undefined", True),
-        ("n_features", pa.int32(), "features of full_network"),
-        ("n_relevant", pa.int32(), "features of pruned"),
+        Column(
+            "ks_minus",
+            pa.float64(),
+            "t_minus of thresholds, used by pruned; null if undefined",
+            True,
+        ),
+        ("n_features", pa.int32(), "number of features in full_network"),
+        ("n_relevant", pa.int32(), "number of features in pruned"),
     ),
     ("network", "dataset"),
-    "what the full-network and the pruned embedding of a dataset were made with",
+    "statistics and thresholds that the full-network and pruned embeddings of a dataset used",
 )
 TRANSFORM_FEATURES = Table(
     "transform_features",
@@ -360,22 +409,33 @@ TRANSFORM_FEATURES = Table(
         _UNIT,
         ("n", pa.int64(), "finite values over the statistics dataset"),
         Column("mean", pa.float64(), "their mean; null if there are none", True),
-        Column("std", pa.float64(), "their standard deviation, of the whole population", True),
-        ("n_above", pa.int32(), "classes of the statistics dataset with ks above its own t_plus"),
-        ("n_below", pa.int32(), "classes with ks below its own t_minus"),
-        Column("position", pa.int32(), "within the layer's list in pruned; null if left out", True),
+        Column(
+            "std", pa.float64(), "their standard deviation (of the population, divided by n)", True
+        ),
+        (
+            "n_above",
+            pa.int32(),
+            "number of classes of the statistics dataset with ks above its t_plus",
+        ),
+        ("n_below", pa.int32(), "number of classes with ks below its t_minus"),
+        Column(
+            "position",
+            pa.int32(),
+            "position in the layer's list in pruned; null if not in it",
+            True,
+        ),
     ),
     ("network", "dataset", "layer", "unit"),
-    "how every feature is standardised, for how many classes it is relevant (beyond a threshold), "
-    "and where pruned has it",
+    "for each feature: mean and deviation for standardising, number of classes for which it is "
+    "relevant (beyond a threshold), and position in pruned",
 )
 FULL_NETWORK = Table(
     "full_network",
     ("network", "dataset"),
     (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
     ("network", "dataset", "image_id"),
-    "one row an image; after these columns one array<tinyint> column per layer: its features "
-    "standardised and discretised to -1, 0 and +1 (full-network embedding)",
+    "full-network embedding; one row for each image; after these columns follows one "
+    "array<tinyint> column for each layer: its features, standardised and discretised to -1, 0, +1",
     open_ended=True,
 )
 PRUNED = Table(
@@ -383,31 +443,36 @@ PRUNED = Table(
     ("network", "dataset"),
     (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
     ("network", "dataset", "image_id"),
-    "one row an image; after these columns one array column per layer, which may be empty: of "
-    "embeddings the features beyond a threshold for some class, in the order of their units",
+    "relevant features only; one row for each image; after these columns follows one array column "
+    "for each layer, perhaps with empty lists: the values of embeddings for features beyond a "
+    "threshold for at least one class, in the order of their units",
     open_ended=True,
 )
 PROBE = Table(
     "probe",
     ("network", "dataset"),
     _columns(
-        ("layer", pa.string(), "layer of the network, or '*' for all of them side by side"),
+        ("layer", pa.string(), "layer of the network, or '*' for all layers side by side"),
         (
             "features",
             pa.string(),
-            "all (embeddings), relevant (pruned) or full_network; which are relevant, and what "
-            "they are standardised by, was found with the images to test with among the others",
+            "all (embeddings), relevant (pruned) or full_network; the test images were among those "
+            "from which relevance, means and deviations were computed",
         ),
-        ("class_id", pa.int32(), "position of the class among the names, sorted; -1: all classes"),
-        ("method", pa.string(), "LinearSVC; SGD where memory did not hold the images; majority"),
-        ("n_features", pa.int32(), "features of an image"),
-        ("n_train", pa.int64(), "images of the class to train with"),
-        ("n_test", pa.int64(), "images of the class to test with; none of a class with one image"),
-        ("correct", pa.int64(), "of those, images that were given their class"),
-        Column("accuracy", pa.float64(), "correct / n_test; null if there are none", True),
+        (
+            "class_id",
+            pa.int32(),
+            "position of the class in the sorted list of names; -1: all classes",
+        ),
+        ("method", pa.string(), "LinearSVC; SGD if the images did not fit into memory; majority"),
+        ("n_features", pa.int32(), "number of features of an image"),
+        ("n_train", pa.int64(), "training images of the class"),
+        ("n_test", pa.int64(), "test images of the class; none if the class has one image"),
+        ("correct", pa.int64(), "test images that got their own class"),
+        Column("accuracy", pa.float64(), "correct / n_test; null without test images", True),
     ),
     ("network", "dataset", "layer", "features", "class_id"),
-    "how well a linear support vector machine tells the classes apart by some of the features",
+    "accuracy of linear support vector machines on the features of each layer",
 )
 
 TABLES: Final[dict[str, Table]] = {

@@ -91,5 +91,5 @@ def run(study_config: Config, stages: str = "index embed measure summarize") -> 
     study = Study(study_config)
     study.settle()
     for stage in stages.split():
-        getattr(study, stage)()
+        study.do(stage)
     return study

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import kdsspark
-from kdsspark.cli import STAGES
+from kdsspark.stages import RUN, STAGES
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted((ROOT / "jobs").glob("*.py"))
@@ -148,7 +148,7 @@ def test_job_is_its_stage_of_the_command_line(job: Path, monkeypatch: pytest.Mon
 
 
 def test_every_stage_has_a_job() -> None:
-    assert {job.stem for job in JOBS} == STAGES.keys() - {"check"}
+    assert {job.stem for job in JOBS} == {RUN, *(stage.name for stage in STAGES)} - {"check"}
 
 
 def test_spark_submit_passes_the_exit_code_on(tmp_path: Path) -> None:

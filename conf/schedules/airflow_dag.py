@@ -1,7 +1,7 @@
-"""Airflow: one Spark job every night; what each part is for: docs/schedules.md.
+"""Airflow: one Spark job every night. docs/schedules.md explains the parts.
 
-Needs apache-airflow-providers-apache-spark and a connection ``spark_default``. To be put into the
-folder of DAGs.
+Put this file into the folder of DAGs. It needs apache-airflow-providers-apache-spark and a
+connection ``spark_default``.
 """
 
 from datetime import datetime, timedelta
@@ -15,8 +15,8 @@ with DAG(
     dag_id="kdsspark",
     schedule="30 2 * * *",
     start_date=datetime(2026, 1, 1),
-    catchup=False,  # a run does all that is new; nights that were missed need none of their own
-    max_active_runs=1,  # a second one would be refused by the output's lock
+    catchup=False,  # one run does the work of all missed nights
+    max_active_runs=1,  # the output's lock would refuse a second run
 ) as dag:
     SparkSubmitOperator(
         task_id="run",
@@ -24,8 +24,8 @@ with DAG(
         application="/opt/kdsspark/jobs/run.py",
         application_args=["--config", CONFIG, "--metrics", "/var/lib/kdsspark/kdsspark.prom"],
         conf={"spark.pyspark.python": "/opt/kdsspark/bin/python"},
-        # What is done is not done twice, so another try only goes on. A wrong configuration and
-        # too many failures end every try; they cost the seconds of finding nothing new.
+        # A retry continues where the last try ended. A wrong configuration or too many failures
+        # end every retry as well, but only after the seconds of finding nothing new.
         retries=2,
         retry_delay=timedelta(minutes=10),
         execution_timeout=timedelta(hours=12),

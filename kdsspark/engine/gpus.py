@@ -1,8 +1,8 @@
 """One GPU a task, and one task a GPU: the slots of a stage (driver), the GPU of a task (executor).
 
-Spark counts GPUs and gives each task an address; that the task's process computes there, and
-that nobody else does, is seen to here. The GPU is bound before CUDA starts: it becomes the first
-of CUDA_VISIBLE_DEVICES, hence ``cuda:0`` and what torch takes where it is not told.
+Spark assigns GPU addresses; this module makes the task use its GPU and lets no other task share
+it. The GPU is bound before CUDA starts: it becomes the first of CUDA_VISIBLE_DEVICES, hence
+``cuda:0``, which torch uses by default.
 
 The others stay visible behind it, because Spark uses a Python worker again for the next task,
 which on an executor with several GPUs may be given another one, and by then CUDA reads the
@@ -29,9 +29,9 @@ from pyspark.resource import (
     ResourceProfileBuilder,
     TaskResourceRequests,
 )
+from pyspark.sql import SparkSession
 
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Unit
+from kdsspark.engine.work import Item, parallelize
 from kdsspark.errors import ConfigError, PlacementError
 
 _EXECUTOR: Final = "spark.executor.resource.gpu"
@@ -53,9 +53,9 @@ class Slots:
     profile: ResourceProfile | None = None  # where Spark gives GPUs to the tasks of a stage
     at_once: int | None = None  # where it cannot; null: one task a core
 
-    def spread(self, context: SparkContext, work: Sequence[Unit]) -> RDD[Unit]:
-        """One Spark task a unit, each with a GPU if the master gives them out."""
-        tasks = units.parallelize(context, work)
+    def spread(self, session: SparkSession, items: Sequence[Item]) -> RDD[Item]:
+        """One Spark task a work item, each with a GPU if the master gives them out."""
+        tasks = parallelize(session, items)
         return tasks.withResources(self.profile) if self.profile else tasks
 
 

@@ -20,6 +20,9 @@ from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
 
+Session = SparkSession
+"""What the stages know of Spark."""
+
 _LOCAL_ATTEMPTS: Final = 4
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
 

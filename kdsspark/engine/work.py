@@ -1,238 +1,160 @@
-"""The one mechanism behind every heavy stage: named work units, run where receipts are missing.
+"""The one mechanism behind every heavy stage: named work items, run where receipts are missing.
 
-A unit writes its own files, each whole or absent, and then its receipt. Whether it runs once,
+A work item writes its own files, each whole or absent, and then its receipt. Whether it runs once,
 twice at the same time (speculation) or again after a crash, the files are the same. A stage is
-one Spark job over the units whose receipt is missing or tells of other inputs.
+one Spark job over the work items whose receipt is missing or has another digest.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
-from pyspark import RDD, Accumulator, AccumulatorParam, SparkContext, TaskContext
+from pyspark import RDD, TaskContext
 from pyspark.sql import SparkSession
 
-from kdsspark.errors import KdssparkError, PlacementError
-from kdsspark.output import receipts
-from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
+from kdsspark.engine.watch import Watch, Watched
+from kdsspark.errors import KdssparkError
+from kdsspark.output.names import ItemName
+from kdsspark.output.receipts import Receipt, Receipts
 from kdsspark.terminal import Progress
 
-_POLL_SECONDS = 0.3
 
+@dataclass(frozen=True, kw_only=True)
+class WorkItem:
+    """A deterministic piece of work. Each kind of work adds the fields its task needs."""
 
-@dataclass(frozen=True)
-class Unit:
-    """A deterministic piece of work. ``work`` is what its task is called with."""
-
-    name: str  # stable; folders of it (network/dataset/...) select receipts
+    name: ItemName  # the same in every run
     digest: str  # of everything that determines its files
-    work: Any
-    items: int = 1  # for progress, in the stage's unit of counting
+    size: int = 1  # for progress, in what the stage counts
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task tells of a unit it finished; ``counts["failed"]`` is shown while running."""
+    """What a task reports of a finished item; ``counts["failed"]`` is shown while running."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-Task = Callable[[Any], Outcome]
-Spread = Callable[[SparkContext, Sequence[Unit]], "RDD[Unit]"]
+Item = TypeVar("Item", bound=WorkItem)
+Task = Callable[[Item], Outcome]
+Spread = Callable[[SparkSession, Sequence[Item]], "RDD[Item]"]
 
 
-def parallelize(context: SparkContext, units: Sequence[Unit]) -> RDD[Unit]:
-    """One Spark task a unit."""
-    return context.parallelize(units, len(units))
+def parallelize(session: SparkSession, items: Sequence[Item]) -> RDD[Item]:
+    """One Spark task a work item."""
+    return session.sparkContext.parallelize(items, len(items))
 
 
-def run(
+def run_items(
     session: SparkSession,
-    store: Store,
-    stage: str,
-    units: Sequence[Unit],
-    task: Task,
+    receipts: Receipts,
+    items: Sequence[Item],
+    task: Task[Item],
     counted: str,
-    spread: Spread = parallelize,
+    spread: Spread[Item] = parallelize,
     at_once: int | None = None,
 ) -> list[Receipt]:
-    """Run the units that are not done, show progress in ``counted``, return all receipts (driver).
+    """Run the work items that are not done and return the receipts of all (driver).
 
-    ``spread`` makes the tasks of them; it may complete what their work needs on the way.
-    ``at_once`` limits how many run at a time, each with its share of the cores.
+    Progress is shown in ``counted``, the plural of what an item's ``size`` counts. ``spread``
+    makes one Spark task of each item; it may complete what an item needs on the way. ``at_once``
+    limits how many run at a time, each with its share of the cores.
 
-    A :class:`KdssparkError` in a task is raised when the other units are done, without retries,
-    since trying again would not mend a user's mistake; a :class:`PlacementError`, which the others
-    would meet as well, is raised at once. Any other error is retried as Spark is told to.
+    A :class:`KdssparkError` in a task is raised when the other items are done, without retries,
+    since trying again would not mend a user's mistake. A :class:`PlacementError`, which the others
+    would meet as well, is raised at once. Any other error is retried as Spark is configured to.
     """
-    done = _receipts_of(store, stage, [u.name for u in units])
-    todo = [u for u in units if u.name not in done or done[u.name].digest != u.digest]
-    with Progress(stage, sum(u.items for u in todo), counted) as progress:
+    done = receipts.named(item.name for item in items)
+    todo = [i for i in items if i.name not in done or done[i.name].digest != i.digest]
+    with Progress(receipts.stage, sum(item.size for item in todo), counted) as progress:
         if todo:
-            job = _Job(session.sparkContext, store, stage, task, spread, at_once)
-            done |= {receipt.unit: receipt for receipt in job.run(todo, progress)}
-    return [done[u.name] for u in units]
-
-
-def finished(store: Store, stage: str, digests: Mapping[str, str]) -> bool:
-    """Whether every unit (name -> digest) has its receipt."""
-    found = _receipts_of(store, stage, list(digests))
-    return all(name in found and found[name].digest == d for name, d in digests.items())
-
-
-def prune(
-    store: Store,
-    stage: str,
-    prefix: str,
-    wanted: Collection[str],
-    parts: Mapping[str, Collection[str]],
-) -> None:
-    """Remove what no unit of a stage makes any more, before new parts appear beside it.
-
-    Of the receipts below ``prefix`` those of ``wanted`` units stay; ``parts`` has, for each folder
-    that units write to, the names of the files that stay.
-    """
-    for unit in receipts.read(store, stage, prefix):
-        if unit not in wanted:
-            receipts.remove(store, stage, unit)
-    for folder, names in parts.items():
-        store.clean(folder)
-        for path in store.files(folder):
-            if path.rsplit("/", 1)[-1].removesuffix(".parquet") not in names:
-                store.remove(path)
-
-
-def _receipts_of(store: Store, stage: str, names: Sequence[str]) -> dict[str, Receipt]:
-    folders = sorted({name.rpartition("/")[0] for name in names})
-    return {
-        name: receipt
-        for folder in folders
-        for name, receipt in receipts.read(store, stage, folder).items()
-    }
+            job = _Job(session, receipts, task, spread, at_once)
+            done |= {receipt.item: receipt for receipt in job.run(todo, progress)}
+    return [done[item.name] for item in items]
 
 
 @dataclass(frozen=True)
 class _Job:
-    """How the units of a stage are run (driver)."""
+    """How the work items of a stage are run (driver)."""
 
-    context: SparkContext
-    store: Store
-    stage: str
-    task: Task
-    spread: Spread
+    session: SparkSession
+    receipts: Receipts
+    task: Callable[..., Outcome]
+    spread: Callable[..., RDD[WorkItem]]
     at_once: int | None
 
-    def run(self, units: Sequence[Unit], progress: Progress) -> list[Receipt]:
-        items, failed = self.context.accumulator(0), self.context.accumulator(0)
-        fatal: Accumulator[list[KdssparkError]] = self.context.accumulator([], _Concatenated())
-        cpus = max(1, self.context.defaultParallelism // self.at_once) if self.at_once else None
-        runner = _Runner(self.store, self.stage, self.task, items, failed, fatal, cpus)
-        with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(self._collect, units, runner)
-            self._watch(job, lambda: progress.show(items.value, failed.value), fatal)
-        results = job.result()
-        for result in results:
-            if isinstance(result, KdssparkError):
-                raise result
-        return [result for result in results if isinstance(result, Receipt)]
+    def run(self, items: Sequence[WorkItem], progress: Progress) -> list[Receipt]:
+        cpus = self._cpus(self.at_once) if self.at_once else None
+        watch = Watch(self.session.sparkContext)
+        runner = _Runner(self.receipts, self.task, watch.watched, cpus)
+        return watch.results(lambda: self._collect(items, runner, watch), progress)
 
-    def _collect(self, units: Sequence[Unit], runner: _Runner) -> list[Receipt | KdssparkError]:
-        """One Spark job, or one after the other where few units may run at a time."""
-        size = self.at_once or len(units)
+    def _cpus(self, at_once: int) -> int:
+        return max(1, self.session.sparkContext.defaultParallelism // at_once)
+
+    def _collect(
+        self, items: Sequence[WorkItem], runner: _Runner, watch: Watch
+    ) -> list[Receipt | KdssparkError]:
+        """One Spark job, or one after the other where few items may run at a time."""
+        size = self.at_once or len(items)
         results: list[Receipt | KdssparkError] = []
-        for start in range(0, len(units), size):
-            if runner.fatal.value:
+        for start in range(0, len(items), size):
+            if watch.fatal:
                 break
-            wave = self.spread(self.context, units[start : start + size])
+            wave = self.spread(self.session, items[start : start + size])
             results += wave.map(runner).collect()
         return results
-
-    def _watch(
-        self,
-        job: Future[Any],
-        show: Callable[[], None],
-        fatal: Accumulator[list[KdssparkError]],
-    ) -> None:
-        try:
-            while wait_for([job], _POLL_SECONDS).not_done:
-                show()
-                if fatal.value:
-                    raise fatal.value[0]
-            show()
-        except (KeyboardInterrupt, KdssparkError):
-            self.context.cancelAllJobs()
-            raise
-
-
-class _Concatenated(AccumulatorParam[list[KdssparkError]]):
-    """Errors of several tasks, in any order."""
-
-    def zero(self, value: list[KdssparkError]) -> list[KdssparkError]:
-        return value[:0]
-
-    def addInPlace(  # noqa: N802 (Spark's name)
-        self, value1: list[KdssparkError], value2: list[KdssparkError]
-    ) -> list[KdssparkError]:
-        return value1 + value2
 
 
 @dataclass(frozen=True)
 class _Runner:
-    """What an executor does with one unit."""
+    """What an executor does with one work item."""
 
-    store: Store
-    stage: str
-    task: Task
-    items: Accumulator[int]
-    failed: Accumulator[int]
-    fatal: Accumulator[list[KdssparkError]]
+    receipts: Receipts
+    task: Callable[..., Outcome]
+    watched: Watched
     cpus: int | None = None  # of a task; null: as Spark says
 
-    def __call__(self, unit: Unit) -> Receipt | KdssparkError:
+    def __call__(self, item: WorkItem) -> Receipt | KdssparkError:
         _grant(self.cpus)
         pa.set_cpu_count(task_cpus())
-        committed = receipts.find(self.store, self.stage, unit.name)
-        if committed and committed.digest == unit.digest:
-            return committed  # by another attempt at the same unit
+        committed = self.receipts.find(item.name)
+        if committed and committed.digest == item.digest:
+            return committed  # by another attempt at the same item
         if committed:
-            # Killed halfway, its files would be of two kinds under a receipt that speaks of one.
-            receipts.write(self.store, self.stage, replace(committed, digest=""))
+            # If this task is killed, the item's files are a mixture of old and new ones; the old
+            # receipt must not vouch for them.
+            self.receipts.write(replace(committed, digest=""))
         try:
-            outcome = self.task(unit.work)
+            outcome = self.task(item)
         except KdssparkError as error:
-            if isinstance(error, PlacementError):
-                self.fatal.add([error])  # reaches the driver while other units run
-            return error
+            return self.watched.refused(error)
         finally:
             _freeze(len(sys.modules))
-        receipt = Receipt(unit.name, unit.digest, dict(outcome.counts), dict(outcome.seconds))
-        receipts.write(self.store, self.stage, receipt)
-        self.items.add(unit.items)
-        self.failed.add(outcome.counts.get("failed", 0))
+        receipt = Receipt(item.name, item.digest, dict(outcome.counts), dict(outcome.seconds))
+        self.receipts.write(receipt)
+        self.watched.add(item.size, outcome.counts.get("failed", 0))
         return receipt
 
 
 @cache
 def _freeze(n_modules: int) -> None:  # noqa: ARG001 (once more when more are imported)
-    """Leave out what is imported when garbage is collected, which PySpark does after every task.
+    """Exempt imported modules from garbage collection, which PySpark runs after every task.
 
-    With torch imported that is 0.18 s of a core, more than all else that a small task costs.
+    With torch imported that costs 0.18 s of a core, more than all else in a small task.
     """
     gc.collect()
     gc.freeze()
 
 
-_granted: int | None = None  # set by each unit, since Spark uses a process again
+_granted: int | None = None  # set by each work item, since Spark uses a process again
 
 
 def _grant(cpus: int | None) -> None:
@@ -245,3 +167,9 @@ def task_cpus() -> int:
     context = TaskContext.get()
     assert context is not None, "only inside a Spark task"
     return _granted or context.cpus()
+
+
+def earlier_attempts() -> int:
+    """How many attempts at the running task came before this one (executor)."""
+    context = TaskContext.get()
+    return 0 if context is None else context.attemptNumber()

@@ -1,23 +1,25 @@
 """One image: fetch its bytes, decode them to RGB, resize. Runs on executors.
 
-Whatever goes wrong with one image is an :class:`~kdsspark.errors.ImageError`, which becomes a
-row of ``failures``. Nothing here raises anything else or lets a warning of Pillow escape, and
-Pillow's settings and the process's warning filters are as before afterwards.
+Every failure of an image is an :class:`~kdsspark.errors.ImageError`, which becomes a row of
+``failures``. No other exception and no warning of Pillow leaves this module. It changes neither
+Pillow's settings nor, after a call, the warning filters of the process.
 """
 
 from __future__ import annotations
 
-import io
 import threading
 import warnings
+from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image
 
 from kdsspark.errors import ImageError
+from kdsspark.images import kinds
 from kdsspark.images.fetch import fetch
+from kdsspark.images.levels import to_rgb
 
 IMAGE_SUFFIXES: Final = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp"),
@@ -25,19 +27,21 @@ IMAGE_SUFFIXES: Final = (
 )
 """Lower-case suffixes of the files that are taken for images."""
 
+EXTRA_SUFFIXES: Final = {".heic": "heif", ".heif": "heif", ".hif": "heif"}
+"""Lower-case suffixes of the images that an extra of this package reads, and the extra's name."""
+
+_PLUGINS: Final = {"heif": "pillow_heif"}
+
 MAX_BYTES: Final = 2**29
 """Largest image read, in bytes (512 MiB)."""
 
 MAX_PIXELS: Final = 2**27
-"""Most pixels of an image (134 million, 0.5 GiB of memory), as stored and again as resized.
+"""Most pixels of an image, as stored and again as resized: 134 million, 0.5 GiB of memory.
 
-The second refuses extreme shapes only: at a short side of 256, longer than 2,048 times as wide.
+The limit on the resized image refuses only extreme shapes: at a short side of 256 pixels, those
+that are more than 2,048 times as long as they are wide.
 """
 
-# Only what decodes within Pillow: its EPS reader, for one, would start another program.
-_FORMATS: Final = (
-    *("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF"),
-)
 _ORIENTATION_TAG: Final = 0x0112
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,16 +52,22 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_INTEGER_WHITES: Final = (65535,)
-_FLOAT_WHITES: Final = (1, 255, 65535)
+
+
+def image_suffixes() -> tuple[str, ...]:
+    """Lower-case suffixes of the images that this process can read, with the extras it has."""
+    installed = (
+        suffix for suffix, extra in EXTRA_SUFFIXES.items() if find_spec(_PLUGINS[extra]) is not None
+    )
+    return (*IMAGE_SUFFIXES, *installed)
 
 
 def read(uri: str) -> bytes:
     """Fetch the bytes of ``uri``: a file, or an image within one (:mod:`kdsspark.images.fetch`).
 
-    Raises :class:`ImageError` with stage ``read`` for any failure, ``error`` being the class of
-    the underlying exception (``FileNotFoundError``, ``PermissionError``, ...), and for an image
-    above :data:`MAX_BYTES`.
+    Raises :class:`ImageError` with stage ``read`` for any failure and for an image of more than
+    :data:`MAX_BYTES`. Its ``error`` is the class of the underlying exception
+    (``FileNotFoundError``, ``PermissionError``, ...).
     """
     try:
         return fetch(uri, MAX_BYTES)
@@ -68,36 +78,36 @@ def read(uri: str) -> bytes:
 def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
     """Decode an encoded image to RGB and resize its short side to ``short_side`` pixels.
 
-    Returns uint8 ``[height, width, channels=3]``, equal to what
-    ``torchvision.transforms.functional.resize(image.convert("RGB"), short_side)`` gives for a
-    PIL image: bilinear with antialias, long side ``int(short_side * long / short)``. Before:
+    Returns uint8 ``[height, width, channels=3]``. For pictures of 8 bits it equals
+    ``torchvision.transforms.functional.resize(image.convert("RGB"), short_side)`` of the PIL
+    image: bilinear with antialias, long side ``int(short_side * long / short)``. Before that:
 
-    - EXIF orientation is applied (unreadable EXIF counts as upright);
-    - an animation or several pages give the first;
-    - transparency is dropped, not blended: hidden pixels show the colour stored for them;
-    - 16-bit and 32-bit grey is scaled so that 65,535 becomes 255 (or the image's largest value
-      if above that); colour of 16 bits keeps the upper 8, as Pillow reads it;
-    - float grey says nowhere what is white: the smallest of 1, 255 and 65,535 that no pixel
-      exceeds, else the largest finite value; NaN and negative values are black;
-    - LAB goes to sRGB; other colour profiles are ignored, CMYK is converted without one.
+    - The EXIF orientation is applied. Unreadable EXIF counts as upright.
+    - The first picture of an animation, or the first page, is taken.
+    - Transparency is dropped, not blended: hidden pixels show the colour stored for them.
+    - Grey of 9 to 16 bits is scaled so that the largest value of its type becomes 255. Colour of
+      16 bits keeps the upper 8, as Pillow reads it. Grey whose value 0 is white is inverted.
+    - Grey of 32 bits, integer or float, says nowhere which value is white. It is the smallest of
+      1 (float only), 255 and 65,535 that no pixel exceeds, and it must be plausible: no value is
+      below 0 or NaN, and the brightest pixel reaches a 16th of it. A picture of zeros is black.
+    - CIELab becomes sRGB. Other colour profiles, gamma and HDR transfer functions are ignored,
+      and CMYK is converted without a profile.
 
-    Raises :class:`ImageError` with stage ``decode`` for anything else: truncated, empty, in no
-    known format, or above :data:`MAX_PIXELS` (told from the header, before pixels are decoded).
+    Raises :class:`ImageError` with stage ``decode`` for all else: damaged, empty, no picture, a
+    kind of picture that is not read (the message names it), or more than :data:`MAX_PIXELS`. The
+    header alone decides the last two, before pixels are decoded, but for 32-bit grey.
     """
     try:
         if not data:
             raise ValueError("file is empty")
-        with _quiet, Image.open(io.BytesIO(data), formats=_formats()) as image:
+        with _quiet, kinds.opened(data) as image:
             size = _resized(image.size, short_side)
-            image.load()
-            rgb = _rgb(_upright(image))
+            levels = kinds.prepare(image, data)
+            _load(image, levels.kind)
+            rgb = to_rgb(_upright(image), levels)
             if rgb.width > rgb.height:
                 size = size[::-1]
             return np.array(rgb.resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
-    except UnidentifiedImageError as error:
-        # Pillow's own text names the address of a buffer.
-        text = f"must begin like one of {', '.join(_FORMATS)}; damaged, or something else"
-        raise ImageError("decode", type(error).__name__, text) from error
     except Exception as error:
         raise _image_error("decode", error) from error
 
@@ -105,12 +115,6 @@ def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
 def _image_error(stage: str, error: Exception) -> ImageError:
     text = " ".join(str(error).split()) or "no further detail"
     return ImageError(stage, type(error).__name__, text)
-
-
-def _formats() -> list[str]:
-    """The formats of ``_FORMATS`` this Pillow knows: naming another would be a KeyError."""
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def _resized(size: tuple[int, int], short_side: int) -> tuple[int, int]:
@@ -125,6 +129,13 @@ def _resized(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return target
 
 
+def _load(image: Image.Image, kind: str) -> None:
+    try:
+        image.load()
+    except OSError as error:  # often no more than "decoder error -2"
+        raise OSError(f"{kind}: {error}") from error
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
@@ -132,30 +143,6 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
     method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
     return image if method is None else image.transpose(method)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        return _scaled(image, _FLOAT_WHITES)
-    if image.mode.startswith("I"):  # I, I;16, I;16B: Pillow itself would clip at 255
-        return _scaled(image, _INTEGER_WHITES)
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert converted is not None  # None only where it works in place
-        return converted
-    return image.convert("RGB")
-
-
-def _scaled(image: Image.Image, whites: tuple[int, ...]) -> Image.Image:
-    """Grey of many levels to 8 bits: ``[0, white]`` onto ``[0, 255]``, the rest clipped."""
-    values = np.array(image, dtype=np.float32)
-    top = float(np.max(values, initial=0, where=np.isfinite(values)))
-    white = next((w for w in whites if top <= w), top)
-    values *= 255 / white
-    np.nan_to_num(values, copy=False, nan=0, posinf=255, neginf=0)
-    grey = np.rint(np.clip(values, 0, 255, out=values)).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
 
 
 class _Quiet:

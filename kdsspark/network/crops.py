@@ -39,8 +39,8 @@ def views(image: Tensor, crops: str, size: int) -> Tensor:
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 RGB [views, channels, height, width] -> float32, as the network was trained to see it.
 
-    Channels are put into the network's order first; ``mean`` and ``std`` are in that order, and
-    in units of ``scale``.
+    Channels are put into the network's order first. ``mean`` and ``std`` are in that order, for
+    pixel values from 0 to ``scale``.
     """
     if preprocessing.channels == "bgr":
         pixels = pixels.flip(1)
@@ -55,8 +55,8 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
 def mirrored(image: Tensor, size: int) -> Tensor:
     """uint8 [height, width, channels] -> uint8 [image and mirror, channels, height, width].
 
-    The crops of ``ten`` are those at :func:`five` of the one, then of the other. Channels-last,
-    and raises like :func:`views`.
+    The crops of ``ten`` lie at :func:`five` of the image, then at :func:`five` of the mirror. The
+    result is channels-last; raises like :func:`views`.
     """
     _check(image, size)
     return torch.stack([image, image.flip(1)]).permute(0, 3, 1, 2)

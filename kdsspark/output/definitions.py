@@ -6,44 +6,84 @@ changed one is refused, or everything that came from the former is removed first
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel
-
-from kdsspark.config import Config, Dataset, Network
+from kdsspark.config import Config, Network
+from kdsspark.config.model import dataset_kind, foreign_keys
 from kdsspark.config.redaction import with_texts, without_secrets
 from kdsspark.errors import ConfigError
 from kdsspark.hashing import fingerprint
-from kdsspark.output.store import Store
-from kdsspark.tables import IMAGES, TABLES
+from kdsspark.output import receipts
+from kdsspark.output.names import Pair, stem
+from kdsspark.output.output import Output
+from kdsspark.tables import IMAGES
+
+Kind = Literal["network", "dataset"]
 
 _PATH: Final = "_definitions.json"
-_BESIDE_TABLES: Final = ("_ranges", "_columns", "_summaries", "_gathered")  # filed like tables
 _NO_DEFINITION: Final = ("group",)  # of a dataset: how it is drawn may change at any time
+_KINDS: Final[dict[str, Kind]] = {"networks": "network", "datasets": "dataset"}
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
 
 
-def settle(store: Store, config: Config, fresh: bool) -> None:
-    """Record the definitions of ``config``; raises :class:`ConfigError` where one has changed.
+@dataclass(frozen=True)
+class Change:
+    """A network or dataset that is defined otherwise than when the output was made."""
 
-    With ``fresh``, what came from a changed definition is removed instead. One that nothing came
-    of, a mistyped path for example, is merely replaced.
+    kind: Kind
+    name: str
+    difference: str  # which keys, and both values
+
+
+def changes(output: Output, config: Config) -> list[Change]:
+    """Every network and dataset of ``config`` that is defined otherwise in the output."""
+    saved, current = _saved(output), _definitions(config)
+    return [
+        Change(_KINDS[kind], name, _difference(saved[key], current[key]))
+        for key in current
+        if key in saved and saved[key] != current[key]
+        for kind, _, name in [key.partition(".")]
+    ]
+
+
+def refuse_changes(output: Output, config: Config) -> None:
+    """Raise :class:`ConfigError` where the output holds results of another definition.
+
+    A definition without results, a mistyped path for example, may change.
     """
-    saved = _with_defaults(store.read_json(_PATH)) if store.exists(_PATH) else {}
-    current = _definitions(config)
-    changed = [key for key in current if key in saved and saved[key] != current[key]]
-    for key in changed:
-        kind, _, name = key.partition(".")
-        if not fresh and _HAS_RESULTS[kind](store, name):
+    for change in changes(output, config):
+        if _HAS_RESULTS[change.kind](output, change.name):
             raise ConfigError(
-                f"{key}: {_difference(saved[key], current[key])}; {store.url} holds results of "
+                f"{change.kind}s.{change.name}: {change.difference}; {output.url} holds results of "
                 f"the former: choose another output, or --fresh to remove them"
             )
-        if fresh:
-            remove(store, {"networks": "network", "datasets": "dataset"}[kind], name)
-    if saved | current != saved or changed:
-        store.write_json(_PATH, saved | current)
+
+
+def record(output: Output, config: Config) -> None:
+    """Keep the definitions of ``config`` beside those of earlier runs."""
+    saved, current = _saved(output), _definitions(config)
+    if saved | current != saved:
+        output.write_json(_PATH, saved | current)
+
+
+def _saved(output: Output) -> _Definitions:
+    """Definitions as they would be saved today.
+
+    A key that is new had its default. A key that only the other kind of dataset has means nothing,
+    whatever an output was given for it.
+    """
+    saved = output.read_json(_PATH) if output.exists(_PATH) else {}
+    found = {}
+    for name, fields in saved.items():
+        is_network = name.startswith("networks.")
+        section = Network if is_network else dataset_kind(fields)
+        defaults = {key: field.default for key, field in section.model_fields.items()}
+        found[name] = defaults | fields | ({} if is_network else foreign_keys(section))
+        for key in _NO_DEFINITION:
+            found[name].pop(key, None)
+    return found
 
 
 def _definitions(config: Config) -> _Definitions:
@@ -61,68 +101,30 @@ def _shown(text: str) -> str:
     return text if shown == text else f"{shown} ({fingerprint(text)})"
 
 
-def _with_defaults(saved: _Definitions) -> _Definitions:
-    """Definitions as they would be saved today: a key that is new had its default."""
-    sections: dict[str, type[BaseModel]] = {"networks": Network, "datasets": Dataset}
-    return {
-        key: {
-            n: f.default
-            for n, f in sections[key.partition(".")[0]].model_fields.items()
-            if n not in _NO_DEFINITION
-        }
-        | fields
-        for key, fields in saved.items()
-    }
-
-
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     keys = [key for key in now if was.get(key) != now[key]]
     return ", ".join(f"{key} was {was.get(key)!r} and is now {now[key]!r}" for key in keys)
 
 
-def _network_has_results(store: Store, name: str) -> bool:
-    return store.exists(_record(name))
+def _network_has_results(output: Output, name: str) -> bool:
+    return output.exists(output.network(name))
 
 
-def _dataset_has_results(store: Store, name: str) -> bool:
-    return bool(store.files(IMAGES.partition(name))) or any(
-        dataset == name for _, _, dataset in _receipts(store)
+def _dataset_has_results(output: Output, name: str) -> bool:
+    return bool(output.files(IMAGES.partition(name))) or any(
+        pair.dataset == name for _, pair in receipts_of_pairs(output)
     )
 
 
-_HAS_RESULTS: Final = {"networks": _network_has_results, "datasets": _dataset_has_results}
+_HAS_RESULTS: Final[dict[Kind, Callable[[Output, str], bool]]] = {
+    "network": _network_has_results,
+    "dataset": _dataset_has_results,
+}
 
 
-def _record(network: str) -> str:
-    return f"_networks/{network}.json"
-
-
-def _receipts(store: Store) -> Iterator[tuple[str, str, str]]:
-    """Path, network and dataset of every receipt of one."""
-    for path in store.files("_receipts"):
+def receipts_of_pairs(output: Output) -> Iterator[tuple[str, Pair]]:
+    """The path and the pair of every receipt; those that are of no single pair are left out."""
+    for path in output.files(receipts.FOLDER):
         _, _stage, network, *rest = path.split("/")
         if rest:  # the report's is of all
-            yield path, network, rest[0] if len(rest) > 1 else rest[0].removesuffix(".json")
-
-
-def remove(store: Store, column: str, name: str) -> None:
-    """Remove everything filed under one ``network`` or ``dataset``.
-
-    Receipts go first, and last what shows that something is left to remove: ``images`` of a
-    dataset, the record of a network. So a removal that was interrupted is not taken for done.
-    """
-    for path, network, dataset in _receipts(store):
-        if name == (network if column == "network" else dataset):
-            store.remove(path)
-    names = sorted(TABLES, key=lambda table: table == IMAGES.name)
-    for table in [*_BESIDE_TABLES, *names]:
-        for path in store.files(table):
-            folders = path.split("/")[:-1]
-            by_file = table == "thresholds" and path.endswith(f"/{name}.parquet")
-            if f"{column}={name}" in folders or (by_file and column == "dataset"):
-                store.remove(path)
-    record = _record(name)
-    if column == "network" and store.exists(record):
-        weights = store.read_json(record)["weights"]
-        store.remove(weights)
-        store.remove(record)
+            yield path, Pair(network, rest[0] if len(rest) > 1 else stem(rest[0]))

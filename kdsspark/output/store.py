@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -33,7 +33,7 @@ class Store:
     url: str
 
     @classmethod
-    def at(cls, url: str) -> Store:
+    def at(cls, url: str) -> Self:
         """A store whose URL means the same from every working directory.
 
         Raises :class:`ConfigError` where no file system for it is known or installed.

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,8 +19,10 @@ from typing import Any, Final
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted, without_secrets
 from kdsspark.hashing import fingerprint
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
+from kdsspark.output.names import ItemName, Pair
+from kdsspark.output.output import Output
+from kdsspark.output.receipts import Receipt
+from kdsspark.stages import EMBED, MEASURE, index
 from kdsspark.stages.embed import shards
 from kdsspark.versions import versions
 
@@ -44,6 +46,9 @@ class Record:
     stages: list[dict[str, Any]]  # stage, seconds; in the order they ran, the last one may fail
     counts: list[dict[str, Any]]  # network, dataset, images, embedded, failed, features
     failures: list[dict[str, Any]]  # network, dataset, stage, error, n
+    # Files below a dataset's path that are no images: dataset, class_name (where the class is left
+    # out whole), ending, reason, files. Records of earlier versions have none.
+    left_out: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -76,12 +81,15 @@ class Run:
         shown = redacted(self.config) if self.config else None
         counts: list[dict[str, Any]] = []
         failures: list[dict[str, Any]] = []
+        left_out: list[dict[str, Any]] = []
         if self.config and self.stages:
             try:
-                store = Store.at(self.config.output)
-                counts, failures = _counts(store, self.config), _failures(store, self.config)
+                output = Output.at(self.config.output)
+                pairs = [Pair(network, dataset.name) for network, dataset in self.config.pairs()]
+                counts, failures = _counts(output, pairs), _failures(output, pairs)
+                left_out = _left_out(output, self.config)
             except Exception:  # whatever it is, the run's own error is the one to tell
-                counts, failures = [], []
+                counts, failures, left_out = [], [], []
         return Record(
             id=f"{self._started:%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}",
             command=self.command,
@@ -96,56 +104,65 @@ class Run:
             stages=self.stages,
             counts=counts,
             failures=failures,
+            left_out=left_out,
         )
 
 
-def write(store: Store, record: Record) -> None:
+def write(output: Output, record: Record) -> None:
     """Write the record into the output, whole or not at all; the lock is not needed."""
-    with store.create(f"{FOLDER}/{record.id}.json") as file:
+    with output.create(f"{FOLDER}/{record.id}.json") as file:
         file.write(json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n")
 
 
-def latest(store: Store, command: str | None = None, exit_code: int | None = None) -> Record | None:
+def latest(
+    output: Output, command: str | None = None, exit_code: int | None = None
+) -> Record | None:
     """The last run that began, of those with this command and exit code if they are given."""
-    for path in reversed(store.files(FOLDER)):
-        record = Record(**store.read_json(path))
+    for path in reversed(output.files(FOLDER)):
+        record = Record(**output.read_json(path))
         if command in (None, record.command) and exit_code in (None, record.exit_code):
             return record
     return None
 
 
-def _counts(store: Store, config: Config) -> list[dict[str, Any]]:
+def _counts(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """What the receipts say; ``features`` is how many are measured."""
     rows = []
-    for network, dataset in config.pairs():
-        images, measured = (
-            _total(receipts.read(store, stage, f"{network}/{dataset.name}"))
-            for stage in (receipts.EMBED, receipts.MEASURE)
-        )
-        row = {key: images[key] for key in ("images", "embedded", "failed")}
-        row["features"] = measured["features"]
-        rows.append({"network": network, "dataset": dataset.name, **row})
+    for pair in pairs:
+        embedded, measured = (_total(stage.receipts(output).of(pair)) for stage in (EMBED, MEASURE))
+        counts = {key: embedded[key] for key in ("images", "embedded", "failed")}
+        counts["features"] = measured["features"]
+        rows.append({**pair._asdict(), **counts})
     return rows
 
 
-def _total(found: Mapping[str, receipts.Receipt]) -> Counter[str]:
+def _total(found: Mapping[ItemName, Receipt]) -> Counter[str]:
     total: Counter[str] = Counter()
     for receipt in found.values():
         total.update(receipt.counts)
     return total
 
 
-def _failures(store: Store, config: Config) -> list[dict[str, Any]]:
+def _failures(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """How many images failed for which kind of error."""
     rows = []
-    for network, dataset in config.pairs():
-        failed = shards.failures(store, network, dataset.name)
+    for pair in pairs:
+        failed = shards.failures(output, pair)
         counts = Counter(zip(failed["stage"].to_pylist(), failed["error"].to_pylist(), strict=True))
         rows += [
-            {"network": network, "dataset": dataset.name, "stage": stage, "error": error, "n": n}
+            {**pair._asdict(), "stage": stage, "error": error, "n": n}
             for (stage, error), n in sorted(counts.items())
         ]
     return rows
+
+
+def _left_out(output: Output, config: Config) -> list[dict[str, Any]]:
+    """What the index stage did not take, as the output's ``images`` keep it."""
+    return [
+        {"dataset": dataset.name, **group._asdict()}
+        for dataset in config.datasets
+        for group in index.left_out_of(output, dataset.name)
+    ]
 
 
 def _iso(when: datetime) -> str:

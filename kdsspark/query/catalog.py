@@ -57,7 +57,7 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
     for name in names:
         if name in VIEW_QUERIES:
             properties = _properties(store)
-            own.sql(f"CREATE OR REPLACE VIEW {name} {properties} AS {VIEW_QUERIES[name].sql}")
+            own.sql(f"CREATE OR REPLACE VIEW {name} {properties} AS {VIEW_QUERIES[name]}")
         elif name == views.RUNS:
             runs = cast(StructType, StructType.fromDDL(views.RUNS_SCHEMA))
             _create(own, store, name, runs, (), "json", name in kept)

@@ -4,184 +4,144 @@
 report selects from them, too, so that one query computes each summary. The SQL is Spark's, and
 DuckDB runs it unchanged.
 
-A view counts true labels unless its meaning says otherwise, and it leaves out a feature and class
-without a distance. A share of nothing is NULL, because Spark refuses to divide by zero.
+``docs/sql.md`` says what a row of each view is. A view counts true labels unless its names say
+otherwise, and leaves out a feature and class without a distance. A share of nothing is NULL,
+because Spark refuses to divide by zero.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from textwrap import dedent
 from typing import Final
 
+_CLASSES = dedent("""\
+    SELECT i.dataset, i.class_id, i.class_name, COUNT(*) AS n_images
+    FROM images AS i
+    GROUP BY i.dataset, i.class_id, i.class_name""")
 
-@dataclass(frozen=True)
-class ViewQuery:
-    """One view: its query, and what a row means."""
-
-    sql: str
-    meaning: str
-
-
-_CLASSES = ViewQuery(
-    dedent("""\
-        SELECT i.dataset, i.class_id, i.class_name, COUNT(*) AS n_images
-        FROM images AS i
-        GROUP BY i.dataset, i.class_id, i.class_name"""),
-    "a class of a dataset, and how many images the index has of it",
-)
-
-_NETWORK_LAYERS = ViewQuery(
-    dedent("""\
-        SELECT f.network, f.depth, f.layer, f.kind, COUNT(*) AS n_features
-        FROM features AS f
-        GROUP BY f.network, f.depth, f.layer, f.kind"""),
-    "a layer of a network, its kind and its number of features",
-)
+_NETWORK_LAYERS = dedent("""\
+    SELECT f.network, f.depth, f.layer, f.kind, COUNT(*) AS n_features
+    FROM features AS f
+    GROUP BY f.network, f.depth, f.layer, f.kind""")
 
 # Spark pushes filters by dataset and class through the windows below, which partition by both.
-_FEATURE_CLASSES = ViewQuery(
-    dedent("""\
-        SELECT k.network, k.dataset, k.class_id, c.class_name, k.layer, k.unit, f.feature, f.kind,
-               f.depth, k.ks, k.ks_exact
-        FROM ks AS k
-        JOIN features AS f
-          ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit
-        JOIN classes AS c
-          ON c.dataset = k.dataset AND c.class_id = k.class_id
-        WHERE k.labels = 'true' AND k.ks IS NOT NULL"""),
-    "a feature and a class with their distance, and the names of both",
-)
+_FEATURE_CLASSES = dedent("""\
+    SELECT k.network, k.dataset, k.class_id, c.class_name, k.layer, k.unit, f.feature, f.kind,
+           f.depth, k.ks, k.ks_exact
+    FROM ks AS k
+    JOIN features AS f
+      ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit
+    JOIN classes AS c
+      ON c.dataset = k.dataset AND c.class_id = k.class_id
+    WHERE k.labels = 'true' AND k.ks IS NOT NULL""")
 
-_TOP_FEATURES = ViewQuery(
-    dedent("""\
-        SELECT fc.*,
-               ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.class_id, fc.class_name
-                                  ORDER BY fc.ks DESC, fc.depth, fc.unit) AS rank_high,
-               ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.class_id, fc.class_name
-                                  ORDER BY fc.ks, fc.depth, fc.unit) AS rank_low
-        FROM feature_classes AS fc"""),
-    "a feature and a class, and the rank of the feature among those of the class: rank_high 1 has "
-    "the highest ks, rank_low 1 the lowest; of equals, the shallower layer and then the lower unit "
-    "comes first",
-)
+_TOP_FEATURES = dedent("""\
+    SELECT fc.*,
+           ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.class_id, fc.class_name
+                              ORDER BY fc.ks DESC, fc.depth, fc.unit) AS rank_high,
+           ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.class_id, fc.class_name
+                              ORDER BY fc.ks, fc.depth, fc.unit) AS rank_low
+    FROM feature_classes AS fc""")
 
-_RELEVANT = ViewQuery(
-    dedent("""\
-        SELECT fc.*, IF(fc.ks > 0, '+', '-') AS sign,
-               IF(fc.ks > 0, t.t_plus, t.t_minus) AS threshold
-        FROM feature_classes AS fc
-        JOIN thresholds AS t
-          ON t.network = fc.network AND t.dataset = fc.dataset
-        WHERE fc.ks > t.t_plus OR fc.ks < t.t_minus"""),
-    "a feature and a class strictly beyond the threshold of their sign",
-)
+_RELEVANT = dedent("""\
+    SELECT fc.*, IF(fc.ks > 0, '+', '-') AS sign,
+           IF(fc.ks > 0, t.t_plus, t.t_minus) AS threshold
+    FROM feature_classes AS fc
+    JOIN thresholds AS t
+      ON t.network = fc.network AND t.dataset = fc.dataset
+    WHERE fc.ks > t.t_plus OR fc.ks < t.t_minus""")
 
 # MAX_BY compares rows by their first value, and then by the next.
-_CLASS_SUMMARY = ViewQuery(
-    dedent("""\
-        SELECT b.network, b.dataset, b.class_id, c.class_name, c.n_images,
-               COALESCE(fa.n, 0) AS n_failed, b.n_measured, b.present, b.absent, b.highest,
-               b.lowest, b.mean_abs_ks, b.top_layer, b.top_layer_mean_abs_ks
-        FROM (SELECT l.network, l.dataset, l.class_id, MAX(l.n_inner) AS n_measured,
-                     SUM(l.present) AS present, SUM(l.absent) AS absent,
-                     MAX(l.highest) AS highest, MIN(l.lowest) AS lowest,
-                     SUM(l.total) / NULLIF(SUM(l.n), 0) AS mean_abs_ks,
-                     MAX_BY(l.layer, IF(l.n > 0, (l.total / NULLIF(l.n, 0), -d.depth), NULL))
-                       AS top_layer,
-                     MAX(l.total / NULLIF(l.n, 0)) AS top_layer_mean_abs_ks
-              FROM (SELECT k.network, k.dataset, k.class_id, k.layer, MAX(k.n_inner) AS n_inner,
-                           COUNT(IF(k.ks > t.t_plus, 1, NULL)) AS present,
-                           COUNT(IF(k.ks < t.t_minus, 1, NULL)) AS absent,
-                           MAX(k.ks) AS highest, MIN(k.ks) AS lowest,
-                           SUM(ABS(k.ks)) AS total, COUNT(k.ks) AS n
-                    FROM ks AS k
-                    JOIN thresholds AS t
-                      ON t.network = k.network AND t.dataset = k.dataset
-                    WHERE k.labels = 'true'
-                    GROUP BY k.network, k.dataset, k.class_id, k.layer) AS l
-              JOIN network_layers AS d
-                ON d.network = l.network AND d.layer = l.layer
-              GROUP BY l.network, l.dataset, l.class_id) AS b
-        JOIN classes AS c
-          ON c.dataset = b.dataset AND c.class_id = b.class_id
-        LEFT JOIN (SELECT x.network, x.dataset, x.class_id, COUNT(*) AS n
-                   FROM failures AS x
-                   GROUP BY x.network, x.dataset, x.class_id) AS fa
-               ON fa.network = b.network AND fa.dataset = b.dataset
-              AND fa.class_id = b.class_id"""),
-    "a class: its images in the index, those that failed and those with a finite value, its "
-    "features beyond t+ (present) and t- (absent), the highest and the lowest ks, the mean of "
-    "|ks|, and the layer where that mean is largest",
-)
+_CLASS_SUMMARY = dedent("""\
+    SELECT b.network, b.dataset, b.class_id, c.class_name, c.n_images,
+           COALESCE(fa.n, 0) AS n_failed, b.n_measured, b.present, b.absent, b.highest,
+           b.lowest, b.mean_abs_ks, b.top_layer, b.top_layer_mean_abs_ks
+    FROM (SELECT l.network, l.dataset, l.class_id, MAX(l.n_inner) AS n_measured,
+                 SUM(l.present) AS present, SUM(l.absent) AS absent,
+                 MAX(l.highest) AS highest, MIN(l.lowest) AS lowest,
+                 SUM(l.total) / NULLIF(SUM(l.n), 0) AS mean_abs_ks,
+                 MAX_BY(l.layer, IF(l.n > 0, (l.total / NULLIF(l.n, 0), -d.depth), NULL))
+                   AS top_layer,
+                 MAX(l.total / NULLIF(l.n, 0)) AS top_layer_mean_abs_ks
+          FROM (SELECT k.network, k.dataset, k.class_id, k.layer, MAX(k.n_inner) AS n_inner,
+                       COUNT(IF(k.ks > t.t_plus, 1, NULL)) AS present,
+                       COUNT(IF(k.ks < t.t_minus, 1, NULL)) AS absent,
+                       MAX(k.ks) AS highest, MIN(k.ks) AS lowest,
+                       SUM(ABS(k.ks)) AS total, COUNT(k.ks) AS n
+                FROM ks AS k
+                JOIN thresholds AS t
+                  ON t.network = k.network AND t.dataset = k.dataset
+                WHERE k.labels = 'true'
+                GROUP BY k.network, k.dataset, k.class_id, k.layer) AS l
+          JOIN network_layers AS d
+            ON d.network = l.network AND d.layer = l.layer
+          GROUP BY l.network, l.dataset, l.class_id) AS b
+    JOIN classes AS c
+      ON c.dataset = b.dataset AND c.class_id = b.class_id
+    LEFT JOIN (SELECT x.network, x.dataset, x.class_id, COUNT(*) AS n
+               FROM failures AS x
+               GROUP BY x.network, x.dataset, x.class_id) AS fa
+           ON fa.network = b.network AND fa.dataset = b.dataset
+          AND fa.class_id = b.class_id""")
 
 
 def _of_sign(sign: str, column: str, name: str) -> str:
     return f"MAX(IF(l.labels = 'true' AND l.sign = '{sign}', l.{column}, NULL)) AS {name}"
 
 
-_LAYER_SUMMARY = ViewQuery(
+_LAYER_SUMMARY = (
     "SELECT l.network, l.dataset, d.depth, l.layer, d.kind, d.n_features,\n       "
     + ",\n       ".join(
         _of_sign(sign, column, f"{name}_{suffix}")
         for sign, suffix in (("+", "plus"), ("-", "minus"))
         for column, name in (("n", "n"), ("mode", "mode"), ("q50", "median"), ("kept", "kept"))
     )
-    + ",\n"
-    "       SUM(IF(l.labels = 'true', l.kept, NULL)) AS kept,\n"
-    "       SUM(IF(l.labels = 'shuffled', l.kept, NULL)) AS kept_shuffled\n"
-    "FROM layers AS l\n"
-    "JOIN network_layers AS d\n"
-    "  ON d.network = l.network AND d.layer = l.layer\n"
-    "GROUP BY l.network, l.dataset, d.depth, l.layer, d.kind, d.n_features",
-    "a layer: for each sign the number n of features and classes, the mode of the log-normal fit, "
-    "the median of |ks| and the share kept beyond the threshold; kept is the share of both signs, "
-    "kept_shuffled the same under shuffled labels",
-)
-
-_KIND_DISTRIBUTION = ViewQuery(
-    dedent("""\
-        SELECT g.network, g.dataset, g.kind, g.bin, g.lo, g.hi, SUM(g.n) AS n,
-               100 * CAST(SUM(g.n) AS DOUBLE)
-                 / NULLIF(SUM(SUM(g.n)) OVER (PARTITION BY g.network, g.dataset, g.kind), 0)
-                 AS percent
-        FROM distribution AS g
-        WHERE g.labels = 'true'
-        GROUP BY g.network, g.dataset, g.kind, g.bin, g.lo, g.hi"""),
-    "a bin of ks over all layers of one kind: the number n of features and classes, and their "
-    "percent of that kind",
-)
-
-_NOISE = ViewQuery(
-    dedent("""\
-        SELECT l.network, l.dataset, d.depth, l.layer, d.kind, l.sign,
-               CAST(ROUND(l.kept * tp.n) AS BIGINT) AS true_pairs, l.kept AS true_share,
-               CAST(ROUND(s.kept * sp.n) AS BIGINT) AS shuffled_pairs, s.kept AS shuffled_share,
-               s.kept / NULLIF(l.kept, 0) AS noise
+    + dedent("""\
+        ,
+               SUM(IF(l.labels = 'true', l.kept, NULL)) AS kept,
+               SUM(IF(l.labels = 'shuffled', l.kept, NULL)) AS kept_shuffled
         FROM layers AS l
-        JOIN layers AS s
-          ON s.network = l.network AND s.dataset = l.dataset AND s.layer = l.layer
-         AND s.sign = l.sign
         JOIN network_layers AS d
           ON d.network = l.network AND d.layer = l.layer
-        JOIN {all} AS tp
-          ON tp.network = l.network AND tp.dataset = l.dataset AND tp.layer = l.layer
-         AND tp.labels = l.labels
-        JOIN {all} AS sp
-          ON sp.network = s.network AND sp.dataset = s.dataset AND sp.layer = s.layer
-         AND sp.labels = s.labels
-        WHERE l.labels = 'true' AND s.labels = 'shuffled'""").format(
-        # All distances of a layer; `distribution` counts them where `ks` does not keep shuffles.
-        all="(SELECT g.network, g.dataset, g.labels, g.layer, SUM(g.n) AS n\n"
-        "      FROM distribution AS g GROUP BY g.network, g.dataset, g.labels, g.layer)"
-    ),
-    "a layer and a sign: the pairs of a feature and a class beyond the threshold and their share, "
-    "under true labels and under all shuffles together; noise is the second share by the first",
+        GROUP BY l.network, l.dataset, d.depth, l.layer, d.kind, d.n_features""")
 )
 
-VIEW_QUERIES: Final[dict[str, ViewQuery]] = {
+_KIND_DISTRIBUTION = dedent("""\
+    SELECT g.network, g.dataset, g.kind, g.bin, g.lo, g.hi, SUM(g.n) AS n,
+           100 * CAST(SUM(g.n) AS DOUBLE)
+             / NULLIF(SUM(SUM(g.n)) OVER (PARTITION BY g.network, g.dataset, g.kind), 0)
+             AS percent
+    FROM distribution AS g
+    WHERE g.labels = 'true'
+    GROUP BY g.network, g.dataset, g.kind, g.bin, g.lo, g.hi""")
+
+# All distances of a layer; `distribution` counts them where `ks` does not keep shuffles.
+_ALL = dedent("""\
+    (SELECT g.network, g.dataset, g.labels, g.layer, SUM(g.n) AS n
+          FROM distribution AS g GROUP BY g.network, g.dataset, g.labels, g.layer)""")
+
+_NOISE = dedent("""\
+    SELECT l.network, l.dataset, d.depth, l.layer, d.kind, l.sign,
+           CAST(ROUND(l.kept * tp.n) AS BIGINT) AS true_pairs, l.kept AS true_share,
+           CAST(ROUND(s.kept * sp.n) AS BIGINT) AS shuffled_pairs, s.kept AS shuffled_share,
+           s.kept / NULLIF(l.kept, 0) AS noise
+    FROM layers AS l
+    JOIN layers AS s
+      ON s.network = l.network AND s.dataset = l.dataset AND s.layer = l.layer
+     AND s.sign = l.sign
+    JOIN network_layers AS d
+      ON d.network = l.network AND d.layer = l.layer
+    JOIN {all} AS tp
+      ON tp.network = l.network AND tp.dataset = l.dataset AND tp.layer = l.layer
+     AND tp.labels = l.labels
+    JOIN {all} AS sp
+      ON sp.network = s.network AND sp.dataset = s.dataset AND sp.layer = s.layer
+     AND sp.labels = s.labels
+    WHERE l.labels = 'true' AND s.labels = 'shuffled'""").format(all=_ALL)
+
+VIEW_QUERIES: Final[dict[str, str]] = {
     "classes": _CLASSES,
     "network_layers": _NETWORK_LAYERS,
     "feature_classes": _FEATURE_CLASSES,
@@ -206,6 +166,6 @@ def needs(names: Iterable[str]) -> list[str]:
     ordered: dict[str, None] = {}
     for name in names:
         if name in VIEW_QUERIES:
-            ordered |= dict.fromkeys(needs(reads(VIEW_QUERIES[name].sql)))
+            ordered |= dict.fromkeys(needs(reads(VIEW_QUERIES[name])))
         ordered[name] = None
     return list(ordered)

@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.query import fsspec_source
+from kdsspark.query import causes, fsspec_source
 from kdsspark.query.view_queries import VIEW_QUERIES, needs, reads
 from kdsspark.tables import TABLES, Table
 
@@ -35,7 +35,9 @@ RUNS_SCHEMA: Final = """
     counts ARRAY<STRUCT<network: STRING, dataset: STRING, images: BIGINT, embedded: BIGINT,
                         failed: BIGINT, features: BIGINT>>,
     failures ARRAY<STRUCT<network: STRING, dataset: STRING, stage: STRING, error: STRING,
-                          n: BIGINT>>
+                          n: BIGINT>>,
+    left_out ARRAY<STRUCT<dataset: STRING, class_name: STRING, ending: STRING, reason: STRING,
+                          files: BIGINT>>
 """
 """The fields of a run record; :mod:`kdsspark.pipeline.records` writes them."""
 
@@ -53,8 +55,8 @@ STAGE_OF: Final = {
 """Table -> the stage that makes it."""
 
 # SQLSTATE classes of mistakes in a query, not in the files or the machine: feature not supported,
-# cardinality, data exception, syntax or names.
-_MISTAKES: Final = ("0A", "21", "22", "42")
+# cardinality, data exception, syntax or names, limits of the program.
+_MISTAKES: Final = ("0A", "21", "22", "42", "54")
 _LOGGER: Final = "SQLQueryContextLogger"  # pyspark's
 
 
@@ -79,7 +81,7 @@ def present(store: Store) -> list[str]:
     """Tables that have files, ``runs`` among them, then the ready-made views made of these."""
     names = [name for name in (*TABLES, RUNS) if store.files(name)]
     for name, query in VIEW_QUERIES.items():
-        if set(reads(query.sql)) <= set(names):
+        if set(reads(query)) <= set(names):
             names.append(name)
     return names
 
@@ -95,16 +97,14 @@ def explained(store: Store) -> Iterator[None]:
     before, log.disabled = log.disabled, True  # it would print the stack of every mistake
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise _mistake(store, error) from error
-    except Py4JJavaError as error:
-        raise KdssparkError(_first_line(str(error.java_exception))) from error
     finally:
         log.disabled = before
 
 
-def _mistake(store: Store, error: PySparkException) -> KdssparkError:
-    if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+def _mistake(store: Store, error: PySparkException | Py4JJavaError) -> KdssparkError:
+    if isinstance(error, PySparkException) and error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
         name = (error.getMessageParameters() or {}).get("relationName", "").strip("`").lower()
         missing = [table for table in needs([name]) if table in STAGE_OF and not store.files(table)]
         if missing:
@@ -112,12 +112,9 @@ def _mistake(store: Store, error: PySparkException) -> KdssparkError:
                 f"{name} must be made before it is asked for, got no {missing[0]} in "
                 f"{store.url}: run the {STAGE_OF[missing[0]]} stage first"
             )
-    kind = ConfigError if (error.getSqlState() or "").startswith(_MISTAKES) else KdssparkError
-    return kind(_first_line(str(error)))
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    cause = causes.of(error)
+    kind = ConfigError if cause.state.startswith(_MISTAKES) else KdssparkError
+    return kind(cause.line)
 
 
 def query(session: SparkSession, sql: str) -> pd.DataFrame:
@@ -156,7 +153,7 @@ def location(store: Store, name: str) -> str:
 
 def _frame(session: SparkSession, store: Store, name: str) -> DataFrame:
     if name in VIEW_QUERIES:
-        return session.sql(VIEW_QUERIES[name].sql)
+        return session.sql(VIEW_QUERIES[name])
     return _runs(session, store) if name == RUNS else _rows(session, store, TABLES[name])
 
 

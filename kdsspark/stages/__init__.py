@@ -1,1 +1,102 @@
 """The stages of a study, in order; each plans from the output and runs what is missing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kdsspark import tables
+from kdsspark.engine.stage import Stage
+from kdsspark.output import names
+
+INDEX: Final = Stage(
+    "index",
+    "list the images of every dataset, with their classes",
+    "kdsspark.stages.index",
+    (tables.IMAGES,),
+    counted="images",
+    scope="dataset",
+)
+
+EMBED: Final = Stage(
+    "embed",
+    "compute the embeddings that are missing",
+    "kdsspark.stages.embed.stage",
+    (tables.FAILURES, tables.EMBEDDINGS, tables.DUPLICATES, tables.FEATURES),
+    counted="images",
+    beside=(names.RANGES,),
+)
+
+MEASURE: Final = Stage(
+    "measure",
+    "histograms and signed KS distances of every feature and class",
+    "kdsspark.stages.measure.stage",
+    (tables.RANGES, tables.HISTOGRAMS, tables.KS, tables.DISTANCES),
+    counted="slices",
+    needs=EMBED,
+    beside=(names.COLUMNS, names.SUMMARIES),
+)
+
+SUMMARIZE: Final = Stage(
+    "summarize",
+    "thresholds, curves and layers from the distances",
+    "kdsspark.stages.summarize.stage",
+    (
+        tables.SIGNIFICANCE,
+        tables.THRESHOLDS,
+        tables.DAVG,
+        tables.LAYERS,
+        tables.DISTRIBUTION,
+        tables.SURVIVAL,
+    ),
+    counted="datasets",
+    needs=MEASURE,
+)
+
+CHECK: Final = Stage(
+    "check",
+    "hold the invariants of the tables against the files",
+    "kdsspark.stages.check",
+    (),
+    counted="parts",
+    needs=MEASURE,
+)
+
+REPORT: Final = Stage(
+    "report",
+    "draw report/index.html from the tables",
+    "kdsspark.stages.report.stage",
+    (),
+    counted="reports",
+    scope="study",
+)
+
+TRANSFORM: Final = Stage(
+    "transform",
+    "write full-network and pruned embeddings",
+    "kdsspark.stages.transform.stage",
+    (tables.TRANSFORMS, tables.TRANSFORM_FEATURES, tables.FULL_NETWORK, tables.PRUNED),
+    counted="shards",
+    part_of_run=False,
+)
+
+PROBE: Final = Stage(
+    "probe",
+    "linear classifiers on all, on relevant and on discretised features",
+    "kdsspark.stages.probe.stage",
+    (tables.PROBE,),
+    counted="probes",
+    part_of_run=False,
+)
+
+STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, CHECK, REPORT, TRANSFORM, PROBE)
+"""Every stage, in the order in which ``kdsspark run`` goes through those that are part of it."""
+
+RUN: Final = "run"
+"""The command that goes through all stages that are part of a run."""
+
+
+def stages_of(command: str) -> list[Stage]:
+    """The stages that a command goes through, in order."""
+    if command == RUN:
+        return [stage for stage in STAGES if stage.part_of_run]
+    return [stage for stage in STAGES if stage.name == command]

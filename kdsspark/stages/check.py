@@ -5,78 +5,111 @@ Run at the end of every run; what has been checked and not written since is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
-from kdsspark.config import Measure
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Outcome, Unit
+from kdsspark.config import Config, Measure
+from kdsspark.engine.stage import Context, ItemPlan, total
+from kdsspark.engine.work import Outcome, WorkItem, run_items
 from kdsspark.errors import InvariantError
 from kdsspark.hashing import fingerprint
-from kdsspark.output import parquet, receipts
-from kdsspark.output.store import Store
+from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
+from kdsspark.stages import CHECK, EMBED, MEASURE
+from kdsspark.stages.embed import complete
 from kdsspark.stats.ks import binned_ks
 from kdsspark.tables import EMBEDDINGS, FAILURES, HISTOGRAMS, IMAGES, KS, RANGES, Table
 
 
-def check(
-    session: SparkSession, store: Store, pairs: Sequence[tuple[str, str]], settings: Measure
-) -> None:
-    """Check every (network, dataset); raises :class:`InvariantError` naming what disagrees."""
-    work = [unit for pair in pairs for unit in plan(store, pair, settings)]
-    units.run(session, store, receipts.CHECK, work, _call, "parts")
-
-
-def plan(store: Store, pair: tuple[str, str], settings: Measure) -> list[Unit]:
-    """What is checked of a dataset, whether it has been or not: its images, and every slice."""
-    prefix, checked = "/".join(pair), _Pair(store, *pair, settings)
-    shards = receipts.read(store, receipts.EMBED, prefix)
-    n_images = sum(r.counts["embedded"] for r in shards.values())
-    embedded = fingerprint(sorted((r.unit, r.digest) for r in shards.values()))
-    work = [Unit(f"{prefix}/images", embedded, partial(_check_images, checked))]
-    for name, receipt in receipts.read(store, receipts.MEASURE, prefix).items():
-        part = name.rpartition("/")[2]
-        work.append(Unit(name, receipt.digest, partial(_check_part, checked, part, n_images)))
-    return work
-
-
-def _call(work: partial[None]) -> Outcome:
-    work()
-    return Outcome()
-
-
 @dataclass(frozen=True)
-class _Pair:
-    store: Store
-    network: str
-    dataset: str
+class CheckPlan(ItemPlan):
+    """What is checked of one dataset by one network."""
+
+    items: tuple[CheckItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckItem(WorkItem):
+    """Something to check of one pair: subclasses say what."""
+
+    output: Output
+    pair: Pair
     settings: Measure
+
+    def check(self) -> None:
+        """Raise :class:`InvariantError` where an invariant does not hold (executor)."""
+        raise NotImplementedError
 
     def row_groups(self, name: str, table: Table, *labels: str) -> Iterator[pa.Table]:
         """A slice's part of a table, a block of its units at a time."""
-        path = f"{table.partition(self.network, self.dataset, *labels)}/{name}.parquet"
-        self.require(self.store.exists(path), f"{path} is missing")
-        return parquet.row_groups(self.store, path)
+        path = table.part(name, *self.pair, *labels)
+        self.require(self.output.exists(path), f"{path} is missing")
+        return parquet.row_groups(self.output, path)
 
     def require(self, holds: bool, what: str, *details: object) -> None:
+        """Raise :class:`InvariantError` unless the invariant ``holds``."""
         if not holds:
             seen = " ".join(str(detail) for detail in details)
-            raise InvariantError(f"{self.network}/{self.dataset}: {what} {seen}".rstrip())
+            raise InvariantError(f"{self.pair}: {what} {seen}".rstrip())
 
 
-def _check_images(pair: _Pair) -> None:
+class ImagesItem(CheckItem):
+    """Invariant 1 for the images of a pair."""
+
+    def check(self) -> None:
+        """Invariant 1: indexed = embedded + failed, no image twice."""
+        _check_images(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceItem(CheckItem):
+    """Invariants 2, 3 and 5 for one measured slice."""
+
+    n_images: int  # embedded
+
+    def check(self) -> None:
+        """Counts add up, distances follow from histograms, shuffles keep class sizes."""
+        _check_part(self, self.name.part, self.n_images)
+
+
+def run(context: Context) -> None:
+    """Check every pair; raises :class:`InvariantError` naming what disagrees."""
+    output = context.output
+    plans = [plan(output, context.config, pair) for pair in complete.working_pairs(context)]
+    items = [item for planned in plans for item in planned.items]
+    run_items(context.session, CHECK.receipts(output), items, _check, CHECK.counted)
+    CHECK.receipts(output).gather()
+
+
+def plan(output: Output, config: Config, pair: Pair) -> CheckPlan:
+    """What is checked of a dataset, whether it has been or not: its images, and every slice."""
+    shards = EMBED.receipts(output).of(pair)
+    checked: dict[str, Any] = {"output": output, "pair": pair, "settings": config.measure}
+    embedded = fingerprint(sorted((name, receipt.digest) for name, receipt in shards.items()))
+    n_images = total(shards, "embedded")
+    items: list[CheckItem] = [ImagesItem(name=pair.item("images"), digest=embedded, **checked)]
+    for name, receipt in MEASURE.receipts(output).of(pair).items():
+        items.append(SliceItem(name=name, digest=receipt.digest, n_images=n_images, **checked))
+    return CheckPlan(CHECK.name, {item.name: item.digest for item in items}, tuple(items))
+
+
+def _check(item: CheckItem) -> Outcome:
+    item.check()
+    return Outcome()
+
+
+def _check_images(pair: CheckItem) -> None:
     """Invariant 1: indexed = embedded + failed, no image twice."""
-    indexed = parquet.read(pair.store, IMAGES, pair.dataset, columns=["image_id"])
+    indexed = parquet.read(pair.output, IMAGES, pair.pair.dataset, columns=["image_id"])
     seen = [
-        parquet.read(pair.store, table, pair.network, pair.dataset, columns=["image_id"])
+        parquet.read(pair.output, table, *pair.pair, columns=["image_id"])
         for table in (EMBEDDINGS, FAILURES)
     ]
     both = pa.concat_tables(seen)["image_id"]
@@ -91,7 +124,7 @@ def _check_images(pair: _Pair) -> None:
     )
 
 
-def _check_part(pair: _Pair, name: str, n_images: int) -> None:
+def _check_part(pair: CheckItem, name: str, n_images: int) -> None:
     """Invariants 2, 3 and 5 for one measured slice."""
     nonfinite = np.concatenate(
         [_column(ranges, "n_nonfinite") for ranges in pair.row_groups(name, RANGES)]
@@ -119,7 +152,7 @@ def _distances(rows: pa.Table) -> _Distances:
     return {column: _column(rows, column).reshape(shape) for column in _COMPARED}
 
 
-def _check_histograms(pair: _Pair, name: str, true: _Distances) -> None:
+def _check_histograms(pair: CheckItem, name: str, true: _Distances) -> None:
     """``true``: column of ``ks`` -> [units, classes]."""
     n_classes, first = true["ks"].shape[1], 0
     for rows in pair.row_groups(name, HISTOGRAMS):
@@ -139,7 +172,7 @@ def _check_histograms(pair: _Pair, name: str, true: _Distances) -> None:
 
 
 def _check_shuffled(
-    pair: _Pair, name: str, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]
+    pair: CheckItem, name: str, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]
 ) -> None:
     """Each feature has as many values in all under any labels; where all are finite, by class."""
     first = None  # unit of the slice

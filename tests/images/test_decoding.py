@@ -23,6 +23,7 @@ from torchvision.transforms import functional
 
 from kdsspark.errors import ImageError
 from kdsspark.images import decoding as images
+from kdsspark.images import kinds
 from kdsspark.images.decoding import IMAGE_SUFFIXES, MAX_PIXELS, decode, read
 
 Pixels = np.ndarray
@@ -198,29 +199,6 @@ def test_16_bit_pgm() -> None:
     np.testing.assert_array_equal(decode(data, 80)[..., 1], np.rint(values / 257))
 
 
-def test_32_bit_integers_above_16_bits_take_their_largest_as_white() -> None:
-    values = np.array([[-5, 0, 400_000, 1_000_000]], dtype=np.int32).repeat(4, axis=0)
-    found = decode(encoded(Image.fromarray(values), "TIFF"), 4)
-    assert found[0, :, 0].tolist() == [0, 0, 102, 255]
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.0, 0.2, 0.4, 0.6], [0, 51, 102, 153]),  # white is 1
-        ([0.0, 2.0, 51.4, 200.0], [0, 2, 51, 200]),  # white is 255
-        ([0.0, 257.0, 25700.0, 257.0], [0, 1, 100, 1]),  # white is 65,535
-        ([0.0, 1e6, 1.6e6, 4e6], [0, 64, 102, 255]),  # white is the largest value
-        ([np.nan, -3.0, 1.0, np.inf], [0, 0, 255, 255]),
-        ([np.nan, np.nan, np.nan, -np.inf], [0, 0, 0, 0]),
-    ],
-)
-def test_float_grey(values: list[float], expected: list[int]) -> None:
-    image = Image.fromarray(np.array([values] * 4, dtype=np.float32))
-    found = decode(encoded(image, "TIFF"), 4)
-    assert found[0].tolist() == [[value] * 3 for value in expected]
-
-
 # What a camera stores so that showing it under this orientation gives the upright picture.
 STORED = {
     1: lambda a: a,
@@ -324,7 +302,7 @@ def test_empty_and_text_say_so() -> None:
 
 
 def test_postscript_is_never_interpreted() -> None:
-    with pytest.raises(ImageError, match="UnidentifiedImageError"):
+    with pytest.raises(ImageError, match="PostScript, not read"):
         decode(encoded(picture(), "EPS"), 64)
 
 
@@ -354,7 +332,7 @@ def test_a_large_image_within_the_limit_is_no_bomb() -> None:
     width, height = 10_000, 10_000
     assert Image.MAX_IMAGE_PIXELS is not None
     assert Image.MAX_IMAGE_PIXELS < width * height < MAX_PIXELS
-    with pytest.raises(ImageError, match=r"OSError: .*truncated"):
+    with pytest.raises(ImageError, match=r"OSError: PNG: .*truncated"):
         decode(png_header(width, height), 256)
 
 
@@ -432,4 +410,4 @@ def test_suffixes_are_lower_case_and_known_to_pillow() -> None:
     assert {".jpg", ".jpeg", ".png", ".tif", ".webp", ".gif"} <= set(IMAGE_SUFFIXES)
     assert [s for s in IMAGE_SUFFIXES if s != s.lower() or s not in known] == []
     assert len(set(IMAGE_SUFFIXES)) == len(IMAGE_SUFFIXES)
-    assert {known[suffix] for suffix in IMAGE_SUFFIXES} <= set(images._FORMATS)
+    assert {known[suffix] for suffix in IMAGE_SUFFIXES} <= set(kinds.FORMATS)

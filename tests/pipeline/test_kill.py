@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
-from kdsspark.output import receipts
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED
 from tests.cluster.processes import executors, kill, python_workers, session_of
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, _daemon, environment, standalone
 from tests.pipeline.test_runs import assert_same, tables, when
@@ -46,7 +46,7 @@ def undisturbed(
     images: Path,
     spark: Any,  # noqa: ARG001 (started before it is timed)
 ) -> dict[str, pd.DataFrame]:
-    return tables(run(study_config(tmp_path_factory.mktemp("whole") / "out", images)).store)
+    return tables(run(study_config(tmp_path_factory.mktemp("whole") / "out", images)).output)
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Disturbed:
         return {p: t for p, t in files.items() if p.rpartition("/")[2][: -len(".parquet")] in names}
 
     def _receipts(self) -> list[str]:
-        return self.study.store.files("_receipts/embed")
+        return self.study.output.files("_receipts/embed")
 
     def leave_a_trace(self) -> None:
         """What a writer leaves that is killed while it writes, which takes but a moment here."""
@@ -96,9 +96,9 @@ class Disturbed:
         after = when(self.study, "")
         assert {path: after.get(path) for path in before} == before
         assert not [path for path in (self.folder / "out").rglob(".tmp-*")]
-        found = receipts.read(self.study.store, receipts.EMBED)
+        found = EMBED.receipts(self.study.output).all()
         assert len(found) == SHARDS
-        assert_same(tables(run(self.config, "measure summarize check").store), undisturbed)
+        assert_same(tables(run(self.config, "measure summarize check").output), undisturbed)
 
 
 @dataclass(frozen=True)

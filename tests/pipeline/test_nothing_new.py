@@ -13,7 +13,7 @@ import pytest
 from kdsspark.cli import main
 from kdsspark.engine import session
 from kdsspark.output import gathered
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.study import Study
 from tests.studies import SLOW, command, image_config, write_config, write_images
@@ -41,7 +41,7 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
     assert main(arguments) == 0
     table = capsys.readouterr().out
-    store = Store.at(config.output)
+    store = Output.at(config.output)
     receipts = [f"_receipts/{stage}" for stage in ("embed", "measure", "check")]
     paths = [path for folder in (*OF_SHARDS_AND_SLICES, *receipts) for path in store.files(folder)]
     assert len(paths) > 20
@@ -59,7 +59,7 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
 def test_a_run_that_is_terminated_says_so_and_is_recorded(tmp_path: Path) -> None:
     write_images(tmp_path / "images", {"a": 30, "b": 30})
     config = image_config(tmp_path / "out", {"set": tmp_path / "images"}, networks=[SLOW])
-    store = Store.at(config.output)
+    store = Output.at(config.output)
     run = subprocess.Popen(command(config, tmp_path), stderr=subprocess.PIPE, text=True)
     while not store.files("embeddings"):
         assert run.poll() is None

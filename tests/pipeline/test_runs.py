@@ -14,10 +14,12 @@ from pyspark.sql import SparkSession
 
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError, DatasetError, InvariantError, TooManyFailuresError
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.output.names import Pair, stem
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, KS, TABLES, THRESHOLDS
 from tests.studies import (
     NETWORK,
@@ -52,14 +54,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Study:
 @pytest.fixture
 def copied(tmp_path: Path, finished: Study, images: Path) -> Config:
     """The configuration of a copy of the finished output, and of a copy of the images."""
-    shutil.copytree(finished.store.path(), tmp_path / "out")
+    shutil.copytree(finished.output.path(), tmp_path / "out")
     shutil.copytree(images, tmp_path / "images")
     definitions = tmp_path / "out" / "_definitions.json"
     definitions.write_text(definitions.read_text().replace(str(images), str(tmp_path / "images")))
     return image_config(tmp_path / "out", {"set": tmp_path / "images"})
 
 
-def tables(store: Store, *left_out: str) -> dict[str, pd.DataFrame]:
+def tables(store: Output, *left_out: str) -> dict[str, pd.DataFrame]:
     """Every table, sorted by its key, without columns that tell of places and times."""
     found = {}
     for table in TABLES.values():
@@ -79,18 +81,18 @@ def assert_same(found: dict[str, pd.DataFrame], expected: dict[str, pd.DataFrame
 
 def computed(study: Study, before: dict[str, Receipt]) -> int:
     """Images that went through the network since the receipts ``before``."""
-    now = receipts.read(study.store, receipts.EMBED)
+    now = EMBED.receipts(study.output).all()
     return sum(r.counts["computed"] for unit, r in now.items() if before.get(unit) != r)
 
 
 def when(study: Study, below: str) -> dict[str, int]:
     """File -> time of its last change."""
-    paths = study.store.files(below)
-    return {path: Path(study.store.path(path)).stat().st_mtime_ns for path in paths}
+    paths = study.output.files(below)
+    return {path: Path(study.output.path(path)).stat().st_mtime_ns for path in paths}
 
 
 def test_every_image_is_embedded_or_failed(finished: Study) -> None:
-    store = finished.store
+    store = finished.output
     embedded = parquet.read(store, EMBEDDINGS, "tiny", "set")
     failed = parquet.read(store, FAILURES, "tiny", "set").to_pylist()
     assert len(parquet.read(store, IMAGES)) == 25
@@ -103,24 +105,24 @@ def test_every_image_is_embedded_or_failed(finished: Study) -> None:
 
 
 def test_spark_reads_every_table(finished: Study, spark: SparkSession) -> None:
-    made = [table for table in TABLES.values() if finished.store.files(table.name)]
+    made = [table for table in TABLES.values() if finished.output.files(table.name)]
     assert {t.name for t in TABLES.values()} - {t.name for t in made} == NOT_MADE
     for table in made:
-        frame = spark.read.parquet(finished.store.path(table.name))
+        frame = spark.read.parquet(finished.output.path(table.name))
         expected = {c.name for c in table.columns} | set(table.partitioned_by)
         assert expected <= set(frame.columns), table.name
-        assert frame.count() == len(parquet.read(finished.store, table)), table.name
-    row = spark.read.parquet(finished.store.path("embeddings")).dtypes
+        assert frame.count() == len(parquet.read(finished.output, table)), table.name
+    row = spark.read.parquet(finished.output.path("embeddings")).dtypes
     assert dict(row)["conv1"] == "array<float>"
     assert dict(row)["class_id"] == "int"
-    histograms = dict(spark.read.parquet(finished.store.path("histograms")).dtypes)
+    histograms = dict(spark.read.parquet(finished.output.path("histograms")).dtypes)
     assert histograms["counts"] == "array<int>"
 
 
 def test_invariants_hold_and_are_not_checked_twice(finished: Study) -> None:
-    finished.check()
+    finished.do("check")
     before = when(finished, "_receipts/check")
-    finished.check()
+    finished.do("check")
     assert before
     assert when(finished, "_receipts/check") == before
 
@@ -135,13 +137,13 @@ def test_a_second_run_computes_nothing(copied: Config) -> None:
 
 def test_adding_images_gives_what_a_full_run_gives(copied: Config, tmp_path: Path) -> None:
     write_images(tmp_path / "images", {**CLASSES, "apple": 11, "aardvark": 4})
-    before = receipts.read(Study(copied).store, receipts.EMBED)
+    before = EMBED.receipts(Study(copied).output).all()
     again = run(copied)
     assert (
         computed(again, before) == 6
     )  # the new ones; the shards whose class ids moved kept theirs
     full = run(image_config(tmp_path / "full", {"set": tmp_path / "images"}))
-    assert_same(tables(again.store), tables(full.store))
+    assert_same(tables(again.output), tables(full.output))
 
 
 def test_removed_and_changed_images_leave_the_tables(copied: Config, tmp_path: Path) -> None:
@@ -149,11 +151,11 @@ def test_removed_and_changed_images_leave_the_tables(copied: Config, tmp_path: P
     (folder / "apple" / "000.png").unlink()
     shutil.copy(folder / "apple" / "001.png", folder / "b & <c>" / "002.png")
     (folder / "apple" / "broken.jpg").unlink()
-    before = receipts.read(Study(copied).store, receipts.EMBED)
+    before = EMBED.receipts(Study(copied).output).all()
     again = run(copied)
     assert computed(again, before) == 1
     full = run(image_config(tmp_path / "full", {"set": folder}))
-    assert_same(tables(again.store), tables(full.store))
+    assert_same(tables(again.output), tables(full.output))
 
 
 def test_other_shard_size_does_not_embed_again(copied: Config) -> None:
@@ -163,14 +165,13 @@ def test_other_shard_size_does_not_embed_again(copied: Config) -> None:
 
 
 def test_lost_and_unfinished_files_are_made_again(copied: Config, finished: Study) -> None:
-    store = Study(copied).store
+    store = Study(copied).output
     lost, unfinished = store.files("embeddings")[:2]
     store.remove(lost)
-    name = unfinished.rpartition("/")[2].removesuffix(".parquet")
-    receipts.remove(store, receipts.EMBED, f"tiny/set/{name}")
+    EMBED.receipts(store).remove(Pair("tiny", "set").item(stem(unfinished)))
     Path(store.path(f"{EMBEDDINGS.partition('tiny', 'set')}/.tmp-123-x.parquet")).write_bytes(b"x")
     again = run(copied)
-    assert_same(tables(again.store), tables(finished.store))
+    assert_same(tables(again.output), tables(finished.output))
     names = [p.name for p in Path(store.path()).rglob("*")]
     assert not [n for n in names if n.startswith(".tmp-")]
 
@@ -181,9 +182,9 @@ def test_changed_settings_of_measure_replace_its_tables(copied: Config, tmp_path
     )
     again = run(copied.model_copy(update={"measure": settings}))
     fresh = copied.model_copy(update={"measure": settings, "output": str(tmp_path / "fresh")})
-    assert_same(tables(again.store), tables(run(fresh).store))
-    assert parquet.read(again.store, KS)["ks_exact"].null_count == len(
-        parquet.read(again.store, KS)
+    assert_same(tables(again.output), tables(run(fresh).output))
+    assert parquet.read(again.output, KS)["ks_exact"].null_count == len(
+        parquet.read(again.output, KS)
     )
 
 
@@ -194,8 +195,8 @@ def test_another_definition_is_refused_or_started_afresh(copied: Config) -> None
         run(other)
     study = Study(other, fresh=True)
     study.settle()
-    assert not study.store.files("embeddings")
-    assert study.store.files("images")
+    assert not study.output.files("embeddings")
+    assert study.output.files("images")
     run(other)
 
 
@@ -210,23 +211,23 @@ def test_failures_above_the_limit_end_with_code_3(copied: Config) -> None:
 
 def test_damaged_tables_are_found(copied: Config) -> None:
     study = Study(copied)
-    path = study.store.files(KS.partition("tiny", "set", "true"))[0]
-    rows = parquet.read_file(study.store, path)
+    path = study.output.files(KS.partition("tiny", "set", "true"))[0]
+    rows = parquet.read_file(study.output, path)
     wrong = rows.column("ks").to_numpy().copy()
     wrong[5] = 0.123
-    parquet.write(study.store, path, rows.set_column(6, "ks", pa.array(wrong)), KS.schema)
-    study.store.remove("_receipts/check")
+    parquet.write(study.output, path, rows.set_column(6, "ks", pa.array(wrong)), KS.schema)
+    study.output.remove("_receipts/check")
     with pytest.raises(InvariantError, match="ks must be what the histograms give"):
-        study.check()
+        study.do("check")
 
 
 def test_an_image_embedded_twice_is_found(copied: Config) -> None:
     study = Study(copied)
-    path = study.store.files("embeddings")[0]
-    shutil.copy(study.store.path(path), study.store.path(path.replace("shard-", "shard-0")))
-    study.store.remove("_receipts/check")
+    path = study.output.files("embeddings")[0]
+    shutil.copy(study.output.path(path), study.output.path(path.replace("shard-", "shard-0")))
+    study.output.remove("_receipts/check")
     with pytest.raises(InvariantError, match="twice"):
-        study.check()
+        study.do("check")
 
 
 def test_ready_made_and_images_side_by_side(tmp_path: Path, images: Path) -> None:
@@ -238,12 +239,12 @@ def test_ready_made_and_images_side_by_side(tmp_path: Path, images: Path) -> Non
     ]
     config = image_config(tmp_path / "out", {}, datasets=both, networks=[NETWORK])
     study = run(config)
-    thresholds = parquet.read(study.store, THRESHOLDS).to_pandas()
+    thresholds = parquet.read(study.output, THRESHOLDS).to_pandas()
     assert set(zip(thresholds["network"], thresholds["dataset"], strict=True)) == {
         ("tiny", "set"),
         ("clip", "mine"),
     }
-    assert study.store.exists("features/network=clip")
+    assert study.output.exists("features/network=clip")
 
 
 def test_stages_say_what_must_come_first(tmp_path: Path, images: Path) -> None:
@@ -257,7 +258,7 @@ def test_stages_say_what_must_come_first(tmp_path: Path, images: Path) -> None:
 
 
 def test_class_names_come_through_unchanged(finished: Study, spark: SparkSession) -> None:
-    frame = spark.read.parquet(finished.store.path("images"))
+    frame = spark.read.parquet(finished.output.path("images"))
     rows = frame.select("class_id", "class_name").distinct().orderBy("class_id").collect()
     assert [row["class_name"] for row in rows] == sorted(CLASSES)
 
@@ -290,7 +291,7 @@ def test_a_dataset_without_one_good_image_does_not_end_the_others(
     with pytest.raises(TooManyFailuresError, match="dataset bad: 1 of 1 images failed"):
         study.do("run")
     assert "set" in (tmp_path / "out" / "report" / "index.html").read_text()
-    assert [line.split()[1:4] for line in study.closing_table("run").splitlines()[1:3]] == [
+    assert [line.split()[1:4] for line in study.closing("run").splitlines()[1:3]] == [
         ["bad", "1", "1"],
         ["set", "25", "1"],
     ]
@@ -299,14 +300,14 @@ def test_a_dataset_without_one_good_image_does_not_end_the_others(
 def test_failures_can_be_read_where_there_are_none(spark: SparkSession, tmp_path: Path) -> None:
     write_images(tmp_path / "images", {"a": 2, "b": 2})
     study = run(image_config(tmp_path / "out", {"set": tmp_path / "images"}))
-    assert spark.read.parquet(study.store.path("failures")).count() == 0
-    study.report()
+    assert spark.read.parquet(study.output.path("failures")).count() == 0
+    study.do("report")
 
 
 def test_the_report_shows_no_secrets(images: Path, tmp_path: Path) -> None:
     conf = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
     study = run(image_config(tmp_path / "out", {"set": images}, spark={"conf": conf}))
-    study.report()
+    study.do("report")
     html = (tmp_path / "out" / "report" / "index.html").read_text()
     assert "hush" not in html
     assert "spark.hadoop.fs.s3a.secret.key" in html
@@ -315,7 +316,7 @@ def test_the_report_shows_no_secrets(images: Path, tmp_path: Path) -> None:
 def test_networks_share_a_job_and_have_their_own_tables(images: Path, tmp_path: Path) -> None:
     networks = [NETWORK, {**NETWORK, "name": "largest", "pooling": "max"}]
     study = run(image_config(tmp_path / "out", {"set": images}, networks=networks))
-    rows = parquet.read(study.store, EMBEDDINGS).to_pandas()
+    rows = parquet.read(study.output, EMBEDDINGS).to_pandas()
     one, other = (rows[rows["network"] == n].sort_values("image_id") for n in ("tiny", "largest"))
     assert len(one) == len(other) == 24
     for mean, largest in zip(one["fire4"], other["fire4"], strict=True):

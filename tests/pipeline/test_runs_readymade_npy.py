@@ -16,7 +16,8 @@ from kdsspark import config
 from kdsspark.cli import main
 from kdsspark.config import Config
 from kdsspark.errors import DatasetError
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.stages import EMBED
 from kdsspark.tables import EMBEDDINGS, HISTOGRAMS, IMAGES, KS
 from tests import reference
 from tests.studies import run, write_embeddings
@@ -51,8 +52,8 @@ def test_arrays_are_measured_like_any_embeddings(tmp_path: Path) -> None:
     study = run(study_config(tmp_path, tmp_path / "clip"), "index embed measure check")
     labels = np.array([CLASSES[row % 3] for rows in PARTS for row in range(rows)])
     values = np.concatenate([part["text_emb"] for part in parts]).astype(np.float64)
-    histograms = parquet.read(study.store, HISTOGRAMS).to_pandas()
-    ks = parquet.read(study.store, KS, "clip", "mine", "true").to_pandas()
+    histograms = parquet.read(study.output, HISTOGRAMS).to_pandas()
+    ks = parquet.read(study.output, KS, "clip", "mine", "true").to_pandas()
     assert len(ks) == len(CLASSES) * sum(WIDTHS.values())
     for unit in range(WIDTHS["text_emb"]):
         for class_id, name in enumerate(sorted(CLASSES)):
@@ -66,15 +67,15 @@ def test_arrays_are_measured_like_any_embeddings(tmp_path: Path) -> None:
 def test_a_changed_array_is_imported_again_and_no_other(tmp_path: Path) -> None:
     parts = [write_part(tmp_path / "clip", part) for part in range(len(PARTS))]
     study = run(study_config(tmp_path, tmp_path / "clip"), "index embed")
-    before = receipts.read(study.store, receipts.EMBED)
+    before = EMBED.receipts(study.output).all()
     changed = parts[1]["img_emb"] + np.float16(1)
     array = tmp_path / "clip/img_emb/img_emb_1.npy"
     np.save(array, changed)
     os.utime(array, ns=(0, array.stat().st_mtime_ns + 1))
     run(study.config, "index embed")
-    after = receipts.read(study.store, receipts.EMBED)
+    after = EMBED.receipts(study.output).all()
     assert sum(before[unit].digest != after[unit].digest for unit in after) == 1
-    found = parquet.read(study.store, EMBEDDINGS)["img_emb"].to_pylist()
+    found = parquet.read(study.output, EMBEDDINGS)["img_emb"].to_pylist()
     assert sorted(found) == sorted([*parts[0]["img_emb"].tolist(), *changed.tolist()])
 
 
@@ -98,8 +99,8 @@ def test_folders_that_spark_partitioned_by_label(tmp_path: Path, spark: SparkSes
     frame = spark.read.parquet(str(tmp_path / "flat.parquet"))
     frame.write.partitionBy("class_name").parquet(str(tmp_path / "parted"))
     study = run(study_config(tmp_path, tmp_path / "parted"), "index embed")
-    images = parquet.read(study.store, IMAGES).to_pandas()
+    images = parquet.read(study.output, IMAGES).to_pandas()
     assert sorted(images["class_name"]) == sorted(names)
-    rows = parquet.read(study.store, EMBEDDINGS).to_pylist()
+    rows = parquet.read(study.output, EMBEDDINGS).to_pylist()
     found = sorted((row["class_name"], row["fc"]) for row in rows)
     assert found == sorted(zip(names, values.tolist(), strict=True))

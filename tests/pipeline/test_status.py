@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from kdsspark import config
 from kdsspark.config import Config
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
-from kdsspark.pipeline import records as runs
-from kdsspark.pipeline import status
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
+from kdsspark.pipeline import records, status
 from kdsspark.pipeline.status import StageStatus
 from kdsspark.pipeline.study import Study
-from kdsspark.stages.probe import stage as probe
+from kdsspark.stages import EMBED, MEASURE, PROBE, SUMMARIZE
 from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
 
 ALL = "index embed measure summarize check"
@@ -53,7 +51,7 @@ def _config(folder: Path, **sections: object) -> Config:
 @pytest.fixture
 def folder(finished: Study, tmp_path: Path) -> Path:
     """A copy of the study, its output in ``out``."""
-    source = Path(finished.store.path()).parent
+    source = Path(finished.output.path()).parent
     shutil.copytree(source, tmp_path / "copy")
     definitions = tmp_path / "copy" / "out" / "_definitions.json"
     definitions.write_text(definitions.read_text().replace(str(source), str(tmp_path / "copy")))
@@ -72,7 +70,8 @@ def one(config: Config, stage: str, dataset: str = "set") -> StageStatus:
 
 
 def counts(found: StageStatus) -> tuple[int, int, int, int]:
-    return found.done, found.stale, found.missing, found.failed
+    s = found.standing
+    return s.done, s.stale, s.missing, s.failed
 
 
 DONE = dict.fromkeys(ALL.split(), "done")
@@ -86,7 +85,7 @@ def test_a_finished_study_is_done(finished: Study) -> None:
     assert counts(one(config, "embed")) == (13, 0, 0, 1)
     assert counts(one(config, "embed", "bad")) == (0, 0, 0, 1)
     assert counts(one(config, "embed", "mine")) == (8, 0, 0, 0)
-    n_slices = len(receipts.read(finished.store, receipts.MEASURE, "tiny/set"))
+    n_slices = len(MEASURE.receipts(finished.output).of(Pair("tiny", "set")))
     assert counts(one(config, "measure")) == (n_slices, 0, 0, 0)
     assert counts(one(config, "check")) == (n_slices + 1, 0, 0, 0)
     assert status.status(config).refusal is None
@@ -126,16 +125,18 @@ def test_new_images_are_missing_and_what_follows_is_stale(folder: Path) -> None:
     assert states(config) == DONE  # the folder is not looked at
     run(config, "index")
     found = one(config, "embed")
-    assert found.missing == 5
+    assert found.standing.missing == 5
     assert sum(counts(found)) == 19
     stale = dict.fromkeys(ALL.split(), "stale") | {"index": "done"}
     assert states(config) | {"embed": "stale"} == stale
-    before = receipts.read(Store.at(config.output), receipts.EMBED, "tiny/set")
+    before = EMBED.receipts(Output.at(config.output)).of(Pair("tiny", "set"))
     run(config, "embed")
-    after = receipts.read(Store.at(config.output), receipts.EMBED, "tiny/set")
+    after = EMBED.receipts(Output.at(config.output)).of(Pair("tiny", "set"))
     unchanged = {unit for unit in after if after[unit] == before.get(unit)}
     kept = sum(after[unit].counts["images"] for unit in unchanged)
-    assert found.done + found.failed == kept  # the run left alone exactly what was called done
+    assert (
+        found.standing.done + found.standing.failed == kept
+    )  # the run left alone exactly what was called done
     assert states(config) == stale | {"embed": "done"}
     run(config, "measure summarize check")
     assert states(config) == DONE
@@ -147,15 +148,15 @@ def test_changed_files_are_stale(folder: Path) -> None:
     run(config, "index")
     found = one(config, "embed")
     assert found.state == "stale"
-    assert found.missing == 0
-    assert found.stale >= 1
+    assert found.standing.missing == 0
+    assert found.standing.stale >= 1
 
 
 def test_other_settings_make_measures_stale(folder: Path) -> None:
     config = _config(folder, measure={"shuffles": 2})
     want = DONE | dict.fromkeys(("measure", "summarize", "check"), "stale")
     assert states(config) == want
-    assert one(config, "measure").done == 0
+    assert one(config, "measure").standing.done == 0
 
 
 def test_stages_beside_the_run_are_told_of_where_they_were_run(folder: Path) -> None:
@@ -163,42 +164,42 @@ def test_stages_beside_the_run_are_told_of_where_they_were_run(folder: Path) -> 
     assert states(config) == DONE
     only = config.model_copy(update={"datasets": config.datasets[:1]})
     for stage in ("transform", "probe"):
-        store = run(only, stage).store
+        store = run(only, stage).output
         assert states(config)[stage] == "done"
     assert states(config) == DONE | {"transform": "done", "probe": "done"}
     assert states(config, "mine") == DONE
-    n_shards = len(receipts.read(store, receipts.EMBED, "tiny/set"))
+    n_shards = len(EMBED.receipts(store).of(Pair("tiny", "set")))
     assert counts(one(config, "transform")) == (n_shards, 0, 0, 0)
     assert counts(one(config, "probe")) == (9, 0, 0, 0)  # three sources: two layers, and both
 
     other = _config(folder, transform={"t_plus": 0.3, "t_minus": -0.2})
     assert states(other) == DONE | {"transform": "stale", "probe": "stale"}
-    receipts.remove(store, probe.STAGE, "tiny/set/all-0000")
+    PROBE.receipts(store).remove(Pair("tiny", "set").item("all-0000"))
     assert one(config, "probe").state == "unfinished"
-    receipts.remove(store, receipts.SUMMARIZE, "tiny/set")
+    SUMMARIZE.receipts(store).remove(Pair("tiny", "set").name)
     assert one(config, "transform").state == "stale"
 
 
 def test_a_killed_stage_is_unfinished(folder: Path) -> None:
-    config, store = _config(folder), Store.at(str(folder / "out"))
-    unit = sorted(receipts.read(store, receipts.MEASURE, "tiny/set"))[0]
-    receipts.remove(store, receipts.MEASURE, unit)
+    config, store = _config(folder), Output.at(str(folder / "out"))
+    unit = sorted(MEASURE.receipts(store).of(Pair("tiny", "set")))[0]
+    MEASURE.receipts(store).remove(unit)
     found = one(config, "measure")
-    assert (found.state, found.missing) == ("unfinished", 1)
+    assert (found.state, found.standing.missing) == ("unfinished", 1)
     assert states(config)["summarize"] == "stale"
-    shard = sorted(receipts.read(store, receipts.EMBED, "tiny/set"))[0]
-    held = receipts.read(store, receipts.EMBED, "tiny/set")[shard].counts["images"]
-    receipts.remove(store, receipts.EMBED, shard)
+    shard = sorted(EMBED.receipts(store).of(Pair("tiny", "set")))[0]
+    held = EMBED.receipts(store).of(Pair("tiny", "set"))[shard].counts["images"]
+    EMBED.receipts(store).remove(shard)
     found = one(config, "embed")
-    assert found.missing == held
-    assert found.done + found.failed == 14 - held
+    assert found.standing.missing == held
+    assert found.standing.done + found.standing.failed == 14 - held
 
 
 def test_lost_files_of_embeddings_are_missing(folder: Path) -> None:
     for dataset, network in (("set", "tiny"), ("mine", "given")):
         where = folder / "out" / "embeddings" / f"network={network}" / f"dataset={dataset}"
         sorted(where.iterdir())[0].unlink()
-        assert one(_config(folder), "embed", dataset).missing > 0
+        assert one(_config(folder), "embed", dataset).standing.missing > 0
 
 
 def test_another_definition_is_told_and_not_recorded(folder: Path) -> None:
@@ -217,13 +218,19 @@ def test_status_is_printed_as_a_table(folder: Path) -> None:
     assert cells[0] == "network dataset stage state done stale missing failed of"
     assert "tiny set embed done 13 0 0 1 images" in cells
     assert lines[-2:] == [status.NOTE, "No run is recorded."]
-    runs.write(Store.at(config.output), runs.Run("run", config).ended(3, "too many"))
+    records.write(Output.at(config.output), records.Run("run", config).ended(3, "too many"))
     assert str(status.status(config)).splitlines()[-1].endswith("exit code 3: too many")
 
 
 @pytest.fixture(scope="module")
 def imported() -> set[str]:
-    code = "import sys, json, kdsspark.pipeline.status; print(json.dumps(list(sys.modules)))"
+    """The modules that are imported once every stage that ``status`` plans has been asked."""
+    code = (
+        "import importlib, json, sys, kdsspark.pipeline.status\n"
+        "from kdsspark.stages import STAGES\n"
+        "[importlib.import_module(s.module) for s in STAGES if s.scope != 'study']\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
 
@@ -232,15 +239,3 @@ def imported() -> set[str]:
 def test_importing_status_is_quick(imported: set[str], heavy: str) -> None:
     assert "kdsspark.stages.measure.stage" in imported
     assert heavy not in imported
-
-
-def test_status_needs_no_spark(finished: Study) -> None:
-    code = (
-        "import sys; from kdsspark import config; from kdsspark.pipeline import status\n"
-        "from pyspark import SparkContext\n"
-        "status.status(config.parse(__import__('json').loads(sys.argv[1])))\n"
-        "assert SparkContext._jvm is None"
-    )
-    text = json.dumps(finished.config.model_dump(mode="json"))
-    subprocess.run([sys.executable, "-c", code, text], check=True)
-    assert config.parse(json.loads(text)) == finished.config

@@ -13,7 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline import records
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
@@ -48,29 +48,29 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     datasets.append({"name": "one", "embeddings": str(folder / "one.parquet"), "network": "clip"})
     config = image_config(folder / "out", {}, networks=[VGG], datasets=datasets)
     done = run(config)
-    records.write(done.store, records.Run("run", config).ended(0))
+    records.write(done.output, records.Run("run", config).ended(0))
     return done
 
 
 @pytest.fixture(scope="session")
 def opened(study: Study, spark: SparkSession) -> SparkSession:
-    return views.opened(spark, study.store)
+    return views.opened(spark, study.output)
 
 
 @pytest.fixture(scope="session")
 def feature_classes(study: Study) -> pd.DataFrame:
     """True labels with a distance, by pandas, with everything that views join to them."""
-    ks = parquet.read(study.store, KS).to_pandas()
+    ks = parquet.read(study.output, KS).to_pandas()
     ks = ks[(ks["labels"] == "true") & ks["ks"].notna()]
-    images = parquet.read(study.store, TABLES["images"]).to_pandas()
+    images = parquet.read(study.output, TABLES["images"]).to_pandas()
     names = images[["dataset", "class_id", "class_name"]].drop_duplicates()
-    features = parquet.read(study.store, TABLES["features"]).to_pandas()
+    features = parquet.read(study.output, TABLES["features"]).to_pandas()
     frame = ks.merge(names, on=["dataset", "class_id"])
     return frame.merge(features, on=["network", "layer", "unit"])
 
 
 @pytest.fixture
-def indexed(study: Study, tmp_path: Path) -> Store:
+def indexed(study: Study, tmp_path: Path) -> Output:
     """An output with nothing but its index."""
-    shutil.copytree(Path(study.store.path("images")), tmp_path / "out" / "images")
-    return Store.at(str(tmp_path / "out"))
+    shutil.copytree(Path(study.output.path("images")), tmp_path / "out" / "images")
+    return Output.at(str(tmp_path / "out"))

@@ -19,7 +19,7 @@ from kdsspark import config
 from kdsspark.config import Config, Spark
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from kdsspark.query import catalog
 from kdsspark.query.view_queries import VIEW_QUERIES
@@ -48,20 +48,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> S
 
 @pytest.fixture
 def study(finished: Study, tmp_path: Path) -> Study:
-    shutil.copytree(finished.store.path(), tmp_path / "out's")
+    shutil.copytree(finished.output.path(), tmp_path / "out's")
     (tmp_path / "out's" / "_definitions.json").unlink()
     return Study(_config(tmp_path, ["birds"]))
 
 
 def _true_ks(study: Study) -> pd.DataFrame:
-    ks = parquet.read(study.store, KS).to_pandas()
+    ks = parquet.read(study.output, KS).to_pandas()
     return ks[ks["labels"] == "true"]
 
 
 @pytest.fixture(scope="module")
 def registered(finished: Study, spark: SparkSession) -> list[str]:
     """What the database ``shared`` has of the finished study."""
-    return catalog.register(spark, finished.store, "shared")
+    return catalog.register(spark, finished.output, "shared")
 
 
 @pytest.mark.usefixtures("registered")
@@ -96,15 +96,15 @@ def test_views_answer_without_the_session_that_made_them(
 def test_registering_again_finds_new_partitions_and_drops_lost_ones(
     study: Study, spark: SparkSession, tmp_path: Path
 ) -> None:
-    catalog.register(spark, study.store, "again")
-    assert catalog.register(spark, study.store, "again")
+    catalog.register(spark, study.output, "again")
+    assert catalog.register(spark, study.output, "again")
     own = spark.newSession()
     assert {row[0] for row in own.sql("SELECT dataset FROM again.thresholds").collect()} == {
         "birds"
     }
     more = run(_config(tmp_path, ["birds", "fish"]))
     shutil.rmtree(tmp_path / "out's" / "survival" / "network=given" / "dataset=birds")
-    catalog.register(spark, more.store, "again")
+    catalog.register(spark, more.output, "again")
     own = spark.newSession()
     counts = own.sql("SELECT dataset, COUNT(*) FROM again.top_features GROUP BY dataset").collect()
     assert dict(map(tuple, counts)) == {"birds": 21, "fish": 21}
@@ -113,20 +113,20 @@ def test_registering_again_finds_new_partitions_and_drops_lost_ones(
 
 
 def test_other_columns_replace_a_table_and_no_file(study: Study, spark: SparkSession) -> None:
-    catalog.register(spark, study.store, "columns")
+    catalog.register(spark, study.output, "columns")
     own = spark.newSession()
-    url = study.store.url.replace("'", "\\'")
+    url = study.output.url.replace("'", "\\'")
     own.sql("DROP TABLE columns.davg")
     own.sql(
         f"CREATE TABLE columns.davg (x DOUBLE, dataset STRING) USING parquet "
         f"PARTITIONED BY (dataset) LOCATION '{url}/davg' "
         f"TBLPROPERTIES ('kdsspark.output' = '{url}')"
     )
-    before = study.store.files("davg")
-    catalog.register(spark, study.store, "columns")
+    before = study.output.files("davg")
+    catalog.register(spark, study.output, "columns")
     assert spark.newSession().table("columns.davg").columns[-2:] == ["network", "dataset"]
     assert spark.newSession().table("columns.davg").count() == 2 * 1001
-    assert study.store.files("davg") == before
+    assert study.output.files("davg") == before
 
 
 @pytest.mark.usefixtures("registered")
@@ -138,24 +138,24 @@ def test_what_came_from_elsewhere_is_refused(
     own.sql("CREATE VIEW foreign.noise AS SELECT 1 AS x")
     for name, got in (
         ("foreign", "one that kdsspark did not make"),
-        ("shared", f"one of {finished.store.url}"),
+        ("shared", f"one of {finished.output.url}"),
     ):
         before = own.sql(f"SHOW TABLES IN {name}").collect()
         with pytest.raises(ConfigError) as caught:
-            catalog.register(spark, study.store, name)
-        assert f"must be new or of {study.store.url}, got {got}" in str(caught.value)
+            catalog.register(spark, study.output, name)
+        assert f"must be new or of {study.output.url}, got {got}" in str(caught.value)
         assert own.sql(f"SHOW TABLES IN {name}").collect() == before
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x; DROP", "1a", "a.b", "é"])
 def test_names_that_are_none_are_refused(study: Study, spark: SparkSession, name: str) -> None:
     with pytest.raises(ConfigError, match="--catalog must match"):
-        catalog.register(spark, study.store, name)
+        catalog.register(spark, study.output, name)
 
 
 def test_a_store_that_spark_cannot_read_is_refused(spark: SparkSession) -> None:
     with pytest.raises(ConfigError, match="Hadoop connector for, got memory://"):
-        catalog.register(spark, Store.at("memory://catalog"), "nowhere")
+        catalog.register(spark, Output.at("memory://catalog"), "nowhere")
     assert not spark.catalog.databaseExists("nowhere")
 
 
@@ -171,12 +171,12 @@ import json, sys
 from kdsspark.config import Spark
 from kdsspark.query import catalog
 from kdsspark.engine import session
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 output, conf = sys.argv[1], json.loads(sys.argv[2])
 spark = session.start(catalog.with_metastore(Spark(master="local[2]", conf=conf)))
 before = [row["tableName"] for row in spark.sql("SHOW TABLES IN kept").collect()] if (
     spark.catalog.databaseExists("kept")) else []
-catalog.register(spark, Store.at(output), "kept")
+catalog.register(spark, Output.at(output), "kept")
 rows = spark.sql("SELECT dataset, COUNT(*) FROM kept.top_features GROUP BY 1 ORDER BY 1").collect()
 print("found", json.dumps([len(before), [list(row) for row in rows]]))
 """
@@ -197,7 +197,7 @@ def test_an_embedded_metastore_outlasts_the_process(study: Study, tmp_path: Path
 
     def register() -> list[object]:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, study.store.path(), json.dumps(conf)],
+            [sys.executable, "-c", _PROGRAM, study.output.path(), json.dumps(conf)],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -212,6 +212,6 @@ def test_an_embedded_metastore_outlasts_the_process(study: Study, tmp_path: Path
     assert register() == [0, [["birds", 21]]]
     run(_config(tmp_path, ["birds", "fish"]))
     n_objects, rows = register()
-    assert n_objects == len(catalog.views.present(study.store))
+    assert n_objects == len(catalog.views.present(study.output))
     assert rows == [["birds", 21], ["fish", 21]]
     assert (tmp_path / "metastore_db").is_dir()

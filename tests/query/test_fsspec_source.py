@@ -11,14 +11,15 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.query import fsspec_source
 
-SCHEMA = "x INT, y DOUBLE, absent STRING, network STRING, dataset STRING"
+SCHEMA = StructType().add("x", "integer").add("y", "double").add("absent", "string")
+SCHEMA = SCHEMA.add("network", "string").add("dataset", "string")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> Output:
     """A table of two files in partitions; the second has a column less, and one of another type."""
     x = np.arange(5, dtype=np.int32)
     for name, table in (
@@ -28,28 +29,28 @@ def store(tmp_path: Path) -> Store:
         folder = tmp_path / "table" / f"network={name}"
         folder.mkdir(parents=True)
         pq.write_table(table, folder / "part.parquet", row_group_size=2)
-    return Store.at(str(tmp_path))
+    return Output.at(str(tmp_path))
 
 
 ROWS = [(i, i / 2, None, "a", "d") for i in range(5)]
 ROWS += [(i, None, None, "b", "\u9ce5") for i in range(5, 10)]
 
 
-def test_every_file_is_a_partition_with_the_columns_wanted(store: Store) -> None:
+def test_every_file_is_a_partition_with_the_columns_wanted(store: Output) -> None:
     """What executors do, without Spark."""
     source = fsspec_source.FsspecSource({"url": store.url, "table": "table"})
-    reader = source.reader(StructType.fromDDL(SCHEMA))
+    reader = source.reader(SCHEMA)
     partitions = reader.partitions()
     assert len(partitions) == 2
     batches = [list(reader.read(partition)) for partition in partitions]
     assert [len(rows) for rows in batches] == [3, 3]  # a row group at a time
     table = pa.Table.from_batches([batch for rows in batches for batch in rows])
-    assert table.schema.names == [name.split()[0] for name in SCHEMA.split(", ")]
+    assert table.schema.names == SCHEMA.names
     assert [tuple(row.values()) for row in table.to_pylist()] == ROWS
 
 
-def test_spark_reads_the_same_rows(store: Store, spark: SparkSession) -> None:
-    frame = fsspec_source.frame(spark, store, "table", StructType.fromDDL(SCHEMA))
+def test_spark_reads_the_same_rows(store: Output, spark: SparkSession) -> None:
+    frame = fsspec_source.frame(spark, store, "table", SCHEMA)
     assert frame.rdd.getNumPartitions() == 2
     assert sorted(map(tuple, frame.collect())) == ROWS
 

@@ -20,7 +20,7 @@ FEATURE_CLASS = ["network", "dataset", "class_id", "layer", "unit"]
 
 
 def read(study: Study, table: Any) -> pd.DataFrame:
-    return parquet.read(study.store, table).to_pandas()
+    return parquet.read(study.output, table).to_pandas()
 
 
 def assert_equal(got: pd.DataFrame, want: pd.DataFrame, key: list[str]) -> None:
@@ -36,7 +36,7 @@ FEATURE_CLASS = ["network", "dataset", "class_id", "layer", "unit"]
 @pytest.mark.parametrize("name", VIEW_QUERIES)
 def test_views_read_tables_and_earlier_views(name: str) -> None:
     known = [*TABLES, *VIEW_QUERIES]
-    assert set(reads(VIEW_QUERIES[name].sql)) <= set(known[: known.index(name)])
+    assert set(reads(VIEW_QUERIES[name])) <= set(known[: known.index(name)])
 
 
 def test_needs_come_before_what_reads_them() -> None:
@@ -48,7 +48,7 @@ def test_needs_come_before_what_reads_them() -> None:
 
 @pytest.mark.parametrize("name", VIEW_QUERIES)
 def test_columns_of_tables_are_declared(name: str) -> None:
-    sql = VIEW_QUERIES[name].sql
+    sql = VIEW_QUERIES[name]
     of_table = re.findall(r"\b(?:FROM|JOIN) (\w+) AS (\w+)", sql)
     declared = {
         alias: {*TABLES[table].partitioned_by, *(c.name for c in TABLES[table].columns)}

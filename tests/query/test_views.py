@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.query.view_queries import VIEW_QUERIES
@@ -23,14 +23,14 @@ DOCS = Path(__file__).parents[2] / "docs" / "sql.md"
 
 
 def test_every_table_and_view_is_there(study: Study, opened: SparkSession) -> None:
-    wanted = {name for name in TABLES if study.store.files(name)} | {*VIEW_QUERIES, "runs"}
-    assert set(views.present(study.store)) == wanted
+    wanted = {name for name in TABLES if study.output.files(name)} | {*VIEW_QUERIES, "runs"}
+    assert set(views.present(study.output)) == wanted
     tables = sorted(wanted & set(TABLES))
     counts = " UNION ALL ".join(
         f"SELECT '{name}' AS name, COUNT(*) AS n FROM {name}" for name in tables
     )
     got = {row["name"]: row["n"] for row in opened.sql(counts).collect()}
-    assert got == {name: len(parquet.read(study.store, TABLES[name])) for name in tables}
+    assert got == {name: len(parquet.read(study.output, TABLES[name])) for name in tables}
     assert opened.table("runs").first()["exit_code"] == 0
 
 
@@ -64,13 +64,13 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
 )
 def test_locations_have_hadoops_names(url: str, location: str) -> None:
     """Hadoop's connector for S3 serves `s3a`; those of other stores, what fsspec calls them."""
-    assert views.location(Store(url), "ks") == location
+    assert views.location(Output(url), "ks") == location
 
 
 @pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])
 def test_local_locations_name_their_file_system(tmp_path: Path, url: str) -> None:
     """Hadoop would look for a bare path on its default file system, which may be HDFS."""
-    store = Store.at(url.format(tmp_path))
+    store = Output.at(url.format(tmp_path))
     assert views.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
 
 
@@ -102,7 +102,7 @@ def test_a_pattern_matches_its_path_and_nothing_else(
     for folder in (name, decoy):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "part.txt").write_text(folder, encoding="utf-8")
-    path = views._pattern(views.location(Store.at(str(tmp_path)), name))
+    path = views._pattern(views.location(Output.at(str(tmp_path)), name))
     hadoop = spark._jvm.org.apache.hadoop.fs
     pattern = hadoop.Path(path)
     files = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
@@ -114,16 +114,16 @@ def test_a_pattern_matches_its_path_and_nothing_else(
 
 
 def test_views_cannot_be_written_to(study: Study, opened: SparkSession) -> None:
-    before = study.store.files("")
+    before = study.output.files("")
     for sql in ("INSERT INTO thresholds SELECT * FROM thresholds", "DELETE FROM thresholds"):
-        with pytest.raises(KdssparkError), views.explained(study.store):
+        with pytest.raises(KdssparkError), views.explained(study.output):
             opened.sql(sql).collect()
-    assert study.store.files("") == before
+    assert study.output.files("") == before
 
 
 def test_views_of_other_sessions_are_left_alone(study: Study, spark: SparkSession) -> None:
     spark.range(3).createOrReplaceTempView("noise")
-    assert views.opened(spark, study.store).table("noise").columns[0] == "network"
+    assert views.opened(spark, study.output).table("noise").columns[0] == "network"
     assert spark.table("noise").count() == 3
     spark.catalog.dropTempView("noise")
 
@@ -145,7 +145,7 @@ def test_a_wrong_query_is_one_line(
     sql: str,
     message: str,
 ) -> None:
-    with pytest.raises(ConfigError) as caught, views.explained(study.store):
+    with pytest.raises(ConfigError) as caught, views.explained(study.output):
         opened.sql(sql).collect()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -164,7 +164,7 @@ def test_a_wrong_query_is_one_line(
     ],
 )
 def test_a_table_that_is_not_there_names_its_stage(
-    indexed: Store, spark: SparkSession, name: str, table: str, stage: str
+    indexed: Output, spark: SparkSession, name: str, table: str, stage: str
 ) -> None:
     assert views.present(indexed) == ["images", "classes"]
     own = views.opened(spark, indexed)
@@ -173,7 +173,7 @@ def test_a_table_that_is_not_there_names_its_stage(
     assert f"got no {table} in {indexed.url}: run the {stage} stage first" in str(caught.value)
 
 
-def test_tables_asked_for_are_empty_without_files(indexed: Store, spark: SparkSession) -> None:
+def test_tables_asked_for_are_empty_without_files(indexed: Output, spark: SparkSession) -> None:
     own = views.opened(spark, indexed, [*TABLES, *VIEW_QUERIES])
     for name in set(TABLES) - {"images"}:
         declared = [c.name for c in TABLES[name].columns]
@@ -183,7 +183,7 @@ def test_tables_asked_for_are_empty_without_files(indexed: Store, spark: SparkSe
 
 
 def test_only_what_is_asked_for_is_opened(study: Study, spark: SparkSession) -> None:
-    own = views.opened(spark, study.store, ["class_summary"])
+    own = views.opened(spark, study.output, ["class_summary"])
     names = {table.name for table in own.catalog.listTables() if table.isTemporary}
     assert names == {
         *("class_summary", "classes", "network_layers"),
@@ -224,7 +224,7 @@ def test_other_programs_read_the_same_files(
     study: Study, feature_classes: pd.DataFrame, tmp_path: Path, library: str
 ) -> None:
     link = tmp_path / "out"  # DuckDB takes brackets in a path for a pattern, too
-    link.symlink_to(study.store.path())
+    link.symlink_to(study.output.path())
     (code,) = (block for block in _blocks("python") if f"import {library}" in block)
     *statements, last = code.replace("out/demo", str(link)).strip().split("\n\n")
     names: dict[str, Any] = {"duckdb": duckdb}

@@ -191,8 +191,8 @@ def _typed(frame: pd.DataFrame, fields: list[pa.Field]) -> pa.Table:
 
 def run_on(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
     """The result of every query in a database that has the tables; adds the ready-made views."""
-    for name, view in VIEW_QUERIES.items():
-        connection.execute(f"CREATE VIEW {name} AS {view.sql}")
+    for name, sql in VIEW_QUERIES.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
     return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()}
 
 

@@ -1,40 +1,52 @@
 """Whether a dataset is embedded as it is indexed (driver).
 
-``embed`` says so once, in a receipt of its own, so that no later stage compares all images again.
+``embed`` records it once, in a receipt of its own, so that no later stage compares all images
+again.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from kdsspark.engine.stage import Context
 from kdsspark.hashing import fingerprint
-from kdsspark.output import receipts
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
-from kdsspark.stages import index
+from kdsspark.stages import EMBED, index
 
-_STAGE: Final = "embedded"
-
-
-def commit(store: Store, network: str, dataset: str) -> None:
-    """All images are embedded or failed, as the index has them; only ``embed`` can tell."""
-    digest = _digest(store, network, dataset)
-    if _said(store, network, dataset) != digest:
-        receipts.write(store, _STAGE, Receipt(f"{network}/{dataset}", digest))
+_KIND: Final = "embedded"
 
 
-def is_current(store: Store, network: str, dataset: str) -> bool:
+def commit(output: Output, pair: Pair) -> None:
+    """Record that all images are embedded or failed, as the index has them; for ``embed`` alone."""
+    digest = _digest(output, pair)
+    if _recorded(output, pair) != digest:
+        output.receipts(_KIND).write(Receipt(pair.name, digest))
+
+
+def is_current(output: Output, pair: Pair) -> bool:
     """Whether neither the index nor a shard has changed since."""
-    said = _said(store, network, dataset)
-    return said is not None and said == _digest(store, network, dataset)
+    recorded = _recorded(output, pair)
+    return recorded is not None and recorded == _digest(output, pair)
 
 
-def _said(store: Store, network: str, dataset: str) -> str | None:
-    receipt = receipts.find(store, _STAGE, f"{network}/{dataset}")
+def working_pairs(context: Context) -> list[Pair]:
+    """The pairs to measure: skips datasets in which every image failed."""
+    return [pair for pair in context.pairs if not _all_failed(context.output, pair)]
+
+
+def _all_failed(output: Output, pair: Pair) -> bool:
+    found = EMBED.receipts(output).of(pair).values()
+    return bool(found) and not any(receipt.counts["embedded"] for receipt in found)
+
+
+def _recorded(output: Output, pair: Pair) -> str | None:
+    receipt = output.receipts(_KIND).find(pair.name)
     return receipt.digest if receipt else None
 
 
-def _digest(store: Store, network: str, dataset: str) -> str:
-    shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values()
-    made = sorted((shard.unit, shard.digest) for shard in shards)
-    return fingerprint([index.digest(store, dataset), made])
+def _digest(output: Output, pair: Pair) -> str:
+    shards = EMBED.receipts(output).of(pair)
+    made = sorted((name, shard.digest) for name, shard in shards.items())
+    return fingerprint([index.digest(output, pair.dataset), made])

@@ -1,30 +1,33 @@
 """Table ``duplicates``: embedded images whose files are byte-identical.
 
-The same picture in two classes, or in two datasets, makes distances look other than they are. A
-unit looks through a range of the content hashes, in the embeddings of every dataset; there is one
-for every four million images, so that a task holds no more.
+The same picture in two classes, or in two datasets, distorts the distances. A work item looks
+through a range of the content hashes, in the embeddings of every dataset. There is one for every
+four million images, so that a task holds no more.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Outcome, Unit
+from kdsspark.engine.stage import Context
+from kdsspark.engine.work import Outcome, WorkItem, run_items
 from kdsspark.hashing import fingerprint
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.output.names import ItemName, Pair, stem
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
+from kdsspark.stages import EMBED
 from kdsspark.tables import DUPLICATES, EMBEDDINGS, IMAGES
 
-STAGE: Final = "duplicates"
+_KIND: Final = "duplicates"
 """As receipts are filed."""
+
 
 _IMAGES_OF_A_RANGE: Final = 4_000_000
 
@@ -36,23 +39,19 @@ _SHARED: Final = {
 """Column -> what the images have in common that it counts."""
 
 
-@dataclass(frozen=True)
-class Range:
-    """The ``number``-th of ``of`` equal ranges of hashes, in all datasets (dataset -> network)."""
+@dataclass(frozen=True, kw_only=True)
+class ContentRange(WorkItem):
+    """The ``number``-th of ``of`` equal ranges of hashes, in the datasets of all ``pairs``."""
 
-    store: Store
-    networks: Mapping[str, str]
+    output: Output
+    pairs: tuple[Pair, ...]  # each dataset once
     number: int
     of: int
 
     @property
-    def unit(self) -> str:
-        """The name of its work unit."""
-        return f"all/{self.number:04d}-of-{self.of:04d}"
-
-    def part(self, dataset: str) -> str:
-        """Its file of a dataset."""
-        return f"{DUPLICATES.partition(dataset)}/part-{self.number:04d}-of-{self.of:04d}.parquet"
+    def part(self) -> str:
+        """The name of its files."""
+        return f"part-{self.number:04d}-of-{self.of:04d}"
 
     def covers(self, contents: pa.ChunkedArray) -> pa.ChunkedArray:
         """Which hashes lie in it; false for null. Two bytes tell: hashes are spread evenly."""
@@ -66,46 +65,63 @@ class Range:
 # -- driver --------------------------------------------------------------------------------------
 
 
-def find(session: SparkSession, store: Store, networks: Mapping[str, str]) -> None:
-    """Write ``duplicates`` of the datasets, as embedded by the networks they are mapped to.
+def find(context: Context) -> None:
+    """Write ``duplicates`` of every dataset, as embedded by the first network that embeds it.
 
     Nothing is done where these embeddings have been looked through already.
     """
-    embedded = [
-        receipt
-        for dataset, network in networks.items()
-        for receipt in receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values()
-    ]
+    output, pairs = context.output, _first_pairs(context)
+    embedded = [r for pair in pairs for r in EMBED.receipts(output).of(pair).values()]
     n_images = sum(receipt.counts["embedded"] for receipt in embedded)
     n_ranges = max(1, -(-n_images // _IMAGES_OF_A_RANGE))
-    ranges = [Range(store, dict(networks), number, n_ranges) for number in range(n_ranges)]
-    _prune(store, ranges)
-    digest = fingerprint(sorted((receipt.unit, receipt.digest) for receipt in embedded))
-    work = [Unit(one.unit, digest, one) for one in ranges]
-    units.run(session, store, STAGE, work, find_in_range, "ranges")
+    digest = fingerprint(sorted((receipt.item, receipt.digest) for receipt in embedded))
+    ranges = [
+        ContentRange(
+            name=ItemName(f"all/{number:04d}-of-{n_ranges:04d}"),
+            digest=digest,
+            output=output,
+            pairs=pairs,
+            number=number,
+            of=n_ranges,
+        )
+        for number in range(n_ranges)
+    ]
+    _prune(output, ranges)
+    run_items(context.session, output.receipts(_KIND), ranges, find_in_range, "ranges")
 
 
-def _prune(store: Store, ranges: Sequence[Range]) -> None:
+def _first_pairs(context: Context) -> tuple[Pair, ...]:
+    """Each dataset with the first network that embeds it."""
+    found: dict[str, Pair] = {}
+    for pair in context.pairs:
+        found.setdefault(pair.dataset, pair)
+    return tuple(found.values())
+
+
+def _prune(output: Output, ranges: Sequence[ContentRange]) -> None:
     """Remove what was found when there were more ranges, or fewer."""
-    for unit in set(receipts.read(store, STAGE)) - {one.unit for one in ranges}:
-        receipts.remove(store, STAGE, unit)
-    for dataset in ranges[0].networks:
-        folder = DUPLICATES.partition(dataset)
-        store.clean(folder)
-        for path in set(store.files(folder)) - {one.part(dataset) for one in ranges}:
-            store.remove(path)
+    receipts = output.receipts(_KIND)
+    for item in receipts.all().keys() - {one.name for one in ranges}:
+        receipts.remove(item)
+    parts = {one.part for one in ranges}
+    for pair in ranges[0].pairs:
+        folder = DUPLICATES.partition(pair.dataset)
+        output.clean(folder)
+        for path in output.files(folder):
+            if stem(path) not in parts:
+                output.remove(path)
 
 
-def summary(store: Store, datasets: Sequence[str]) -> list[str]:
+def summary(context: Context) -> list[str]:
     """A line for each dataset that has byte-identical images, by what was found last.
 
     ``dataset birds: 12 byte-identical images (3 across classes, 1 across datasets)``.
     """
     found: Counter[str] = Counter()
-    for receipt in receipts.read(store, STAGE).values():
+    for receipt in context.output.receipts(_KIND).all().values():
         found.update(receipt.counts)
     lines = []
-    for dataset in datasets:
+    for dataset in dict.fromkeys(pair.dataset for pair in context.pairs):
         identical, *across = (found[f"{dataset} {kind}"] for kind in _KINDS)
         kinds = zip(across, _KINDS[1:], strict=True)
         noted = ", ".join(f"{n:,} {kind}" for n, kind in kinds if n)
@@ -122,16 +138,17 @@ _KINDS: Final = ("identical", "across classes", "across datasets")
 # -- executor ------------------------------------------------------------------------------------
 
 
-def find_in_range(work: Range) -> Outcome:
+def find_in_range(work: ContentRange) -> Outcome:
     """Write the parts of one range of hashes, also empty ones, so that the table can be read."""
     twins = _counted(_twins(work))
     counts: dict[str, int] = {}
-    for dataset in work.networks:
+    for dataset in (pair.dataset for pair in work.pairs):
         rows = twins.filter(pc.equal(twins["dataset"], dataset))
-        rows = rows.join(_uris(work.store, dataset, rows["image_id"]), "image_id").sort_by(
+        rows = rows.join(_uris(work.output, dataset, rows["image_id"]), "image_id").sort_by(
             [(name, "ascending") for name in ("content", "class_id", "image_id")]
         )
-        parquet.write(work.store, work.part(dataset), rows.drop("dataset"), DUPLICATES.schema)
+        path = DUPLICATES.part(work.part, dataset)
+        parquet.write(work.output, path, rows.drop("dataset"), DUPLICATES.schema)
         for kind, number in zip(_KINDS, _numbers(rows), strict=True):
             counts[f"{dataset} {kind}"] = number
     return Outcome(counts)
@@ -144,7 +161,7 @@ def _numbers(rows: pa.Table) -> tuple[int, int, int]:
     return len(rows), across_classes, across_datasets
 
 
-def _twins(work: Range) -> pa.Table:
+def _twins(work: ContentRange) -> pa.Table:
     """All rows of the range whose content is there twice: first which contents, then the rows."""
     contents = pa.concat_tables([t for _, t in _read(work, ["content"])] or [_EMPTY])["content"]
     counts = pa.Table.from_struct_array(pc.value_counts(contents))
@@ -166,12 +183,12 @@ _EMPTY: Final = pa.schema(
 ).empty_table()
 
 
-def _read(work: Range, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+def _read(work: ContentRange, columns: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
     """Dataset and rows of the range, file by file."""
-    for dataset, network in work.networks.items():
-        for path in work.store.files(EMBEDDINGS.partition(network, dataset)):
-            rows = parquet.read_file(work.store, path, columns)
-            yield dataset, rows.filter(work.covers(rows["content"]))
+    for pair in work.pairs:
+        for path in work.output.files(EMBEDDINGS.partition(*pair)):
+            rows = parquet.read_file(work.output, path, columns)
+            yield pair.dataset, rows.filter(work.covers(rows["content"]))
 
 
 def _counted(twins: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,8 +11,10 @@ import pyarrow as pa
 from kdsspark.datasets import readymade
 from kdsspark.engine.work import Outcome
 from kdsspark.errors import DatasetError
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.embed import shard_files, shards
+from kdsspark.stages.embed.shard_task import ShardItem
 from kdsspark.stages.embed.shards import Shard
 from kdsspark.tables import EMBEDDINGS, embeddings_schema
 
@@ -21,7 +23,7 @@ from kdsspark.tables import EMBEDDINGS, embeddings_schema
 class ImportJob:
     """What all files of one ready-made dataset share."""
 
-    store: Store
+    output: Output
     source: readymade.Source
 
     @property
@@ -35,17 +37,28 @@ class ImportJob:
         return schema
 
 
+@dataclass(frozen=True)
+class ImportFiles:
+    """Imports files of ready-made embeddings; each source travels once (executor)."""
+
+    jobs: Mapping[Pair, ImportJob]
+
+    def __call__(self, item: ShardItem) -> Outcome:
+        """Import one file."""
+        return import_file(self.jobs[item.pair], item.shard)
+
+
 def import_file(job: ImportJob, shard: Shard) -> Outcome:
     """Copy one source file into ``embeddings`` with ids and classes, as a stream.
 
     Raises :class:`DatasetError` where the file is not as it was indexed.
     """
     start = time.perf_counter()
-    wanted = shards.planned_rows(job.store, shard)
+    wanted = shards.planned_rows(job.output, shard)
     path = wanted["uri"][0].as_py().rpartition("#")[0]
     dataset = job.source.dataset
-    target = f"{EMBEDDINGS.partition(dataset.network, dataset.name)}/{shard.name}.parquet"
-    shard_files.write(job.store, target, _tables(job, path, wanted), job.schema)
+    target = EMBEDDINGS.part(shard.name, dataset.network, dataset.name)
+    shard_files.write(job.output, target, _tables(job, path, wanted), job.schema)
     counts = {"images": len(wanted), "embedded": len(wanted), "failed": 0, "computed": len(wanted)}
     return Outcome(counts, {"copy": time.perf_counter() - start})
 

@@ -11,88 +11,101 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 
 from kdsspark.config import Config, Network
 from kdsspark.datasets import readymade
+from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec, describe
-from kdsspark.output import definitions, parquet
-from kdsspark.output.filesystems import file_version
-from kdsspark.output.store import Store
-from kdsspark.stages.measure.stage import layer_widths
+from kdsspark.output import parquet
+from kdsspark.output.filesystems import file_version, locate
+from kdsspark.output.output import Output
+from kdsspark.stages import removal
 from kdsspark.tables import FEATURES
-
-_FOLDER: Final = "_networks"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A network ready for executors; ``weights`` is a file of the store."""
+    """A network ready for executors; ``weights`` is a file of the output."""
 
     spec: NetworkSpec
     weights: str
 
 
-def prepare_networks(store: Store, config: Config, fresh: bool = False) -> list[Prepared]:
+def prepare_networks(context: Context) -> list[Prepared]:
     """Resolve every network of the configuration and write ``features``.
 
-    What is already in the output is taken as it is, unless the file it came from has changed:
-    then :class:`ConfigError`, since its embeddings would be another network's, or with ``fresh``
-    all that came from it is removed.
+    A network that the output holds is taken from there. If the file it came from has changed since,
+    its embeddings would be another network's: that raises :class:`ConfigError`, or with
+    ``context.fresh`` removes all that came from it.
     """
-    return [_prepared(store, network, fresh) for network in config.networks]
+    return [_prepared(context.output, n, context.fresh) for n in context.config.networks]
 
 
-def saved_networks(store: Store, config: Config) -> dict[str, NetworkSpec]:
+def saved_networks(output: Output, config: Config) -> dict[str, NetworkSpec]:
     """Name -> spec of the networks that have been prepared in this output."""
-    paths = {n.name: f"{_FOLDER}/{n.name}.json" for n in config.networks}
-    return {
-        name: NetworkSpec.from_dict(store.read_json(path)["spec"])
-        for name, path in paths.items()
-        if store.exists(path)
-    }
+    found = {network.name: _saved(output, network.name) for network in config.networks}
+    return {name: spec for name, spec in found.items() if spec}
 
 
-def _prepared(store: Store, network: Network, fresh: bool) -> Prepared:
-    record = f"{_FOLDER}/{network.name}.json"
-    source = _source_version(network)
-    if store.exists(record):
-        saved = store.read_json(record)
-        spec = NetworkSpec.from_dict(saved["spec"])
-        if source in ("", saved["source"]) and store.exists(saved["weights"]):
+def saved_fingerprint(output: Output, network: str) -> str | None:
+    """The fingerprint of the network that the output was made with; None if none is prepared."""
+    spec = _saved(output, network)
+    return spec.fingerprint if spec else None
+
+
+def _saved(output: Output, network: str) -> NetworkSpec | None:
+    try:
+        return NetworkSpec.from_dict(output.read_json(output.network(network))["spec"])
+    except FileNotFoundError:
+        return None
+
+
+def layer_widths(output: Output, network: str) -> dict[str, int]:
+    """Layer -> number of units, in the order of the embedding."""
+    features = parquet.read(output, FEATURES, network, columns=["layer", "depth"])
+    counts = features.group_by(["layer", "depth"]).aggregate([([], "count_all")])
+    ordered = counts.sort_by("depth")
+    return dict(zip(ordered["layer"].to_pylist(), ordered["count_all"].to_pylist(), strict=True))
+
+
+def _prepared(output: Output, network: Network, fresh: bool) -> Prepared:
+    record, source = output.network(network.name), _source_version(network)
+    spec = _saved(output, network.name)
+    if spec is None:
+        resolved = _resolve(output, network)
+    else:
+        saved = output.read_json(record)
+        if source in ("", saved["source"]) and output.exists(saved["weights"]):
             return Prepared(spec, saved["weights"])
-        resolved = _resolve(store, network)
+        resolved = _resolve(output, network)
         if resolved.spec.fingerprint != spec.fingerprint:
             if not fresh:
                 if resolved.weights != saved["weights"]:
-                    store.remove(resolved.weights)
+                    output.remove(resolved.weights)
                 raise ConfigError(
                     f"networks.{network.name}.weights: {network.weights} has changed since "
-                    f"{store.url} was made: choose another output, or --fresh to start it anew"
+                    f"{output.url} was made: choose another output, or --fresh to start it anew"
                 )
-            definitions.remove(store, "network", network.name)
-            resolved = _resolve(store, network)
-    else:
-        resolved = _resolve(store, network)
-    write_features(store, network.name, describe(resolved.spec))
+            removal.remove(output, "network", network.name)
+            resolved = _resolve(output, network)
+    write_features(output, network.name, describe(resolved.spec))
     values = {"spec": resolved.spec.to_dict(), "weights": resolved.weights, "source": source}
-    store.write_json(record, values)
+    output.write_json(record, values)
     return resolved
 
 
-def _resolve(store: Store, network: Network) -> Prepared:
+def _resolve(output: Output, network: Network) -> Prepared:
     # Torch takes seconds to import and half a GiB; a night with nothing new does without.
     from kdsspark.network.weights import prepare
 
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "weights.safetensors"
         spec = prepare(network, local)
-        target = f"{_FOLDER}/{network.name}-{spec.weights_digest}.safetensors"
-        with local.open("rb") as source, store.create(target) as file:
+        target = output.weights(network.name, spec.weights_digest)
+        with local.open("rb") as source, output.create(target) as file:
             shutil.copyfileobj(source, file, 1 << 22)
     return Prepared(spec, target)
 
@@ -102,13 +115,13 @@ def _source_version(network: Network) -> str:
     if not network.weights.endswith((".pth", ".pt", ".safetensors")):
         return ""
     try:
-        fs, path = url_to_fs(network.weights)
+        fs, path = locate(network.weights)
         return file_version(fs, path)
     except (OSError, ImportError, ValueError):
         return ""  # preparing them will say what is wrong
 
 
-def write_ready_made_features(store: Store, sources: list[readymade.Source]) -> None:
+def write_ready_made_features(output: Output, sources: list[readymade.Source]) -> None:
     """Write ``features`` for networks that are known by their embeddings only.
 
     Datasets that share a network must have the same layers, else :class:`DatasetError`.
@@ -123,17 +136,17 @@ def write_ready_made_features(store: Store, sources: list[readymade.Source]) -> 
                 f"{_layers(first)} of dataset {first.dataset.name}, got {_layers(source)}"
             )
     for network, source in first_of.items():
-        known = layer_widths(store, network)
+        known = layer_widths(output, network)
         if known and known != source.widths:
             raise DatasetError(
                 f"dataset {source.dataset.name}: network {network} has the layers {known} in "
-                f"{store.url}, got {source.widths}: choose another network name or output"
+                f"{output.url}, got {source.widths}: choose another network name or output"
             )
         rows, feature = [], 0
         for depth, (layer, width) in enumerate(source.widths.items()):
             rows += [(layer, unit, feature + unit, "other", depth) for unit in range(width)]
             feature += width
-        write_features(store, network, rows)
+        write_features(output, network, rows)
 
 
 def _layers(source: readymade.Source) -> str:
@@ -141,7 +154,7 @@ def _layers(source: readymade.Source) -> str:
 
 
 def write_features(
-    store: Store, network: str, rows: Sequence[tuple[str, int, int, str, int]]
+    output: Output, network: str, rows: Sequence[tuple[str, int, int, str, int]]
 ) -> None:
     """Write the ``features`` of one network: rows (layer, unit, feature, kind, depth)."""
     columns = [
@@ -149,4 +162,4 @@ def write_features(
         for column, field in zip(zip(*rows, strict=True), FEATURES.schema, strict=True)
     ]
     table = pa.Table.from_arrays(columns, schema=FEATURES.schema)
-    parquet.write(store, f"{FEATURES.partition(network)}/part-0.parquet", table, FEATURES.schema)
+    parquet.write(output, FEATURES.part("part-0", network), table, FEATURES.schema)

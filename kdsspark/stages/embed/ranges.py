@@ -1,33 +1,30 @@
 """The range of every feature, kept beside each shard of embeddings and merged when measured.
 
 ``_ranges/network=<n>/dataset=<d>/<shard>.parquet`` has the columns of ``ranges`` over the images
-of one shard. ``embed`` writes it with the shard; for embeddings from elsewhere, or where it was
-lost, the first measurement reads the shard once and keeps it.
+of one shard. ``embed`` writes it with the shard. Where it was lost, the next measurement reads the
+shard once and writes it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
-from pyspark.sql import SparkSession
 
+from kdsspark.engine.fold import fold
+from kdsspark.engine.session import Session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
+from kdsspark.output.names import RANGES as FOLDER
+from kdsspark.output.names import Pair
 from kdsspark.output.store import Store
 from kdsspark.stats.bins import Ranges, feature_ranges
 from kdsspark.tables import RANGES
 
-FOLDER = f"_{RANGES.name}"
-_MOST_TASKS = 64
-_SMALLEST_TASK = 16  # shards: a file takes milliseconds
 _FIELDS = ("lo", "hi", "n", "n_nonfinite")
-
-Pair = tuple[str, str]
-"""Network and dataset."""
 
 
 def path_of(part: str) -> str:
@@ -54,35 +51,19 @@ def _merge_layers(first: dict[str, Ranges], second: dict[str, Ranges]) -> dict[s
 
 
 def merged(
-    session: SparkSession, store: Store, parts: Mapping[Pair, Sequence[str]]
+    session: Session, store: Store, parts: Mapping[Pair, Sequence[str]]
 ) -> dict[Pair, Ranges]:
     """The ranges of all features, layer after layer, over the files of each pair (driver)."""
-    work = [
-        (pair, files[start : start + size])
-        for pair, files in parts.items()
-        for size in [max(_SMALLEST_TASK, -(-len(files) // _MOST_TASKS))]
-        for start in range(0, len(files), size)
-    ]
-    if not work:
-        return {}
-    tasks = session.sparkContext.parallelize(work, len(work)).map(partial(_merge_files, store))
-    result: dict[Pair, Ranges] = {}
-    for pair, ranges in tasks.collect():
-        result[pair] = result[pair].merge(ranges) if pair in result else ranges
-    return result
+    return fold(session, "ranges", parts, partial(_of_shard, store), Ranges.merge)
 
 
-def _merge_files(store: Store, work: tuple[Pair, Sequence[str]]) -> tuple[Pair, Ranges]:
-    pair, files = work
-    return pair, reduce(Ranges.merge, (_of_shard(store, part) for part in files))
-
-
-def _of_shard(store: Store, part: str) -> Ranges:
+def _of_shard(store: Store, _pair: Pair, part: str) -> Iterator[Ranges]:
     try:
         table = parquet.read_file(store, path_of(part), _FIELDS)
     except FileNotFoundError:
-        return write(store, part, parquet.row_groups(store, part))
-    return Ranges(*(table[name].to_numpy() for name in _FIELDS))  # null reads as NaN
+        yield write(store, part, parquet.row_groups(store, part))
+    else:
+        yield Ranges(*(table[name].to_numpy() for name in _FIELDS))  # null reads as NaN
 
 
 def concatenated(ranges: Sequence[Ranges]) -> Ranges:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
 from kdsspark.output.store import Store
 from kdsspark.stages.embed import ranges as shard_ranges
 from kdsspark.tables import EMBEDDINGS, FAILURES, Table
@@ -58,18 +59,17 @@ class ShardFiles:
     """Where a shard lies, and the schema of its rows of ``embeddings``."""
 
     store: Store
-    network: str
-    dataset: str
+    pair: Pair
     name: str
     schema: pa.Schema
 
     def part(self, table: Table) -> str:
         """The file of ``embeddings`` or ``failures``."""
-        return f"{table.partition(self.network, self.dataset)}/{self.name}.parquet"
+        return table.part(self.name, *self.pair)
 
-    def held(self) -> Held:
+    def held(self) -> HeldRows:
         """What the files hold now."""
-        return Held(
+        return HeldRows(
             self._read(EMBEDDINGS, EMBEDDINGS.schema), self._read(FAILURES, FAILURES.schema)
         )
 
@@ -81,7 +81,7 @@ class ShardFiles:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldRows:
     """Rows in the order of their files: of ``embeddings`` without layers, and of ``failures``."""
 
     embedded: pa.Table

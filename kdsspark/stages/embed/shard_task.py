@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,15 +23,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Embed
-from kdsspark.engine import gpus as placement
-from kdsspark.engine.work import Outcome, task_cpus
+from kdsspark.engine import gpus
+from kdsspark.engine.work import Outcome, WorkItem, earlier_attempts, task_cpus
 from kdsspark.errors import ImageError
 from kdsspark.images import decoding as images
 from kdsspark.images import isolation as isolated
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.embed import attempts, background, shard_files, shards
 from kdsspark.stages.embed.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
 from kdsspark.stages.embed.shards import Shard
@@ -40,7 +41,7 @@ from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
 if TYPE_CHECKING:
     from kdsspark.network.extractor import Extractor
 
-Output = dict[str, npt.NDArray[np.float32]]
+Activations = dict[str, npt.NDArray[np.float32]]
 """Layer -> [images, units] of one forward pass."""
 
 
@@ -48,11 +49,10 @@ Output = dict[str, npt.NDArray[np.float32]]
 class ImageJob:
     """What all shards of one network and dataset share."""
 
-    store: Store
-    network: str
-    dataset: str
+    output: Output
+    pair: Pair
     spec: NetworkSpec
-    weights: str  # file of the store
+    weights: str  # file of the output
     settings: Embed
 
     def group_rows(self, batch: int) -> int:
@@ -62,7 +62,7 @@ class ImageJob:
     def files(self, shard: Shard) -> ShardFiles:
         """Where a shard lies."""
         schema = embeddings_schema([layer.name for layer in self.spec.layers])
-        return ShardFiles(self.store, self.network, self.dataset, shard.name, schema)
+        return ShardFiles(self.output, self.pair, shard.name, schema)
 
     def load(
         self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
@@ -70,15 +70,37 @@ class ImageJob:
         """Read images in threads, so many ahead that the next forward pass finds its own."""
         threads = self.settings.decode_threads or max(2, task_cpus())
         ahead = 2 * max(threads, batch)
-        loader = Loader(decode, threads, ahead, self.settings.image_seconds, clock)
+        loader = Loader(images.read, decode, threads, ahead, self.settings.image_seconds, clock)
         return closing(loader(uris))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardItem(WorkItem):
+    """One shard to bring up to date."""
+
+    pair: Pair
+    shard: Shard
+
+
+@dataclass(frozen=True)
+class EmbedImages:
+    """Embeds shards of images; the networks travel once, and not with every shard (executor)."""
+
+    jobs: Mapping[Pair, ImageJob]
+
+    def __call__(self, item: ShardItem) -> Outcome:
+        """Embed one shard on the GPU of its task, if it has one."""
+        try:
+            return embed_shard(self.jobs[item.pair], item.shard)
+        finally:
+            gpus.release()
 
 
 def embed_shard(job: ImageJob, shard: Shard) -> Outcome:
     """Make the shard's files hold exactly the planned rows; images it already holds are kept."""
-    attempts.note(job.store, shard)
+    attempts.note(job.output, shard)
     clock = Clock()
-    planned, files = shards.planned_rows(job.store, shard), job.files(shard)
+    planned, files = shards.planned_rows(job.output, shard), job.files(shard)
     held = files.held()
     sources = held.sources(planned, _unchanged(job, held.doubtful(planned), clock))
     failed = [held.failures(planned, sources)]
@@ -113,12 +135,12 @@ def _embed(
 ) -> list[pa.Table]:
     """Write the planned rows, kept ones and new ones; returns those that failed."""
     uris = planned["uri"].filter(pa.array(sources == MISSING)).to_pylist()
-    batch = _batch_images(job) if uris else 1
-    forward, size = _Forward(job, files.schema, batch, clock), job.group_rows(batch)
+    batch, call = _batch_and_call(job) if uris else (1, 1)
+    forward, size = _Forward(job, files.schema, call, clock), job.group_rows(batch)
     failed = []
     with (
         _decoder(job) as decode,
-        job.load(uris, decode, batch, clock) as loaded,
+        job.load(uris, decode, call, clock) as loaded,
         background.fed(partial(_write, files, clock)) as put,
     ):
         for start in range(0, len(planned), size):
@@ -142,7 +164,7 @@ def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     Perhaps one of its images made the decoder crash, which would end this attempt just so.
     """
     short_side = job.spec.preprocessing.resize
-    if attempts.number() > 0:
+    if earlier_attempts() > 0:
         return isolated.decoder(short_side)
     return nullcontext(partial(images.decode, short_side=short_side))
 
@@ -153,7 +175,7 @@ class _Forward:
 
     job: ImageJob
     schema: pa.Schema
-    batch: int  # images
+    call: int  # images that the extractor gets at a time
     clock: Clock
 
     @cached_property
@@ -169,14 +191,14 @@ class _Forward:
         """
         contents: list[str | None] = []
         errors: list[ImageError | None] = []
-        outputs: list[Output] = []
+        outputs: list[Activations] = []
         batch: list[Pixels] = []
         for image in self.clock.until_next("wait", islice(loaded, len(rows))):
             contents.append(image.content)
             errors.append(image.result if isinstance(image.result, ImageError) else None)
             if isinstance(image.result, np.ndarray):
                 batch.append(image.result)
-            if len(batch) == self.batch:
+            if len(batch) == self.call:
                 outputs.append(self._compute(batch))
                 batch = []
         if batch:
@@ -185,39 +207,38 @@ class _Forward:
         good = rows.filter(np.array([error is None for error in errors], dtype=bool))
         return partial(_embeddings, self.schema, good, outputs), _failures(rows, errors)
 
-    def _compute(self, batch: list[Pixels]) -> Output:
+    def _compute(self, batch: list[Pixels]) -> Activations:
         extractor = self.extractor
         with self.clock.time("compute"):
             return extractor(batch)
 
 
-def _batch_images(job: ImageJob) -> int:
-    """Images of a forward pass."""
-    if job.settings.batch_images:
-        return job.settings.batch_images
-    device = placement.device()
-    tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
+def _batch_and_call(job: ImageJob) -> tuple[int, int]:
+    """Images of a forward pass, and images that the extractor gets in a call."""
     from kdsspark.network import batches  # torch, which the driver does without
 
-    return batches.batch_images(job.spec, device, tasks=tasks)
+    device = gpus.device()
+    batch = job.settings.batch_images or batches.batch_images(job.spec, device)
+    return batch, batches.call_images(batch, device, task_cpus())
 
 
 def _extractor(job: ImageJob) -> Extractor:
     from kdsspark.network.extractor import cached_extractor
 
-    return cached_extractor(job.spec, _local_weights(job), placement.device(), threads=task_cpus())
+    batch, device = job.settings.batch_images, gpus.device()
+    return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
 
 
 def _local_weights(job: ImageJob) -> Path:
     """The weights as a file of this machine, fetched once per machine from other stores."""
-    path = job.store.path(job.weights)
-    if job.store.is_local:
+    path = job.output.path(job.weights)
+    if job.output.is_local:
         return Path(path)
     local = Path(tempfile.gettempdir()) / f"kdsspark-{os.getuid()}" / Path(job.weights).name
     if not local.exists():
         local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (
-            job.store.fs.open(path, "rb") as source,
+            job.output.fs.open(path, "rb") as source,
             tempfile.NamedTemporaryFile(dir=local.parent, delete=False) as target,
         ):
             shutil.copyfileobj(source, target, 1 << 22)
@@ -228,7 +249,7 @@ def _local_weights(job: ImageJob) -> Path:
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Output]) -> pa.Table:
+def _embeddings(schema: pa.Schema, rows: pa.Table, outputs: Sequence[Activations]) -> pa.Table:
     """Rows of ``embeddings``: those of ``rows``, which went through the network in this order."""
     columns: list[Any] = [rows[c.name] for c in EMBEDDINGS.columns]
     for layer in schema.names[len(columns) :]:

@@ -18,9 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.output import gathered, parquet, receipts
+from kdsspark.output import gathered, parquet
+from kdsspark.output.names import Pair, stem
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.output.store import Store
+from kdsspark.stages import EMBED
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, Table
 
 FILE_PREFIX: Final = "file-"
@@ -50,7 +53,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldShards:
     """What an output holds of one dataset by one network."""
 
     finished: Mapping[str, Receipt]  # shard -> receipt, without digest where rows are missing
@@ -62,20 +65,19 @@ class Held:
         return receipt is not None and receipt.digest.partition("-")[0] == shard.digest
 
 
-def held(store: Store, network: str, dataset: str, prefix: str) -> tuple[Held, pa.Table]:
+def held(output: Output, pair: Pair, prefix: str) -> tuple[HeldShards, pa.Table]:
     """What there is, and the rows of finished shards as :func:`held_rows` has them.
 
     Shards count as finished if they have a receipt and are named so.
     """
-    found = receipts.read(store, receipts.EMBED, f"{network}/{dataset}")
-    committed = {unit.rpartition("/")[2]: receipt for unit, receipt in found.items()}
+    committed = {name.part: receipt for name, receipt in EMBED.receipts(output).of(pair).items()}
     ours = {name: receipt for name, receipt in committed.items() if name.startswith(prefix)}
-    rows = held_rows(store, network, dataset)
+    rows = held_rows(output, pair)
     finished = with_losses_known(rows, ours)
     others = (committed.keys() | set(pc.unique(rows["shard"]).to_pylist())) - finished.keys()
     if others:
         rows = rows.filter(pc.is_in(rows["shard"], pa.array(list(finished), pa.string())))
-    return Held(finished, frozenset(others)), rows
+    return HeldShards(finished, frozenset(others)), rows
 
 
 def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
@@ -91,38 +93,38 @@ def places(ids: pa.ChunkedArray, held: pa.Table) -> Places:
     return Places(shards.dictionary.to_pylist(), of_image)
 
 
-def held_rows(store: Store, network: str, dataset: str) -> pa.Table:
+def held_rows(output: Output, pair: Pair) -> pa.Table:
     """``image_id`` and ``shard`` (a dictionary) of every row on disk, ``embeddings`` first."""
     tables = []
     for table in (EMBEDDINGS, FAILURES):
-        found = gathered.rows(store, *_rows_of_parts(store, table, network, dataset))
+        found = gathered.rows(output, *_rows_of_parts(output, table, pair))
         paths = found["path"].combine_chunks().dictionary_encode()
-        names = pa.array([shard_name(path) for path in paths.dictionary.to_pylist()], pa.string())
+        names = pa.array([stem(path) for path in paths.dictionary.to_pylist()], pa.string())
         shards = pa.DictionaryArray.from_arrays(paths.indices, names)
         tables.append(pa.table({"image_id": found["image_id"], "shard": shards}))
     return pa.concat_tables(tables).unify_dictionaries()
 
 
-def keep_held_rows(store: Store, network: str, dataset: str) -> None:
+def gather_held_rows(output: Output, pair: Pair) -> None:
     """Gather in one file which rows the parts hold; only under the lock."""
     for table in (EMBEDDINGS, FAILURES):
-        gathered.keep(store, *_rows_of_parts(store, table, network, dataset))
+        gathered.keep(output, *_rows_of_parts(output, table, pair))
 
 
 def _rows_of_parts(
-    store: Store, table: Table, network: str, dataset: str
+    output: Output, table: Table, pair: Pair
 ) -> tuple[str, str, Callable[[str], pa.Table], pa.Schema]:
     """What :mod:`kdsspark.output.gathered` is to gather."""
-    folder = table.partition(network, dataset)
+    folder = table.partition(*pair)
     kept = f"{folder.removeprefix(table.name).lstrip('/')}/{table.name}"
     columns = ["image_id", *(("stage", "error") if table is FAILURES else ())]
-    load = partial(parquet.read_file, store, columns=columns)
+    load = partial(parquet.read_file, output, columns=columns)
     return kept, folder, load, pa.schema([table.schema.field(name) for name in columns])
 
 
-def failures(store: Store, network: str, dataset: str) -> pa.Table:
+def failures(output: Output, pair: Pair) -> pa.Table:
     """``stage`` and ``error`` of every image that failed."""
-    found = gathered.rows(store, *_rows_of_parts(store, FAILURES, network, dataset))
+    found = gathered.rows(output, *_rows_of_parts(output, FAILURES, pair))
     return found.select(["stage", "error"])
 
 
@@ -139,11 +141,6 @@ def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[
         for name, receipt in committed.items()
         if name in rows
     }
-
-
-def shard_name(path: str) -> str:
-    """``embeddings/network=a/dataset=b/shard-12ab.parquet`` -> ``shard-12ab``."""
-    return path.rsplit("/", 1)[-1].removesuffix(".parquet")
 
 
 def name_prefix(key: str) -> str:

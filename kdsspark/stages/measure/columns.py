@@ -33,7 +33,7 @@ Block = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
 
 
 @dataclass(frozen=True)
-class Layout:
+class ColumnsLayout:
     """What a file holds: layers in order, with the bytes that a code and a value take."""
 
     widths: tuple[int, ...]  # units of each layer
@@ -98,7 +98,7 @@ def read_units(
     store: Store,
     path: str,
     images: int,
-    layout: Layout,
+    layout: ColumnsLayout,
     depth: int,
     units: tuple[int, int],
     into: Sequence[npt.NDArray[Any] | None],

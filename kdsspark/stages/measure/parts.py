@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from kdsspark.config import Measure
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.parquet import PartWriter, nullable
-from kdsspark.output.store import Store
 from kdsspark.stages.embed.ranges import ranges_table
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.rechunk import LayerSlice
@@ -119,21 +120,19 @@ class SliceParts:
 
 @contextmanager
 def open_parts(
-    store: Store, pair: tuple[str, str], settings: Measure, cut: LayerSlice
+    output: Output, pair: Pair, settings: Measure, cut: LayerSlice
 ) -> Iterator[SliceParts]:
     """Parts that appear when the block ends without error, and the summaries with them."""
     with ExitStack() as stack:
         writers = {
             (table.name, *labels): stack.enter_context(
-                parquet.writer(
-                    store, f"{table.partition(*pair, *labels)}/{cut.name}.parquet", table.schema
-                )
+                parquet.writer(output, table.part(cut.name, *pair, *labels), table.schema)
             )
             for table, labels in written(settings)
         }
         parts = SliceParts(cut, settings.distances, writers)
         yield parts
-        summaries.write(store, pair, cut.name, parts.summaries)
+        summaries.write(output, pair, cut.name, parts.summaries)
 
 
 # -- tables --------------------------------------------------------------------------------------

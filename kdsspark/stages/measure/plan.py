@@ -22,7 +22,7 @@ import numpy as np
 
 from kdsspark.config import Measure
 from kdsspark.errors import ConfigError
-from kdsspark.stages.measure.columns import Layout
+from kdsspark.stages.measure.columns import ColumnsLayout
 from kdsspark.stats.bins import codes_dtype
 
 _MOST_SLICES: Final = 2  # of a layer that is read from `embeddings`: how often it may be read
@@ -45,7 +45,7 @@ class Shape:
 
     n_images: int
     n_classes: int
-    layout: Layout
+    layout: ColumnsLayout
     settings: Measure
 
     @property
@@ -61,6 +61,11 @@ class Piece:
     part: str
     start: int
     stop: int
+
+    @property
+    def n_rows(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def row_ranges(shape: Shape, rows_of: dict[str, int]) -> list[tuple[Piece, ...]]
     return [tuple(pieces) for pieces in ranges]
 
 
-def layout_of(widths: Sequence[int], dtypes: Sequence[str], settings: Measure) -> Layout:
+def layout_of(widths: Sequence[int], dtypes: Sequence[str], settings: Measure) -> ColumnsLayout:
     """The codes that ``settings`` ask for, and the values where exact distances are wanted."""
     values = tuple(dtype if settings.exact else None for dtype in dtypes)
-    return Layout(tuple(widths), np.dtype(codes_dtype(settings.bins)).name, values)
+    return ColumnsLayout(tuple(widths), np.dtype(codes_dtype(settings.bins)).name, values)

@@ -17,13 +17,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
 from kdsspark.output.store import Store
 from kdsspark.stages.measure import columns
-from kdsspark.stages.measure.columns import Layout
+from kdsspark.stages.measure.columns import ColumnsLayout
 from kdsspark.stages.measure.plan import Piece
 from kdsspark.stats.bins import bin_codes, fill_columns
 
@@ -61,7 +61,7 @@ class Columns:
     blocks: tuple[columns.Block, ...]  # one a slice: codes and values [units, images]
 
     @staticmethod
-    def empty(images: int, layout: Layout, slices: Sequence[LayerSlice]) -> Columns:
+    def empty(images: int, layout: ColumnsLayout, slices: Sequence[LayerSlice]) -> Columns:
         """Room for ``images``, to be filled."""
         blocks = [
             (np.empty(shape, layout.code), np.empty(shape, value) if value else None)
@@ -84,14 +84,23 @@ class RechunkJob:
     """What all ranges of rows of one network and dataset share."""
 
     store: Store
-    layout: Layout
+    layout: ColumnsLayout
     bins: int
     layers: tuple[LayerSlice, ...]  # every layer whole
 
 
-def rechunk(work: tuple[RechunkJob, tuple[Piece, ...], str]) -> Outcome:
-    """Write one range of rows by columns to a file of the store (executor)."""
-    job, pieces, path = work
+@dataclass(frozen=True, kw_only=True)
+class RowRange(WorkItem):
+    """A range of rows, to be written in column order."""
+
+    job: RechunkJob
+    pieces: tuple[Piece, ...]
+    path: str
+
+
+def rechunk(item: RowRange) -> Outcome:
+    """Write one range of rows in column order to a file of the output (executor)."""
+    job, pieces, path = item.job, item.pieces, item.path
     start = time.perf_counter()
     found = read_rows(job.store, pieces, job.layout, job.bins, job.layers)
     read = time.perf_counter()
@@ -103,13 +112,13 @@ def rechunk(work: tuple[RechunkJob, tuple[Piece, ...], str]) -> Outcome:
 def read_rows(
     store: Store,
     pieces: Sequence[Piece],
-    layout: Layout,
+    layout: ColumnsLayout,
     bins: int,
     slices: Sequence[LayerSlice],
 ) -> Columns:
     """Read some rows once, and turn the slices of their layers to columns (executor)."""
     names = ["image_id", "class_id", *(s.layer for s in slices)]
-    n_images = sum(piece.stop - piece.start for piece in pieces)
+    n_images = sum(piece.n_rows for piece in pieces)
     result, row = Columns.empty(n_images, layout, slices), 0
     for piece in pieces:
         for group in parquet.row_groups(store, piece.part, names, piece.start, piece.stop):
@@ -137,7 +146,7 @@ def _turn(
 
 
 def read_columns(
-    store: Store, files: Sequence[ColumnsFile], layout: Layout, cut: LayerSlice
+    store: Store, files: Sequence[ColumnsFile], layout: ColumnsLayout, cut: LayerSlice
 ) -> Columns:
     """One slice over all images, from the files of columns (executor)."""
     ends = np.cumsum([file.images for file in files]).tolist()

@@ -1,33 +1,31 @@
 """A dataset too large for any task to hold one unit: counts of row ranges, added up by Spark.
 
 Histograms add up, so a task counts one slice over one file of columns, and Spark's grouped
-aggregation adds the counts of each slice. What is not a sum, the distance, follows once, from the
+aggregation adds the counts of each slice. The distance is no sum: it is computed once, from the
 complete counts. The labels of a shuffle follow from the few images with which its classes begin;
-they are found first, in two passes over the ids (:mod:`kdsspark.stats.shuffles`).
+two passes over the ids find them first (:mod:`kdsspark.stats.shuffles`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from operator import add
 
 import numpy as np
 import numpy.typing as npt
-from pyspark import RDD, SparkContext
-from pyspark.sql import SparkSession
 
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Outcome, Unit
-from kdsspark.output import receipts
-from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
+from kdsspark.engine.aggregate import summed_first
+from kdsspark.engine.fold import fold
+from kdsspark.engine.session import Session
+from kdsspark.engine.work import Outcome, run_items
+from kdsspark.output.names import ItemName, Pair
+from kdsspark.output.output import Output
+from kdsspark.stages import MEASURE
 from kdsspark.stages.measure import columns
 from kdsspark.stages.measure.parts import ROWS_OF_A_GROUP, open_parts
 from kdsspark.stages.measure.rechunk import ColumnsFile, LayerSlice, read_columns
-from kdsspark.stages.measure.slice_task import MeasureJob, blocks
-from kdsspark.stats.bins import Ranges
+from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, blocks
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.shuffles import (
     Boundaries,
@@ -43,49 +41,50 @@ Counts = npt.NDArray[np.int32]
 """Images per bin: [labelings, units, classes, bins]."""
 
 
-def run(session: SparkSession, store: Store, slices: Sequence[Unit]) -> list[Receipt]:
-    """Measure the slices that are not done (driver)."""
-    return units.run(
-        session, store, receipts.MEASURE, slices, _finish, "features", spread=_count_by_rows
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CountedSlice(MeasureSlice):
+    """One slice with its counts over all rows, once they are added up."""
 
-
-def _count_by_rows(context: SparkContext, slices: Sequence[Unit]) -> RDD[Unit]:
-    """The slices, each with its counts over all rows at the end of its work."""
-    jobs = {unit.work[0].pair: unit.work[0] for unit in slices}
-    dealt = {pair: _boundaries(context, job) for pair, job in jobs.items()}
-    # A piece names its own file: with those of all the others, pieces would be as large as many.
-    alone = {pair: replace(job, pieces=(), files=()) for pair, job in jobs.items()}
-    pieces = [
-        (unit.name, _Piece(alone[job.pair], cut, file, dealt[job.pair]))
-        for unit in slices
-        for job, cut, _ in [unit.work]
-        for file in job.files
-    ]
-    counted = context.parallelize(pieces, len(pieces)).mapValues(_count)
-    complete = counted.reduceByKey(add, len(slices))
-    return complete.map(partial(_with_counts, {unit.name: unit for unit in slices}))
-
-
-def _with_counts(slices: Mapping[str, Unit], counted: tuple[str, Counts]) -> Unit:
-    name, counts = counted
-    return replace(slices[name], work=(*slices[name].work, counts))
+    counts: Counts | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class _Piece:
+class SlicePiece:
     """One slice over the rows of one file of columns."""
 
     job: MeasureJob
-    cut: LayerSlice
+    slice: LayerSlice
     file: ColumnsFile
     boundaries: Sequence[Boundaries]  # of the first shuffle and the following
 
 
-def _count(piece: _Piece) -> Counts:
+def run(session: Session, output: Output, slices: Sequence[MeasureSlice]) -> None:
+    """Measure the slices that are not done (driver)."""
+    items = [CountedSlice(**vars(item)) for item in slices]
+    spread = summed_first(_pieces, count_piece, _with_counts)
+    run_items(session, MEASURE.receipts(output), items, finish_slice, "features", spread)
+
+
+def _pieces(session: Session, items: Sequence[CountedSlice]) -> list[tuple[ItemName, SlicePiece]]:
+    jobs = {item.job.pair: item.job for item in items}
+    dealt = _boundaries(session, jobs)
+    # A piece names its own file: with those of all the others, pieces would be as large as many.
+    alone = {pair: replace(job, pieces=(), files=()) for pair, job in jobs.items()}
+    return [
+        (item.name, SlicePiece(alone[item.job.pair], item.slice, file, dealt[item.job.pair]))
+        for item in items
+        for file in item.job.files
+    ]
+
+
+def _with_counts(item: CountedSlice, counts: Counts) -> CountedSlice:
+    return replace(item, counts=counts)
+
+
+def count_piece(piece: SlicePiece) -> Counts:
     """The histograms of one slice over some rows, for all labelings (executor)."""
     shape = piece.job.shape
-    found = read_columns(piece.job.store, [piece.file], shape.layout, piece.cut)
+    found = read_columns(piece.job.output, [piece.file], shape.layout, piece.slice)
     codes, _ = found.blocks[0]
     size = (shape.labelings, len(codes), shape.n_classes, shape.settings.bins)
     counts = np.empty(size, np.int32)
@@ -98,11 +97,13 @@ def _count(piece: _Piece) -> Counts:
     return counts
 
 
-def _finish(work: tuple[MeasureJob, LayerSlice, Ranges, Counts]) -> Outcome:
+def finish_slice(item: CountedSlice) -> Outcome:
     """Write the parts of a slice from its complete counts (executor)."""
-    job, cut, ranges, counts = work
-    with open_parts(job.store, job.pair, job.shape.settings, cut) as parts:
-        parts.write_ranges(ranges)
+    job, cut, counts = item.job, item.slice, item.counts
+    if counts is None:
+        raise ValueError(f"{item.name} must have its counts, got none")
+    with open_parts(job.output, job.pair, job.shape.settings, cut) as parts:
+        parts.write_ranges(item.ranges)
         for first, last in blocks(job.shape, cut):
             for shuffle, counted in enumerate(counts[:, first:last]):
                 parts.write(first, shuffle, counted, None)
@@ -114,36 +115,50 @@ def _finish(work: tuple[MeasureJob, LayerSlice, Ranges, Counts]) -> Outcome:
 # -- where the classes of each shuffle begin -----------------------------------------------------
 
 
-def _boundaries(context: SparkContext, job: MeasureJob) -> list[Boundaries]:
-    """Of every shuffle, the first included; each pass one Spark job over the files (driver)."""
-    files = context.parallelize(job.files, len(job.files))
-    sizes, counts = files.map(partial(_first_pass, job)).treeReduce(_merge_counts)
-    buckets = [found.at_boundaries(sizes) for found in counts]
-    candidates = files.map(partial(_second_pass, job, buckets)).treeReduce(_merge_candidates)
-    return [
-        find_boundaries(sizes, counted, found)
-        for counted, found in zip(counts, candidates, strict=True)
-    ]
+def _boundaries(session: Session, jobs: dict[Pair, MeasureJob]) -> dict[Pair, list[Boundaries]]:
+    """Those of every shuffle, in two passes over the files of columns (driver)."""
+    files = {pair: job.files for pair, job in jobs.items()}
+    counted = fold(session, "labels", files, partial(_first_pass, jobs), _merge_counts, 1)
+    buckets = {
+        pair: [found.at_boundaries(sizes) for found in counts]
+        for pair, (sizes, counts) in counted.items()
+    }
+    second = partial(_second_pass, jobs, buckets)
+    candidates = fold(session, "labels", files, second, _merge_candidates, 1)
+    return {
+        pair: [
+            find_boundaries(sizes, count, found)
+            for count, found in zip(counts, candidates[pair], strict=True)
+        ]
+        for pair, (sizes, counts) in counted.items()
+    }
 
 
 _FirstPass = tuple[npt.NDArray[np.int64], list[HashCounts]]
 """Images of each class; and by shuffle, the counts of their hashes."""
 
 
-def _first_pass(job: MeasureJob, file: ColumnsFile) -> _FirstPass:
-    keys, labels = columns.read_ids(job.store, file.path, file.images)
+def _first_pass(
+    jobs: dict[Pair, MeasureJob], pair: Pair, file: ColumnsFile
+) -> Iterator[_FirstPass]:
+    job = jobs[pair]
+    keys, labels = columns.read_ids(job.output, file.path, file.images)
     seed, shuffles = job.shape.settings.seed, range(1, job.shape.labelings)
     sizes = np.bincount(labels, minlength=job.shape.n_classes)
-    return sizes, [count_hashes(keys, seed, shuffle) for shuffle in shuffles]
+    yield sizes, [count_hashes(keys, seed, shuffle) for shuffle in shuffles]
 
 
 def _second_pass(
-    job: MeasureJob, buckets: Sequence[npt.NDArray[np.int64]], file: ColumnsFile
-) -> list[Candidates]:
-    keys, _ = columns.read_ids(job.store, file.path, file.images)
-    return [
+    jobs: dict[Pair, MeasureJob],
+    buckets: dict[Pair, list[npt.NDArray[np.int64]]],
+    pair: Pair,
+    file: ColumnsFile,
+) -> Iterator[list[Candidates]]:
+    job = jobs[pair]
+    keys, _ = columns.read_ids(job.output, file.path, file.images)
+    yield [
         find_candidates(keys, some, job.shape.settings.seed, shuffle)
-        for shuffle, some in enumerate(buckets, start=1)
+        for shuffle, some in enumerate(buckets[pair], start=1)
     ]
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome
-from kdsspark.output.store import Store
+from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.measure import plan as measure_plan
 from kdsspark.stages.measure.parts import ROWS_OF_A_GROUP, Labeling, SliceParts, open_parts
 from kdsspark.stages.measure.plan import Piece, Shape
@@ -34,8 +35,8 @@ class MeasureJob:
     They are read from pieces of ``embeddings``, or from files of columns where there are some.
     """
 
-    store: Store
-    pair: tuple[str, str]  # network, dataset
+    output: Output
+    pair: Pair
     shape: Shape
     pieces: tuple[Piece, ...] = ()
     files: tuple[ColumnsFile, ...] = ()
@@ -43,18 +44,27 @@ class MeasureJob:
     def read(self, cut: LayerSlice) -> Columns:
         """The slice over all images."""
         if self.files:
-            return read_columns(self.store, self.files, self.shape.layout, cut)
+            return read_columns(self.output, self.files, self.shape.layout, cut)
         bins = self.shape.settings.bins
-        return read_rows(self.store, self.pieces, self.shape.layout, bins, [cut])
+        return read_rows(self.output, self.pieces, self.shape.layout, bins, [cut])
 
 
-def measure_slice(work: tuple[MeasureJob, LayerSlice, Ranges]) -> Outcome:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasureSlice(WorkItem):
+    """One slice of one layer, and the ranges of its units."""
+
+    job: MeasureJob
+    slice: LayerSlice
+    ranges: Ranges
+
+
+def measure_slice(item: MeasureSlice) -> Outcome:
     """Write the slice's parts of ``ranges``, ``histograms`` and ``ks``, and their summaries."""
-    job, cut, ranges = work
+    job, cut, ranges = item.job, item.slice, item.ranges
     start = time.perf_counter()
     columns = job.read(cut)
     read = time.perf_counter()
-    with open_parts(job.store, job.pair, job.shape.settings, cut) as parts:
+    with open_parts(job.output, job.pair, job.shape.settings, cut) as parts:
         parts.write_ranges(ranges)
         for labelings in _labelings(job.shape, columns):
             for first, last in blocks(job.shape, cut):

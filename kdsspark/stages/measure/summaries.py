@@ -12,11 +12,10 @@ from typing import Final
 import pyarrow as pa
 
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.names import SUMMARIES, Pair
+from kdsspark.output.output import Output
 from kdsspark.stats.summary import Summary
 from kdsspark.stats.thresholds import SURVIVAL_GRID, Tally
-
-FOLDER: Final = "_summaries"
 
 _COUNTS: Final = pa.list_(pa.field("element", pa.int64(), nullable=False))
 _SCHEMA: Final = pa.schema(
@@ -31,12 +30,7 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def folder_of(pair: tuple[str, str]) -> str:
-    """Where the summaries of a network and dataset lie."""
-    return f"{FOLDER}/network={pair[0]}/dataset={pair[1]}"
-
-
-def write(store: Store, pair: tuple[str, str], name: str, found: Mapping[int, Summary]) -> None:
+def write(output: Output, pair: Pair, name: str, found: Mapping[int, Summary]) -> None:
     """Write the summaries of a slice, shuffle -> summary (executor)."""
     rows = [
         {
@@ -50,12 +44,12 @@ def write(store: Store, pair: tuple[str, str], name: str, found: Mapping[int, Su
         for shuffle, summary in sorted(found.items())
     ]
     tables = (pa.Table.from_pylist([row], schema=_SCHEMA) for row in rows)
-    parquet.write(store, f"{folder_of(pair)}/{name}.parquet", tables, _SCHEMA)
+    parquet.write(output, output.beside(SUMMARIES, pair, name), tables, _SCHEMA)
 
 
-def read(store: Store, pair: tuple[str, str], name: str) -> Iterator[tuple[int, Summary]]:
+def read(output: Output, pair: Pair, name: str) -> Iterator[tuple[int, Summary]]:
     """Shuffle and summary, labeling by labeling, of a slice (executor)."""
-    for row in parquet.row_groups(store, f"{folder_of(pair)}/{name}.parquet"):
+    for row in parquet.row_groups(output, output.beside(SUMMARIES, pair, name)):
         arrays = {column: row[column].combine_chunks().flatten().to_numpy() for column in _LISTS}
         tally = Tally(arrays["plus"], arrays["minus"], row["n_pairs"][0].as_py())
         survival = arrays["survival"].reshape(-1, 2, SURVIVAL_GRID.size)

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Probe
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.probe.classifier import (
     Classifier,
     Labels,
@@ -36,13 +37,12 @@ MAJORITY: Final = "majority"
 ALL_CLASSES: Final = -1
 
 
-@dataclass(frozen=True)
-class ProbeJob:
+@dataclass(frozen=True, kw_only=True)
+class ProbeItem(WorkItem):
     """Some layers of one dataset, in one table of embeddings."""
 
-    store: Store
-    pair: tuple[str, str]  # network, dataset
-    name: str  # of the part it writes
+    output: Output
+    pair: Pair
     layer: str  # as ``probe`` names it
     features: str  # as ``probe`` names it
     layers: tuple[tuple[str, int], ...]  # name and width of the columns it reads
@@ -74,7 +74,7 @@ _Batch = tuple[slice, Vectors]
 """Which images, and their vectors [images, features]."""
 
 
-def probe_layer(job: ProbeJob) -> Outcome:
+def probe_layer(job: ProbeItem) -> Outcome:
     """Write the rows of ``probe`` of one set of features."""
     start = time.perf_counter()
     images = _images(job)
@@ -86,16 +86,16 @@ def probe_layer(job: ProbeJob) -> Outcome:
         if tested.size:
             at = tested + some.start
             right[at] = classifier.predict(vectors[tested]) == images.labels[at]
-    path = f"{PROBE.partition(*job.pair)}/{job.name}.parquet"
-    parquet.write(job.store, path, _rows(job, images, right, method), PROBE.schema)
+    path = PROBE.part(job.name.part, *job.pair)
+    parquet.write(job.output, path, _rows(job, images, right, method), PROBE.schema)
     counts = {"images": len(right), "features": job.n_features, "converged": int(converged)}
     seconds = {"fit": fitted - start, "test and write": time.perf_counter() - fitted}
     return Outcome(counts, seconds)
 
 
-def _images(job: ProbeJob) -> _Images:
+def _images(job: ProbeItem) -> _Images:
     columns = ["image_id", "class_id"]
-    parts = [parquet.read_file(job.store, path, columns) for path in job.parts]
+    parts = [parquet.read_file(job.output, path, columns) for path in job.parts]
     ends = np.cumsum([len(rows) for rows in parts]).tolist()
     rows = pa.concat_tables(parts)
     keys, labels = image_keys(rows["image_id"]), rows["class_id"].to_numpy()
@@ -106,7 +106,7 @@ def _images(job: ProbeJob) -> _Images:
 # -- fitting -------------------------------------------------------------------------------------
 
 
-def _fit(job: ProbeJob, images: _Images) -> tuple[Classifier, str, bool]:
+def _fit(job: ProbeItem, images: _Images) -> tuple[Classifier, str, bool]:
     """The classifier, its method, and whether it converged."""
     labels = images.labels_to_train
     if not job.n_features or len(np.unique(labels)) == 1:
@@ -119,7 +119,7 @@ def _fit(job: ProbeJob, images: _Images) -> tuple[Classifier, str, bool]:
     return classifier, AT_ONCE, converged
 
 
-def _gathered(job: ProbeJob, images: _Images) -> tuple[Vectors, Labels]:
+def _gathered(job: ProbeItem, images: _Images) -> tuple[Vectors, Labels]:
     """All images to train with, in the order of their ids, for the solver heeds the order."""
     trained = np.flatnonzero(~images.tested)
     keys = images.keys[trained]
@@ -133,7 +133,7 @@ def _gathered(job: ProbeJob, images: _Images) -> tuple[Vectors, Labels]:
     return vectors, images.labels[trained[order]]
 
 
-def _to_train(job: ProbeJob, images: _Images, number: int) -> Iterator[tuple[Vectors, Labels]]:
+def _to_train(job: ProbeItem, images: _Images, number: int) -> Iterator[tuple[Vectors, Labels]]:
     """One pass, with the parts in an order of its own, the same in every run."""
     order = np.random.default_rng(number).permutation(len(images.starts))
     for some, vectors in _batches(job, [images.starts[i] for i in order]):
@@ -145,11 +145,11 @@ def _to_train(job: ProbeJob, images: _Images, number: int) -> Iterator[tuple[Vec
 # -- reading -------------------------------------------------------------------------------------
 
 
-def _batches(job: ProbeJob, starts: Sequence[tuple[str, int]]) -> Iterator[_Batch]:
+def _batches(job: ProbeItem, starts: Sequence[tuple[str, int]]) -> Iterator[_Batch]:
     """The vectors of all images, a row group at a time."""
     columns = [name for name, _ in job.layers]
     for path, start in starts:
-        for rows in parquet.row_groups(job.store, path, columns):
+        for rows in parquet.row_groups(job.output, path, columns):
             values = [flat_values(rows[n]).reshape(len(rows), width) for n, width in job.layers]
             vectors = np.concatenate(values, axis=1)
             settings = job.settings
@@ -163,7 +163,7 @@ def _batches(job: ProbeJob, starts: Sequence[tuple[str, int]]) -> Iterator[_Batc
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _rows(job: ProbeJob, images: _Images, right: npt.NDArray[np.bool_], method: str) -> pa.Table:
+def _rows(job: ProbeItem, images: _Images, right: npt.NDArray[np.bool_], method: str) -> pa.Table:
     """One row a class that has images, after the one of all classes together."""
     sizes, tested, correct = (
         np.bincount(images.labels[chosen], minlength=images.labels.max() + 1)

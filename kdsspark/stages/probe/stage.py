@@ -7,29 +7,27 @@ features, with the relevant ones only and with the full-network embedding. Each 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
-from kdsspark.config import Measure, Probe, Transform
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Unit
+from kdsspark.config import Config, Probe
+from kdsspark.engine.stage import Context, ItemPlan, prune
+from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
-from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
-from kdsspark.stages.measure import stage as measure
-from kdsspark.stages.probe.layer_task import ALL_CLASSES, ProbeJob, probe_layer
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
+from kdsspark.stages import PROBE as PROBE_STAGE
+from kdsspark.stages.embed import complete
+from kdsspark.stages.embed.networks import layer_widths
+from kdsspark.stages.probe.layer_task import ALL_CLASSES, ProbeItem, probe_layer
 from kdsspark.stages.transform import stage as transform
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
 from kdsspark.terminal import aligned
-
-STAGE: Final = "probe"
-"""As receipts are filed."""
 
 ALL_LAYERS: Final = "*"
 
@@ -48,7 +46,7 @@ _BYTES_OF_A_VALUE: Final = 24  # float64, and the solver's own copy with the fea
 class _Source:
     """One table of embeddings of one dataset."""
 
-    pair: tuple[str, str]  # network, dataset
+    pair: Pair
     features: str
     widths: Mapping[str, int]  # layer -> features
     shards: Mapping[str, int]  # name -> images
@@ -56,8 +54,7 @@ class _Source:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        folder = SOURCES[self.features].partition(*self.pair)
-        return tuple(f"{folder}/{shard}.parquet" for shard in self.shards)
+        return tuple(SOURCES[self.features].part(shard, *self.pair) for shard in self.shards)
 
     def sets(self) -> Iterator[tuple[str, str, list[str]]]:
         """Of features to probe: name of the part, ``layer`` of ``probe``, layers."""
@@ -66,92 +63,93 @@ class _Source:
         yield f"{self.features}-whole", ALL_LAYERS, list(self.widths)
 
 
-def probe(
-    session: SparkSession,
-    store: Store,
-    pairs: Sequence[tuple[str, str]],
-    settings: Probe,
-    transformed: Transform,
-    measured: Measure,
-) -> list[Receipt]:
-    """Probe every (network, dataset); :class:`DatasetError` where one is not transformed."""
-    work = []
-    for pair in pairs:
-        found = plan(store, pair, settings, transformed, measured)
-        wanted = {unit.name for unit in found}
-        parts = {name.rpartition("/")[2] for name in wanted}
-        units.prune(store, STAGE, "/".join(pair), wanted, {PROBE.partition(*pair): parts})
-        work += found
-    # The largest first, so that cores end together.
-    work.sort(key=lambda unit: -unit.work.n_features)
-    return units.run(session, store, STAGE, work, probe_layer, "probes")
+@dataclass(frozen=True)
+class ProbePlan(ItemPlan):
+    """What is probed of one dataset by one network."""
+
+    items: tuple[ProbeItem, ...]
 
 
-def plan(
-    store: Store,
-    pair: tuple[str, str],
-    settings: Probe,
-    transformed: Transform,
-    measured: Measure,
-) -> list[Unit]:
-    """The units of a dataset, done or not; :class:`DatasetError` where it is not transformed."""
-    planned = transform.plan(store, pair, transformed, measured)
-    if not planned.finished(store):
+def run(context: Context) -> None:
+    """Probe every pair; :class:`DatasetError` where one is not transformed."""
+    output, receipts = context.output, PROBE_STAGE.receipts(context.output)
+    items: list[ProbeItem] = []
+    for pair in complete.working_pairs(context):
+        found = plan(output, context.config, pair).items
+        folders = {PROBE.partition(*pair): [item.name.part for item in found]}
+        prune(output, receipts, pair, [item.name for item in found], folders)
+        items += found
+    # The largest first, so that cores finish together.
+    items.sort(key=lambda item: -item.n_features)
+    run_items(context.session, receipts, items, probe_layer, "probes")
+
+
+def plan(output: Output, config: Config, pair: Pair) -> ProbePlan:
+    """What is probed, done or not; :class:`DatasetError` where a pair is not transformed."""
+    planned = transform.plan(output, config, pair)
+    if not planned.finished(output):
         raise DatasetError(
-            f"dataset {pair[1]}: is not transformed for network {pair[0]} with these settings, "
-            f"run the transform stage first"
+            f"dataset {pair.dataset}: is not transformed for network {pair.network} with these "
+            f"settings, run the transform stage first"
         )
     shards = {name: receipt.counts["embedded"] for name, receipt in planned.embedded.items()}
-    widths = measure.layer_widths(store, pair[0])
+    widths = layer_widths(output, pair.network)
     of_images = fingerprint({name: receipt.digest for name, receipt in planned.embedded.items()})
     of_both = fingerprint(planned.digests)
     sources = [
         _Source(pair, "all", widths, shards, of_images),
-        _Source(pair, "relevant", _relevant_widths(store, pair, widths), shards, of_both),
+        _Source(pair, "relevant", _relevant_widths(output, pair, widths), shards, of_both),
         _Source(pair, "full_network", widths, shards, of_both),
     ]
-    return [unit for one in sources for unit in _units(store, one, settings, measured.memory_bytes)]
+    memory = config.measure.memory_bytes
+    items = [item for one in sources for item in _items(output, one, config.probe, memory)]
+    return ProbePlan(PROBE_STAGE.name, {item.name: item.digest for item in items}, tuple(items))
 
 
-def _relevant_widths(
-    store: Store, pair: tuple[str, str], widths: Mapping[str, int]
-) -> dict[str, int]:
-    table = parquet.read(store, TRANSFORM_FEATURES, *pair, columns=["layer", "position"])
+def _relevant_widths(output: Output, pair: Pair, widths: Mapping[str, int]) -> dict[str, int]:
+    table = parquet.read(output, TRANSFORM_FEATURES, *pair, columns=["layer", "position"])
     kept = Counter(table.filter(pc.is_valid(table["position"]))["layer"].to_pylist())
     return {layer: kept[layer] for layer in widths}
 
 
-def _units(store: Store, source: _Source, settings: Probe, memory: int) -> list[Unit]:
+def _items(output: Output, source: _Source, settings: Probe, memory: int) -> list[ProbeItem]:
     found = []
     n_images = sum(source.shards.values())
     for name, label, layers in source.sets():
         columns = tuple((layer, source.widths[layer]) for layer in layers)
         n_values = n_images * sum(width for _, width in columns)
         streams = n_values * _BYTES_OF_A_VALUE > memory
-        job = ProbeJob(
-            *(store, source.pair, name, label, source.features, columns, source.parts, settings),
+        item = ProbeItem(
+            name=source.pair.item(name),
+            digest=fingerprint([_FORMAT, source.digest, columns, settings.model_dump(), streams]),
+            output=output,
+            pair=source.pair,
+            layer=label,
+            features=source.features,
+            layers=columns,
+            parts=source.parts,
+            settings=settings,
             streams=streams,
         )
-        digest = fingerprint([_FORMAT, source.digest, columns, settings.model_dump(), streams])
-        found.append(Unit("/".join([*source.pair, name]), digest, job))
+        found.append(item)
     return found
 
 
 # -- for the terminal ----------------------------------------------------------------------------
 
 
-def closing_table(store: Store, pairs: Sequence[tuple[str, str]]) -> str:
+def closing(context: Context) -> str:
     """The share of test images that were given their class, by layer and features.
 
     In brackets the number of features; ``-`` where there was no image to test with.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for row in _of_all_classes(store):
+    for row in _of_all_classes(context.output):
         key = (row["network"], row["dataset"], row["layer"])
         found.setdefault(key, {})[row["features"]] = _cell(row)
     rows = [("network", "dataset", "layer", "all", "relevant", "full network")]
-    for pair in pairs:
-        layers = [*measure.layer_widths(store, pair[0]), ALL_LAYERS]
+    for pair in complete.working_pairs(context):
+        layers = [*layer_widths(context.output, pair.network), ALL_LAYERS]
         cells = ((layer, found.get((*pair, layer), {})) for layer in layers)
         rows += [
             (*pair, layer, *(cell.get(name, "-") for name in SOURCES)) for layer, cell in cells
@@ -159,9 +157,9 @@ def closing_table(store: Store, pairs: Sequence[tuple[str, str]]) -> str:
     return aligned(rows, to_the_right=range(3, 6))
 
 
-def _of_all_classes(store: Store) -> list[dict[str, Any]]:
+def _of_all_classes(output: Output) -> list[dict[str, Any]]:
     columns = ["network", "dataset", "layer", "features", "class_id", "n_features", "accuracy"]
-    table = parquet.read(store, PROBE, columns=columns)
+    table = parquet.read(output, PROBE, columns=columns)
     rows: list[dict[str, Any]] = table.filter(pc.equal(table["class_id"], ALL_CLASSES)).to_pylist()
     return rows
 

@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from kdsspark.config import Config
+from kdsspark.engine.stage import FeatureClassWanted as Wanted
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
 from kdsspark.report.data import FeatureClass
 from kdsspark.report.queries import histograms_of
 from kdsspark.tables import FEATURES, IMAGES
-
-Wanted = tuple[str, str, int, str]
-"""A feature and class as users ask for it: dataset, layer, unit, name of the class."""
 
 Key = tuple[str, str, str, int, int]
 """A feature and class as the tables have it: network, dataset, layer, unit, class_id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -15,79 +16,108 @@ import yaml
 
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted, without_secrets
+from kdsspark.engine.stage import Context, FeatureClassWanted, ItemPlan, total
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.output.names import ItemName, Pair
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
 from kdsspark.query import view_queries, views
 from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
-from kdsspark.report.site import render
+from kdsspark.stages import EMBED, MEASURE, REPORT, SUMMARIZE
+from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.disagreements import with_bins
-from kdsspark.stages.report.feature_classes import Wanted, read_feature_classes
+from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
 _FORMAT: Final = 2  # of the pages: with another number, every report is drawn again
-_FOLDER: Final = "report"
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
-_MADE_BY: Final = (receipts.EMBED, receipts.MEASURE, receipts.SUMMARIZE)  # what the report shows
+_FOLDER: Final = "report"
+_ITEM: Final = ItemName("report")
+_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE)  # the report shows what these stages wrote
 
 
-def write_report(
-    session: Any,
-    store: Store,
-    config: Config,
-    pairs: Sequence[tuple[str, str]],
-    wanted_pairs: Sequence[Wanted] = (),
-) -> None:
+@dataclass(frozen=True)
+class ReportPlan(ItemPlan):
+    """What the report must show."""
+
+    made: tuple[Receipt, ...]  # of all that it follows from
+    digest: str
+
+    def finished(self, output: Output) -> bool:
+        """Whether the report shows it, and all of its files are there."""
+        drawn = REPORT.receipts(output).find(_ITEM)
+        return (
+            drawn is not None
+            and drawn.digest == self.digest
+            and _n_files(output) == drawn.counts["files"]
+        )
+
+
+def plan(
+    output: Output, config: Config, _: Pair | None = None, wanted: Sequence[FeatureClassWanted] = ()
+) -> ReportPlan:
+    """What the report must show, whether it does or not; ``wanted`` as for :func:`run`."""
+    made = tuple(r for stage in _MADE_BY for r in stage.receipts(output).all().values())
+    digest = _digest(config, made, wanted)
+    return ReportPlan(REPORT.name, {_ITEM: digest}, made, digest)
+
+
+def run(context: Context) -> None:
     """Run the report's queries and replace ``report/`` file by file, ``index.html`` last.
 
-    Nothing is done where the report was drawn from the same tables, settings and versions and all
-    of its files are there. ``wanted_pairs``: (dataset, layer, unit, name of the class) to draw as
-    figure 1 of the paper, by every network that has the dataset and layer. Files of earlier reports
-    are removed. Raises :class:`DatasetError` where a (network, dataset) of ``pairs`` is not
-    summarized, and :class:`ConfigError` for a wanted pair that is not there.
+    Does nothing if the report was drawn from the same tables, settings and versions and has all of
+    its files. ``context.drawn`` are features and classes to draw as figure 1 of the paper, for
+    every network that has the dataset and layer. Removes files of earlier reports. Raises
+    :class:`DatasetError` for a pair that is not summarized, and :class:`ConfigError` for an unknown
+    feature or class.
     """
-    rows = parquet.read(store, THRESHOLDS, columns=["network", "dataset"]).to_pylist()
-    for network, dataset in set(pairs) - {(row["network"], row["dataset"]) for row in rows}:
+    output, config, wanted = context.output, context.config, context.drawn
+    _refuse_unsummarized(output, complete.working_pairs(context))
+    planned = plan(output, config, wanted=wanted)
+    if planned.finished(output):
+        print("report: shows these tables already", file=sys.stderr)
+        return
+    # Matplotlib and scipy take a second to import, which nothing new does not need.
+    from kdsspark.report import site
+
+    REPORT.receipts(output).remove(_ITEM)
+    steps = len(_queries(config)) + 1
+    with Progress(REPORT.name, steps, "steps") as progress:
+        data = _gathered(context.session, output, config, wanted, planned.made, progress)
+        _replace(output, site.render(data))
+        progress.show(steps)
+    REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
+
+
+def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
+    rows = parquet.read(output, THRESHOLDS, columns=["network", "dataset"]).to_pylist()
+    for network, dataset in set(pairs) - {Pair(row["network"], row["dataset"]) for row in rows}:
         raise DatasetError(
             f"dataset {dataset}: is not summarized for network {network}, "
             f"run the summarize stage first"
         )
-    made = [r for stage in _MADE_BY for r in receipts.read(store, stage).values()]
-    digest = _digest(config, made, wanted_pairs)
-    drawn_last = receipts.find(store, receipts.REPORT, _FOLDER)
-    if drawn_last and drawn_last.digest == digest and _n_files(store) == drawn_last.counts["files"]:
-        print("report: shows these tables already", file=sys.stderr)
-        return
-    if drawn_last:
-        receipts.remove(store, receipts.REPORT, _FOLDER)
-    steps = len(_queries(config)) + 1
-    with Progress("report", steps, "steps") as progress:
-        data = _gathered(session, store, config, wanted_pairs, made, progress)
-        _replace(store, render(data))
-        progress.show(steps)
-    receipts.write(store, receipts.REPORT, Receipt(_FOLDER, digest, {"files": _n_files(store)}))
 
 
 def _gathered(
     session: Any,
-    store: Store,
+    output: Output,
     config: Config,
-    wanted_pairs: Sequence[Wanted],
+    wanted: Sequence[FeatureClassWanted],
     made: Sequence[Receipt],
     progress: Progress,
 ) -> ReportData:
-    """All that the report shows; ``made`` are the receipts of what it follows from."""
+    """Everything that the report shows; ``made`` are the receipts of what it follows from."""
     queries = _queries(config)
     read = view_queries.reads(*queries.values(), histograms_of(1))
-    opened = views.opened(session, store, read)
-    drawn = read_feature_classes(opened, store, config, wanted_pairs)
+    opened = views.opened(session, output, read)
+    drawn = read_feature_classes(opened, output, config, wanted)
     frames = {}
     with ThreadPoolExecutor(_TOGETHER) as pool:
         results = pool.map(partial(views.query, opened), queries.values())
@@ -98,7 +128,7 @@ def _gathered(
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(opened, extremes)
-    networks = _networks(store, config)
+    networks = _networks(output, config)
     return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements)
 
 
@@ -106,25 +136,25 @@ def _queries(config: Config) -> dict[str, str]:
     return QUERIES | ({"disagreements": DISAGREEMENTS} if config.measure.distances else {})
 
 
-def _digest(config: Config, made: Sequence[Receipt], wanted_pairs: Sequence[Wanted]) -> str:
-    """Of all that a report follows from."""
-    tables = sorted((r.unit, r.digest, *r.counts.items(), *r.seconds.items()) for r in made)
-    shown = [_FORMAT, redacted(config), versions(), [list(pair) for pair in wanted_pairs]]
+def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:
+    """The digest of everything that a report follows from."""
+    tables = sorted((r.item, r.digest, *r.counts.items(), *r.seconds.items()) for r in made)
+    shown = [_FORMAT, redacted(config), versions(), [list(one) for one in wanted]]
     return fingerprint([fingerprint(shown), fingerprint(tables)])
 
 
-def _n_files(store: Store) -> int:
-    return len(store.files(_FOLDER))
+def _n_files(output: Output) -> int:
+    return len(output.files(_FOLDER))
 
 
-def _replace(store: Store, files: Mapping[str, bytes]) -> None:
+def _replace(output: Output, files: Mapping[str, bytes]) -> None:
     """Write the files of a report, the first page last, and remove those of earlier ones."""
-    old = set(store.files(_FOLDER)) - {f"{_FOLDER}/{name}" for name in files}
+    old = set(output.files(_FOLDER)) - {f"{_FOLDER}/{name}" for name in files}
     for name in sorted(files, key=lambda name: name == "index.html"):
-        with store.create(f"{_FOLDER}/{name}") as file:
+        with output.create(f"{_FOLDER}/{name}") as file:
             file.write(files[name])
     for path in sorted(old):
-        store.remove(path)
+        output.remove(path)
 
 
 def _redacted(failures: pd.DataFrame) -> pd.DataFrame:
@@ -132,20 +162,24 @@ def _redacted(failures: pd.DataFrame) -> pd.DataFrame:
     return failures.assign(**texts)
 
 
-def closing_table(store: Store, config: Config) -> str:
-    """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal."""
-    thresholds = parquet.read(store, THRESHOLDS).to_pylist()
+def closing(context: Context) -> str:
+    """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal.
+
+    Byte-identical images are told first, where there are some.
+    """
+    output = context.output
+    thresholds = parquet.read(output, THRESHOLDS).to_pylist()
     found = {(row["network"], row["dataset"]): row for row in thresholds}
     rows = [("network", "dataset", "images", "failed", "t+", "t-")]
-    for network, dataset in config.pairs():
-        row = found.get((network, dataset.name), {})
-        shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset.name}").values()
-        n_failed = sum(shard.counts["failed"] for shard in shards)
+    for pair in context.pairs:
+        row = found.get(pair, {})
+        n_failed = total(EMBED.receipts(output).of(pair), "failed")
         limits = (_three_digits(row.get("t_plus")), _three_digits(row.get("t_minus")))
         images = row.get("n_images", 0) + n_failed
-        rows.append((network, dataset.name, f"{images:,}", f"{n_failed:,}", *limits))
+        rows.append((*pair, f"{images:,}", f"{n_failed:,}", *limits))
     table = aligned(rows, to_the_right=range(2, 6))
-    return f"{table}\n\nreport: {store.path('report/index.html')}"
+    twins = duplicates.summary(context)
+    return "\n".join([*twins, f"{table}\n\nreport: {output.path('report/index.html')}"])
 
 
 def _three_digits(value: float | None) -> str:
@@ -153,12 +187,12 @@ def _three_digits(value: float | None) -> str:
 
 
 def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """The rows of what is configured: an output may hold datasets of other configurations."""
+    """The rows of configured pairs: an output may hold datasets of other configurations."""
     pairs = {(network, dataset.name) for network, dataset in config.pairs()}
     keys = [name for name in ("network", "dataset") if name in frame]
     configured = {pair[: len(keys)] for pair in pairs}
-    found = zip(*(frame[name] for name in keys), strict=True)
-    wanted = np.array([key in configured for key in found], dtype=bool)
+    rows = zip(*(frame[name] for name in keys), strict=True)
+    wanted = np.array([key in configured for key in rows], dtype=bool)
     return frame[wanted].reset_index(drop=True)
 
 
@@ -171,14 +205,14 @@ def _run(config: Config, made: Sequence[Receipt]) -> RunInfo:
     }
 
 
-def _networks(store: Store, config: Config) -> list[NetworkInfo]:
-    specs = saved_networks(store, config)
+def _networks(output: Output, config: Config) -> list[NetworkInfo]:
+    specs = saved_networks(output, config)
     names = dict.fromkeys(network for network, _ in config.pairs())
-    return [_network(store, name, specs.get(name)) for name in names]
+    return [_network(output, name, specs.get(name)) for name in names]
 
 
-def _network(store: Store, name: str, spec: NetworkSpec | None) -> NetworkInfo:
-    features = parquet.read(store, FEATURES, name, columns=["layer"])["layer"]
+def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo:
+    features = parquet.read(output, FEATURES, name, columns=["layer"])["layer"]
     return {
         "name": name,
         "architecture": spec.architecture if spec else None,

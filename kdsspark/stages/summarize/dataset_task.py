@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.summarize.significance import write_significance
 from kdsspark.stats import lognormal
@@ -33,19 +34,18 @@ from kdsspark.tables import DAVG, DISTRIBUTION, EMBEDDINGS, KS, LAYERS, SURVIVAL
 
 _SIGNS: Final = ("+", "-")
 _LABELS: Final = ("true", "shuffled")
-_PART: Final = "part-0.parquet"
+_PART: Final = "part-0"
 
 _Counts = tuple[Tally, npt.NDArray[np.int64]]
 """The tally and the distribution [200] of a layer under one labeling."""
 
 
-@dataclass(frozen=True)
-class SummaryJob:
+@dataclass(frozen=True, kw_only=True)
+class SummaryItem(WorkItem):
     """One dataset by one network, as it was measured."""
 
-    store: Store
-    network: str
-    dataset: str
+    output: Output
+    pair: Pair
     layers: dict[str, list[str]]  # layer -> names of its measured slices
     kinds: dict[str, str]  # layer -> conv, fc or other
     n_images: int  # embedded
@@ -56,8 +56,7 @@ class SummaryJob:
     @cached_property
     def n_classes(self) -> int:
         """The classes that have an embedded image (executor)."""
-        pair = (self.network, self.dataset)
-        ids = parquet.read(self.store, EMBEDDINGS, *pair, columns=["class_id"])["class_id"]
+        ids = parquet.read(self.output, EMBEDDINGS, *self.pair, columns=["class_id"])["class_id"]
         return int(pc.count_distinct(ids).as_py())
 
 
@@ -76,7 +75,7 @@ class _Layer:
         return reduce(Tally.merge, self.tallies)
 
 
-def summarize_dataset(job: SummaryJob) -> Outcome:
+def summarize_dataset(job: SummaryItem) -> Outcome:
     """Write the dataset's rows of every table that follows from ``ks``."""
     start = time.perf_counter()
     layers: dict[str, list[_Layer]] = {labels: [] for labels in _LABELS}
@@ -94,32 +93,33 @@ def summarize_dataset(job: SummaryJob) -> Outcome:
         _write(job, DISTRIBUTION, _distribution_rows(job, layers[labels]), labels)
         _write(job, SURVIVAL, _survival_rows(part, first), labels)
     row = _threshold_row(job, found, [_thresholds(job, true, [one]) for one in shuffled])
-    row |= write_significance(job.store, job.network, job.dataset, list(job.layers.values()))
-    path = f"{THRESHOLDS.partition(job.network)}/{job.dataset}.parquet"
+    row |= write_significance(job.output, job.pair, list(job.layers.values()))
+    path = THRESHOLDS.part(job.pair.dataset, job.pair.network)
     table = pa.Table.from_pylist([row], schema=THRESHOLDS.schema)
-    parquet.write(job.store, path, table, THRESHOLDS.schema)
+    parquet.write(job.output, path, table, THRESHOLDS.schema)
     return Outcome({"pairs": true.n_pairs}, {"summarize": time.perf_counter() - start})
 
 
-def _thresholds(job: SummaryJob, true: Tally, shuffled: Sequence[Tally]) -> Thresholds:
+def _thresholds(job: SummaryItem, true: Tally, shuffled: Sequence[Tally]) -> Thresholds:
     n_shuffled_classes = job.n_classes * len(shuffled)
     return thresholds(true, job.n_classes, reduce(Tally.merge, shuffled), n_shuffled_classes)
 
 
-def _write(job: SummaryJob, table: Table, rows: pa.Table, *labels: str) -> None:
-    folder = table.partition(job.network, job.dataset, *labels)
-    parquet.write(job.store, f"{folder}/{_PART}", rows, table.schema)
+def _write(job: SummaryItem, table: Table, rows: pa.Table, *labels: str) -> None:
+    parquet.write(job.output, table.part(_PART, *job.pair, *labels), rows, table.schema)
 
 
 # -- one layer at a time -------------------------------------------------------------------------
 
 
-def _add_up(job: SummaryJob, slices: Sequence[str], curves: npt.NDArray[np.int64]) -> list[_Counts]:
+def _add_up(
+    job: SummaryItem, slices: Sequence[str], curves: npt.NDArray[np.int64]
+) -> list[_Counts]:
     """The counts of a layer, labeling by labeling; its survivals are added to ``curves``."""
     zero = (Tally.zero(), np.zeros(DISTRIBUTION_BINS, np.int64))
     found: list[_Counts] = [zero] * (1 + job.shuffles)
     for name in slices:
-        for shuffle, summary in summaries.read(job.store, (job.network, job.dataset), name):
+        for shuffle, summary in summaries.read(job.output, job.pair, name):
             tally, distribution = found[shuffle]
             found[shuffle] = (tally.merge(summary.tally), distribution + summary.distribution)
             curves[shuffle] += summary.survival
@@ -127,7 +127,7 @@ def _add_up(job: SummaryJob, slices: Sequence[str], curves: npt.NDArray[np.int64
 
 
 def _layer(
-    job: SummaryJob, labels: str, name: str, slices: Sequence[str], counts: Sequence[_Counts]
+    job: SummaryItem, labels: str, name: str, slices: Sequence[str], counts: Sequence[_Counts]
 ) -> _Layer:
     some = counts[:1] if labels == "true" else counts[1:]
     tallies = tuple(tally for tally, _ in some)
@@ -136,15 +136,14 @@ def _layer(
 
 
 def _fits(
-    job: SummaryJob, labels: str, slices: Sequence[str], tallies: Sequence[Tally]
+    job: SummaryItem, labels: str, slices: Sequence[str], tallies: Sequence[Tally]
 ) -> tuple[LogNormal, LogNormal]:
     """Of the positive and the negative distances of a layer; only counted if they are not kept."""
     if labels == "shuffled" and not job.keep_shuffled:
         total = reduce(Tally.merge, tallies)
         return LogNormal(int(total.plus[0])), LogNormal(int(total.minus[0]))
-    folder = KS.partition(job.network, job.dataset, labels)
-    paths = [f"{folder}/{name}.parquet" for name in slices]
-    ks = np.concatenate([parquet.read_file(job.store, p, ["ks"])["ks"].to_numpy() for p in paths])
+    paths = [KS.part(name, *job.pair, labels) for name in slices]
+    ks = np.concatenate([parquet.read_file(job.output, p, ["ks"])["ks"].to_numpy() for p in paths])
     return lognormal.fit(ks[ks > 0]), lognormal.fit(-ks[ks < 0])
 
 
@@ -158,11 +157,11 @@ def _totals(layers: Sequence[_Layer]) -> list[Tally]:
 
 
 def _threshold_row(
-    job: SummaryJob, found: Thresholds, single: Sequence[Thresholds]
+    job: SummaryItem, found: Thresholds, single: Sequence[Thresholds]
 ) -> dict[str, Any]:
     """``single`` are the thresholds that each shuffle alone would give."""
     row: dict[str, Any] = {
-        "dataset": job.dataset,
+        "dataset": job.pair.dataset,
         "n_images": job.n_images,
         "n_classes": job.n_classes,
         "images_per_class": job.n_images / job.n_classes,
@@ -203,7 +202,7 @@ def _beyond(counts: npt.NDArray[np.int64], threshold: float | None) -> Any:
     return None if threshold is None else int(counts[np.searchsorted(GRID, threshold)])
 
 
-def _distribution_rows(job: SummaryJob, layers: Sequence[_Layer]) -> pa.Table:
+def _distribution_rows(job: SummaryItem, layers: Sequence[_Layer]) -> pa.Table:
     edges = np.linspace(-1, 1, DISTRIBUTION_BINS + 1)
     n, names = len(layers), [layer.name for layer in layers]
     return pa.table(

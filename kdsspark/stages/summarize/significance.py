@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.parquet import nullable
-from kdsspark.output.store import Store
 from kdsspark.stats.significance import p_values, q_values
 from kdsspark.tables import KS, SIGNIFICANCE
 
@@ -18,20 +19,20 @@ FALSE_DISCOVERY_RATE: Final = 0.05
 
 
 def write_significance(
-    store: Store, network: str, dataset: str, layers: Sequence[Sequence[str]]
+    output: Output, pair: Pair, layers: Sequence[Sequence[str]]
 ) -> dict[str, int]:
     """Write the dataset's part of ``significance``; ``layers`` are the measured slices of each.
 
     Returns how many pairs have a false discovery rate below 5 %, by the names of the columns of
     ``thresholds``.
     """
-    folder = KS.partition(network, dataset, "true")
-    tables = [_tested(store, [f"{folder}/{name}.parquet" for name in slices]) for slices in layers]
+    tables = [
+        _tested(output, [KS.part(name, *pair, "true") for name in slices]) for slices in layers
+    ]
     rows = pa.concat_tables(tables)
     q = q_values(rows["p"].to_numpy())  # null reads as NaN
     rows = rows.append_column("q", nullable(q))
-    path = f"{SIGNIFICANCE.partition(network, dataset)}/part-0.parquet"
-    parquet.write(store, path, rows, SIGNIFICANCE.schema)
+    parquet.write(output, SIGNIFICANCE.part("part-0", *pair), rows, SIGNIFICANCE.schema)
     q_layer = rows["q_layer"].to_numpy()
     return {
         "significant": int((q < FALSE_DISCOVERY_RATE).sum()),
@@ -39,11 +40,11 @@ def write_significance(
     }
 
 
-def _tested(store: Store, paths: Sequence[str]) -> pa.Table:
+def _tested(output: Output, paths: Sequence[str]) -> pa.Table:
     """The pairs of one layer with ``p`` and ``q_layer``."""
     key = ["layer", "unit", "class_id"]
     columns = [*key, "n_inner", "n_outer", "ks", "ks_exact"]
-    rows = pa.concat_tables([parquet.read_file(store, path, columns) for path in paths])
+    rows = pa.concat_tables([parquet.read_file(output, path, columns) for path in paths])
     ks = pc.coalesce(rows["ks_exact"], rows["ks"]).to_numpy()
     p = p_values(ks, rows["n_inner"].to_numpy(), rows["n_outer"].to_numpy())
     tested = rows.select(key).append_column("p", nullable(p))

@@ -7,52 +7,50 @@ dataset then counts the distances beyond the thresholds and writes ``transform_f
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import SparkSession
 
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.fold import fold
+from kdsspark.engine.session import Session
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.stages.embed import ranges as shard_ranges
+from kdsspark.stages.embed import ranges
 from kdsspark.stats.moments import Moments, moments
 from kdsspark.tables import KS, TRANSFORM_FEATURES, TRANSFORMS
-
-_MOST_TASKS = 64
-_SMALLEST_TASK = 16  # files of embeddings
-
-Pair = tuple[str, str]
-"""Network and dataset."""
 
 LayerMoments = Mapping[str, Moments]
 """Layer -> moments of its units."""
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """Lower and upper; a feature or a value is beyond them strictly above or below."""
+class Limits:
+    """Lower and upper threshold; a feature or a value is beyond them strictly below or above."""
 
     minus: float | None
     plus: float | None
 
 
-@dataclass(frozen=True)
-class FeaturesJob:
-    """One dataset by one network, and what is applied to it."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DescribeFeatures(WorkItem):
+    """The features of one pair, and the thresholds that are applied to it."""
 
-    store: Store
+    output: Output
     pair: Pair
-    statistics: str  # dataset
+    statistics: Pair  # whose moments and distances are used
     slices: Mapping[str, Sequence[str]]  # layer -> its measured slices, of the statistics dataset
-    of_values: Thresholds  # standardised
-    of_ks: Thresholds  # None where the statistics dataset has none
+    of_values: Limits  # standardised
+    of_ks: Limits  # None where the statistics dataset has none
+    moments: LayerMoments
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,41 +62,25 @@ class LayerFeatures:
     kept: npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True, eq=False)
-class _Files:
-    """Some files of ``embeddings``, and the smallest value of every feature [features]."""
-
-    pair: Pair
-    paths: tuple[str, ...]
-    origin: npt.NDArray[np.float64]
-
-
 # -- moments -------------------------------------------------------------------------------------
 
 
 def add_up(
-    session: SparkSession, store: Store, parts: Mapping[Pair, Sequence[str]]
+    session: Session, output: Output, parts: Mapping[Pair, Sequence[str]]
 ) -> dict[Pair, LayerMoments]:
     """The moments of every feature over the files of ``embeddings`` of each pair (driver)."""
-    ranges = shard_ranges.merged(session, store, parts)
-    work = [
-        _Files(pair, tuple(files[start : start + size]), np.nan_to_num(ranges[pair].lo))
-        for pair, files in parts.items()
-        for size in [max(_SMALLEST_TASK, -(-len(files) // _MOST_TASKS))]
-        for start in range(0, len(files), size)
-    ]
-    if not work:
-        return {}
-    tasks = session.sparkContext.parallelize(work, len(work)).map(partial(_of_files, store))
-    result: dict[Pair, LayerMoments] = {}
-    for pair, found in tasks.collect():
-        result[pair] = _merge(result[pair], found) if pair in result else found
-    return result
+    lows = {
+        pair: np.nan_to_num(found.lo)
+        for pair, found in ranges.merged(session, output, parts).items()
+    }
+    return fold(session, "moments", parts, partial(_of_file, output, lows), _merge)
 
 
-def _of_files(store: Store, work: _Files) -> tuple[Pair, LayerMoments]:
-    groups = (rows for path in work.paths for rows in parquet.row_groups(store, path))
-    return work.pair, reduce(_merge, (_of_rows(rows, work.origin) for rows in groups))
+def _of_file(
+    output: Output, origins: Mapping[Pair, npt.NDArray[np.float64]], pair: Pair, path: str
+) -> Iterator[LayerMoments]:
+    """The moments of each row group."""
+    return (_of_rows(rows, origins[pair]) for rows in parquet.row_groups(output, path))
 
 
 def _of_rows(rows: pa.Table, origin: npt.NDArray[np.float64]) -> LayerMoments:
@@ -119,15 +101,14 @@ def _merge(first: LayerMoments, second: LayerMoments) -> LayerMoments:
 # -- executor ------------------------------------------------------------------------------------
 
 
-def describe_features(work: tuple[FeaturesJob, LayerMoments]) -> Outcome:
+def describe_features(job: DescribeFeatures) -> Outcome:
     """Write the dataset's rows of ``transforms`` and ``transform_features`` (executor)."""
-    job, found = work
     start = time.perf_counter()
-    layers = [_describe(job, layer, found[layer]) for layer in job.slices]
+    layers = [_describe(job, layer, job.moments[layer]) for layer in job.slices]
     features = pa.concat_tables(layers)
     n_relevant = len(features) - features["position"].null_count
     row = {
-        "statistics": job.statistics,
+        "statistics": job.statistics.dataset,
         "t_plus": job.of_values.plus,
         "t_minus": job.of_values.minus,
         "ks_plus": job.of_ks.plus,
@@ -136,13 +117,13 @@ def describe_features(work: tuple[FeaturesJob, LayerMoments]) -> Outcome:
         "n_relevant": n_relevant,
     }
     transforms = pa.Table.from_pylist([row], schema=TRANSFORMS.schema)
-    parquet.write(job.store, _path(TRANSFORMS.partition(*job.pair)), transforms, TRANSFORMS.schema)
-    parquet.write(job.store, _features_path(job.pair), features, TRANSFORM_FEATURES.schema)
+    parquet.write(job.output, TRANSFORMS.part("part-0", *job.pair), transforms, TRANSFORMS.schema)
+    parquet.write(job.output, _features_path(job.pair), features, TRANSFORM_FEATURES.schema)
     counts = {"features": len(features), "relevant": n_relevant}
     return Outcome(counts, {"describe": time.perf_counter() - start})
 
 
-def _describe(job: FeaturesJob, layer: str, found: Moments) -> pa.Table:
+def _describe(job: DescribeFeatures, layer: str, found: Moments) -> pa.Table:
     units = found.n.size
     above, below = _beyond(job, layer, units)
     relevant = (above > 0) | (below > 0)
@@ -162,13 +143,13 @@ def _describe(job: FeaturesJob, layer: str, found: Moments) -> pa.Table:
 
 
 def _beyond(
-    job: FeaturesJob, layer: str, units: int
+    job: DescribeFeatures, layer: str, units: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """For how many classes each unit is beyond either threshold: int32 [units] each."""
     above, below = np.zeros((2, units), np.int32)
-    folder = KS.partition(job.pair[0], job.statistics, "true")
     for name in job.slices[layer]:
-        for rows in parquet.row_groups(job.store, f"{folder}/{name}.parquet", ["unit", "ks"]):
+        path = KS.part(name, *job.statistics, "true")
+        for rows in parquet.row_groups(job.output, path, ["unit", "ks"]):
             unit, ks = rows["unit"].to_numpy(), rows["ks"].to_numpy()  # null reads as NaN
             if job.of_ks.plus is not None:
                 above += np.bincount(unit[ks > job.of_ks.plus], minlength=units).astype(np.int32)
@@ -190,8 +171,4 @@ def _layer(rows: pa.Table) -> LayerFeatures:
 
 
 def _features_path(pair: Pair) -> str:
-    return _path(TRANSFORM_FEATURES.partition(*pair))
-
-
-def _path(folder: str) -> str:
-    return f"{folder}/part-0.parquet"
+    return TRANSFORM_FEATURES.part("part-0", *pair)

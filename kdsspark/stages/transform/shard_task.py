@@ -11,44 +11,45 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.stages.transform.features import LayerFeatures, Pair, Thresholds, read_features
+from kdsspark.stages.transform.features import LayerFeatures, Limits, read_features
 from kdsspark.stats.discretise import discretise, standardise
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PRUNED, Table, with_layers
 
 
-@dataclass(frozen=True)
-class TransformJob:
-    """What all shards of one network and dataset share."""
+@dataclass(frozen=True, kw_only=True)
+class TransformShard(WorkItem):
+    """One shard of embeddings, to be discretised and pruned."""
 
-    store: Store
+    output: Output
     pair: Pair
-    thresholds: Thresholds  # of standardised values
+    thresholds: Limits  # of standardised values
 
-    def part(self, table: Table, shard: str) -> str:
-        """The file of a shard."""
-        return f"{table.partition(*self.pair)}/{shard}.parquet"
+    def part(self, table: Table) -> str:
+        """The file of the shard."""
+        return table.part(self.name.part, *self.pair)
 
 
-def transform_shard(work: tuple[TransformJob, str]) -> Outcome:
+def transform_shard(item: TransformShard) -> Outcome:
     """Write the parts of ``full_network`` and ``pruned`` of a shard, a row group at a time."""
-    job, shard = work
-    start = time.perf_counter()
-    features = read_features(job.store, job.pair)
-    source = job.part(EMBEDDINGS, shard)
-    full, pruned = _schemas(job.store, source, features)
+    output, start = item.output, time.perf_counter()
+    features = read_features(output, item.pair)
+    source = item.part(EMBEDDINGS)
+    full, pruned = _schemas(output, source, features)
     with (
-        parquet.writer(job.store, job.part(FULL_NETWORK, shard), full) as full_part,
-        parquet.writer(job.store, job.part(PRUNED, shard), pruned) as pruned_part,
+        parquet.writer(output, item.part(FULL_NETWORK), full) as full_part,
+        parquet.writer(output, item.part(PRUNED), pruned) as pruned_part,
     ):
-        for rows in parquet.row_groups(job.store, source, full.names):
+        for rows in parquet.row_groups(output, source, full.names):
             codes, kept = _fixed(rows), _fixed(rows)
             for layer, found in features.items():
                 values = flat_values(rows[layer]).reshape(len(rows), -1)
-                codes[layer] = _lists(_codes(values, found, job.thresholds))
+                codes[layer] = _lists(_codes(values, found, item.thresholds))
                 kept[layer] = _lists(values[:, found.kept])
             full_part.write(pa.table(codes))
             pruned_part.write(pa.table(kept))
@@ -71,7 +72,7 @@ def _fixed(rows: pa.Table) -> dict[str, Any]:
 
 
 def _codes(
-    values: npt.NDArray[Any], found: LayerFeatures, thresholds: Thresholds
+    values: npt.NDArray[Any], found: LayerFeatures, thresholds: Limits
 ) -> npt.NDArray[np.int8]:
     assert thresholds.minus is not None, "the driver refuses that"
     assert thresholds.plus is not None, "the driver refuses that"

@@ -1,11 +1,11 @@
 """Stage ``transform``: the full-network embedding and the pruned one (driver).
 
 Garcia-Gasulla et al. (2017b), to which the paper's conclusion leads, standardise every feature
-over a dataset and map it to -1, 0 and +1 by two thresholds, for which they take those of the
-distances (paper equation 4). Thresholds of distances are thus applied to standardised values.
-Which features ``pruned`` keeps is another question, of distances alone.
+over a dataset and map it to -1, 0 and +1 by two thresholds. They take the thresholds of the
+distances (paper equation 4) and apply them to standardised values. Which features ``pruned`` keeps
+is another question: that is decided by the distances alone.
 
-A unit is one dataset for what is known of its features, and one shard for its images.
+The features of a pair are described by one work item, and each shard of its images is another.
 """
 
 from __future__ import annotations
@@ -14,151 +14,144 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pyspark.sql import SparkSession
-
-from kdsspark.config import Measure, Transform
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Unit
+from kdsspark.config import Config
+from kdsspark.engine.session import Session
+from kdsspark.engine.stage import Context, ItemPlan, prune
+from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
+from kdsspark.stages import EMBED, TRANSFORM
+from kdsspark.stages.embed import complete
 from kdsspark.stages.measure import stage as measure
+from kdsspark.stages.measure.stage import MeasurePlan
 from kdsspark.stages.summarize import stage as summarize
-from kdsspark.stages.transform import features as transform_features
-from kdsspark.stages.transform.features import FeaturesJob, Thresholds, describe_features
-from kdsspark.stages.transform.shard_task import TransformJob, transform_shard
+from kdsspark.stages.transform import features
+from kdsspark.stages.transform.features import DescribeFeatures, Limits, describe_features
+from kdsspark.stages.transform.shard_task import TransformShard, transform_shard
 from kdsspark.tables import FULL_NETWORK, PRUNED, THRESHOLDS
 
-FEATURES: Final = "transform_features"
-SHARDS: Final = "transform"
-"""Stages, as receipts are filed."""
+_FEATURES: Final = "transform_features"
+"""Receipts of the description of a pair's features."""
 
 _FORMAT: Final = 1  # of what is written; another number makes every output transform again
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransformPlan(ItemPlan):
     """How one dataset by one network is transformed."""
 
-    pair: tuple[str, str]  # network, dataset
-    source: measure.Plan  # of the statistics dataset
-    of_values: Thresholds  # of standardised values
-    of_ks: Thresholds
-    digest: str  # of what is known of the features
-    embedded: Mapping[str, Receipt]  # shard -> of its embeddings
+    pair: Pair
+    source: MeasurePlan  # of the statistics dataset
+    of_values: Limits  # of standardised values
+    of_ks: Limits
+    digest: str  # of the description of the features
+    embedded: Mapping[str, Receipt]  # shard -> the receipt of its embeddings
 
-    @property
-    def prefix(self) -> str:
-        """Of the names of its units."""
-        return "/".join(self.pair)
+    def described(self, output: Output) -> bool:
+        """Whether the features are described."""
+        return output.receipts(_FEATURES).finished({self.pair.name: self.digest})
 
-    @property
-    def digests(self) -> dict[str, str]:
-        """Unit of a shard -> digest: what the receipts say when all is transformed."""
-        return {
-            f"{self.prefix}/{shard}": fingerprint([self.digest, receipt.digest])
-            for shard, receipt in self.embedded.items()
-        }
-
-    def finished(self, store: Store) -> bool:
+    def finished(self, output: Output) -> bool:
         """Whether there is nothing to do."""
-        described = units.finished(store, FEATURES, {self.prefix: self.digest})
-        return described and units.finished(store, SHARDS, self.digests)
+        return self.described(output) and super().finished(output)
 
 
-def transform(
-    session: SparkSession,
-    store: Store,
-    pairs: Sequence[tuple[str, str]],
-    settings: Transform,
-    measured: Measure,
-) -> list[Receipt]:
-    """Transform every (network, dataset); returns the receipts of the shards.
+def run(context: Context) -> None:
+    """Transform every pair.
 
     Raises :class:`DatasetError` where a dataset is not embedded, or the one whose statistics are
     applied is not summarized or has no thresholds and none are given.
     """
-    plans = [plan(store, pair, settings, measured) for pair in pairs]
-    todo = [p for p in plans if not p.finished(store)]
+    output, receipts = context.output, TRANSFORM.receipts(context.output)
+    plans = [plan(output, context.config, pair) for pair in complete.working_pairs(context)]
+    todo = [p for p in plans if not p.finished(output)]
     for p in todo:
-        folders = {table.partition(*p.pair): p.embedded for table in (FULL_NETWORK, PRUNED)}
-        units.prune(store, SHARDS, p.prefix, p.digests, folders)
-    _describe(session, store, todo)
-    work = [unit for p in plans for unit in _shards(store, p)]
-    return units.run(session, store, SHARDS, work, transform_shard, "images")
+        parts = list(p.embedded)
+        folders = {table.partition(*p.pair): parts for table in (FULL_NETWORK, PRUNED)}
+        prune(output, receipts, p.pair, p.digests, folders)
+    _describe(context.session, output, [p for p in todo if not p.described(output)])
+    items = [item for p in todo for item in _shards(output, p)]
+    run_items(context.session, receipts, items, transform_shard, "images")
 
 
-def plan(store: Store, pair: tuple[str, str], settings: Transform, measured: Measure) -> Plan:
-    """How a dataset is transformed, whether that is done or not; raises like :func:`transform`."""
-    network, dataset = pair
-    statistics = (network, settings.statistics or dataset)
-    digest = _summarized(store, statistics, measured)
-    own = _own_thresholds(store, statistics)
-    given = Thresholds(
+def plan(output: Output, config: Config, pair: Pair) -> TransformPlan:
+    """How a dataset is transformed, whether that is done or not; raises like :func:`run`."""
+    settings = config.transform
+    statistics = Pair(pair.network, settings.statistics or pair.dataset)
+    summary = _summary(output, config, statistics)
+    own = _own_thresholds(output, statistics)
+    given = Limits(
         own.minus if settings.t_minus is None else settings.t_minus,
         own.plus if settings.t_plus is None else settings.t_plus,
     )
     if given.minus is None or given.plus is None:
         raise DatasetError(
-            f"dataset {statistics[1]}: must have thresholds to be transformed with, got none by "
-            f"network {network}; give transform.t_plus and transform.t_minus"
+            f"dataset {statistics.dataset}: must have thresholds to be transformed with, got none "
+            f"by network {pair.network}; give transform.t_plus and transform.t_minus"
         )
-    shards = receipts.read(store, receipts.EMBED, f"{network}/{dataset}").values()
-    embedded = {s.unit.rpartition("/")[2]: s for s in shards if s.counts["embedded"]}
-    if not embedded:
-        raise DatasetError(f"dataset {dataset}: is not embedded by {network}, run embed first")
-    return Plan(
-        pair,
-        measure.plan(store, statistics, measured),
-        given,
-        own,
-        fingerprint([_FORMAT, statistics[1], digest, given.minus, given.plus]),
-        dict(sorted(embedded.items())),
-    )
-
-
-def _summarized(store: Store, pair: tuple[str, str], measured: Measure) -> str:
-    """The digest of a dataset's summary; raises :class:`DatasetError` where that is not current."""
-    unit = summarize.plan(store, pair, measured)
-    if not units.finished(store, receipts.SUMMARIZE, {unit.name: unit.digest}):
+    shards = {n.part: r for n, r in EMBED.receipts(output).of(pair).items() if r.counts["embedded"]}
+    if not shards:
         raise DatasetError(
-            f"dataset {pair[1]}: is not summarized for network {pair[0]}, run the summarize stage "
-            f"first"
+            f"dataset {pair.dataset}: is not embedded by {pair.network}, run embed first"
         )
-    return unit.digest
+    digest = fingerprint([_FORMAT, statistics.dataset, summary, given.minus, given.plus])
+    shards = dict(sorted(shards.items()))
+    digests = {pair.item(s): fingerprint([digest, r.digest]) for s, r in shards.items()}
+    source = measure.plan(output, config, statistics)
+    return TransformPlan(TRANSFORM.name, digests, pair, source, given, own, digest, shards)
 
 
-def _own_thresholds(store: Store, pair: tuple[str, str]) -> Thresholds:
-    path = f"{THRESHOLDS.partition(pair[0])}/{pair[1]}.parquet"
-    (row,) = parquet.read_file(store, path, ["t_minus", "t_plus"]).to_pylist()
-    return Thresholds(row["t_minus"], row["t_plus"])
-
-
-def _describe(session: SparkSession, store: Store, plans: Sequence[Plan]) -> None:
-    """What is known of the features of every plan for which that is not written."""
-    todo = [p for p in plans if not units.finished(store, FEATURES, {p.prefix: p.digest})]
-    parts = {p.source.pair: list(p.source.parts) for p in todo}
-    found = transform_features.add_up(session, store, parts)
-    work = [
-        Unit(
-            p.prefix,
-            p.digest,
-            (
-                FeaturesJob(store, p.pair, p.source.pair[1], p.source.slices, p.of_values, p.of_ks),
-                found[p.source.pair],
-            ),
+def _summary(output: Output, config: Config, pair: Pair) -> str:
+    """The digest of a pair's summary; raises :class:`DatasetError` where that is not current."""
+    planned = summarize.plan(output, config, pair)
+    if not planned.finished(output):
+        raise DatasetError(
+            f"dataset {pair.dataset}: is not summarized for network {pair.network}, run the "
+            f"summarize stage first"
         )
-        for p in todo
+    return planned.item.digest
+
+
+def _own_thresholds(output: Output, pair: Pair) -> Limits:
+    path = THRESHOLDS.part(pair.dataset, pair.network)
+    (row,) = parquet.read_file(output, path, ["t_minus", "t_plus"]).to_pylist()
+    return Limits(row["t_minus"], row["t_plus"])
+
+
+def _describe(session: Session, output: Output, plans: Sequence[TransformPlan]) -> None:
+    """Describe the features of every pair."""
+    parts = {p.source.pair: list(p.source.files) for p in plans}
+    found = features.add_up(session, output, parts)
+    items = [
+        DescribeFeatures(
+            name=p.pair.name,
+            digest=p.digest,
+            output=output,
+            pair=p.pair,
+            statistics=p.source.pair,
+            slices=p.source.slices,
+            of_values=p.of_values,
+            of_ks=p.of_ks,
+            moments=found[p.source.pair],
+        )
+        for p in plans
     ]
-    units.run(session, store, FEATURES, work, describe_features, "datasets")
+    run_items(session, output.receipts(_FEATURES), items, describe_features, "datasets")
 
 
-def _shards(store: Store, planned: Plan) -> list[Unit]:
-    job = TransformJob(store, planned.pair, planned.of_values)
-    shards = zip(planned.digests.items(), planned.embedded.items(), strict=True)
+def _shards(output: Output, planned: TransformPlan) -> list[TransformShard]:
     return [
-        Unit(unit, digest, (job, shard), receipt.counts["embedded"])
-        for (unit, digest), (shard, receipt) in shards
+        TransformShard(
+            name=name,
+            digest=digest,
+            size=planned.embedded[name.part].counts["embedded"],
+            output=output,
+            pair=planned.pair,
+            thresholds=planned.of_values,
+        )
+        for name, digest in planned.digests.items()
     ]

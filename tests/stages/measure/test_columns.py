@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.stages.measure import columns
-from kdsspark.stages.measure.columns import Layout
+from kdsspark.stages.measure.columns import ColumnsLayout
 
 IMAGES = 7
-LAYOUT = Layout(widths=(3, 5, 2), code="uint8", values=("float32", None, "float64"))
-CODES_ONLY = Layout(widths=(3, 5, 2), code="uint16", values=(None, None, None))
+LAYOUT = ColumnsLayout(widths=(3, 5, 2), code="uint8", values=("float32", None, "float64"))
+CODES_ONLY = ColumnsLayout(widths=(3, 5, 2), code="uint16", values=(None, None, None))
 
 
 @pytest.fixture(params=["local", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store.at(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Output:
+    return Output.at(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
 
 
 @pytest.mark.parametrize("layout", [LAYOUT, CODES_ONLY])
-def test_every_range_of_units_is_read_back(store: Store, layout: Layout) -> None:
+def test_every_range_of_units_is_read_back(store: Output, layout: ColumnsLayout) -> None:
     rng = np.random.default_rng(0)
     keys = rng.integers(0, 2**63, (IMAGES, 2)).astype(np.uint64)
     labels = rng.integers(0, 4, IMAGES).astype(np.int32)

@@ -12,7 +12,7 @@ from scipy import stats
 from kdsspark import config
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.tables import (
     DAVG,
@@ -63,7 +63,7 @@ def labels() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> Output:
     folder = tmp_path_factory.mktemp("measure")
     rng = np.random.default_rng(1)
     layers = _awkward(rng, len(labels))
@@ -83,15 +83,15 @@ def store(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> Store:
         ],
         "measure": {"bins": BINS, "shuffles": SHUFFLES, "seed": 11, "distances": OTHERS},
     }
-    return run(config.parse(raw)).store
+    return run(config.parse(raw)).output
 
 
-def _frame(store: Store, table: Table, *partition: str) -> pd.DataFrame:
+def _frame(store: Output, table: Table, *partition: str) -> pd.DataFrame:
     return parquet.read(store, table, *partition).to_pandas()
 
 
 @pytest.fixture(scope="module")
-def data(store: Store) -> dict[str, Any]:
+def data(store: Output) -> dict[str, Any]:
     """What was embedded, as arrays in the order of the embeddings table."""
     rows = parquet.read(store, EMBEDDINGS, "clip", "given")
     true = rows["class_id"].to_numpy()
@@ -121,7 +121,7 @@ def _expected(data: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
-def test_distances_are_those_of_the_reference(store: Store, data: dict[str, Any]) -> None:
+def test_distances_are_those_of_the_reference(store: Output, data: dict[str, Any]) -> None:
     key = ["layer", "unit", "class_id", "shuffle"]
     expected = _expected(data).set_index(key).sort_index()
     found = _frame(store, KS, "clip", "given").set_index(key).sort_index()
@@ -138,7 +138,7 @@ def test_distances_are_those_of_the_reference(store: Store, data: dict[str, Any]
     assert set(shuffled) == {1, 2, 3}
 
 
-def test_other_distances_are_scipys_over_the_bins_of_the_histograms(store: Store) -> None:
+def test_other_distances_are_scipys_over_the_bins_of_the_histograms(store: Output) -> None:
     histograms = _frame(store, HISTOGRAMS, "clip", "given")
     key = ["layer", "unit", "class_id"]
     found = _frame(store, DISTANCES, "clip", "given").set_index(key)
@@ -164,14 +164,14 @@ def test_other_distances_are_scipys_over_the_bins_of_the_histograms(store: Store
     assert checked > 40
 
 
-def test_constant_feature_has_distance_zero_and_no_bin(store: Store) -> None:
+def test_constant_feature_has_distance_zero_and_no_bin(store: Output) -> None:
     ks = _frame(store, KS, "clip", "given").query("layer == 'relu' and unit == 3")
     assert (ks["ks"] == 0).all()
     assert (ks["bin"] == -1).all()
     assert (ks["ks_exact"] == 0).all()
 
 
-def test_ranges_and_histograms(store: Store, data: dict[str, Any]) -> None:
+def test_ranges_and_histograms(store: Output, data: dict[str, Any]) -> None:
     ranges = _frame(store, RANGES, "clip", "given").set_index(["layer", "unit"])
     histograms = _frame(store, HISTOGRAMS, "clip", "given").set_index(["layer", "unit", "class_id"])
     true = data["labels"][0]
@@ -198,7 +198,7 @@ def test_shuffles_keep_the_sizes_of_classes(data: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def distances(store: Store) -> dict[str, Any]:
+def distances(store: Output) -> dict[str, Any]:
     """labels -> [features, classes x shuffles], NaN where undefined."""
     ks = _frame(store, KS, "clip", "given").sort_values(["layer", "unit", "class_id", "shuffle"])
     return {
@@ -207,7 +207,7 @@ def distances(store: Store) -> dict[str, Any]:
     }
 
 
-def test_thresholds_by_equation_4(store: Store, distances: dict[str, Any]) -> None:
+def test_thresholds_by_equation_4(store: Output, distances: dict[str, Any]) -> None:
     row = _frame(store, THRESHOLDS).set_index("dataset").loc["given"]
     assert (row["n_images"], row["n_classes"]) == (60, 5)
     assert row["images_per_class"] == 12
@@ -225,7 +225,7 @@ def test_thresholds_by_equation_4(store: Store, distances: dict[str, Any]) -> No
         assert curve.loc[("+", x), "n_shuffled"] == (shuffled > x).sum() / 15
 
 
-def test_layers_fit_log_normals(store: Store, distances: dict[str, Any]) -> None:
+def test_layers_fit_log_normals(store: Output, distances: dict[str, Any]) -> None:
     found = _frame(store, LAYERS, "clip", "given").set_index(["labels", "layer", "sign"])
     limits = _frame(store, THRESHOLDS).set_index("dataset").loc["given"]
     rows = {"double": slice(0, 2), "relu": slice(2, 11)}  # as sorted by name
@@ -244,7 +244,7 @@ def test_layers_fit_log_normals(store: Store, distances: dict[str, Any]) -> None
         assert row["kept"] == pytest.approx(beyond.sum() / np.isfinite(ks).sum())
 
 
-def test_distribution_and_survival(store: Store, distances: dict[str, Any]) -> None:
+def test_distribution_and_survival(store: Output, distances: dict[str, Any]) -> None:
     distribution = _frame(store, DISTRIBUTION, "clip", "given")
     survival = _frame(store, SURVIVAL, "clip", "given")
     for labels, ks in distances.items():
@@ -262,7 +262,7 @@ def test_distribution_and_survival(store: Store, distances: dict[str, Any]) -> N
         assert len(curves) == 5 * per_class.shape[2] * 2 * 101
 
 
-def test_one_class_has_no_distances_and_no_thresholds(store: Store) -> None:
+def test_one_class_has_no_distances_and_no_thresholds(store: Output) -> None:
     ks = _frame(store, KS, "other", "alone")
     assert ks["ks"].isna().all()
     assert (ks["bin"] == -1).all()
@@ -270,7 +270,7 @@ def test_one_class_has_no_distances_and_no_thresholds(store: Store) -> None:
     assert row[["t_plus", "davg_plus", "t_minus", "davg_minus"]].isna().all()
 
 
-def test_significance_by_scipy(store: Store, data: dict[str, Any]) -> None:
+def test_significance_by_scipy(store: Output, data: dict[str, Any]) -> None:
     key = ["layer", "unit", "class_id"]
     found = _frame(store, SIGNIFICANCE, "clip", "given").set_index(key).sort_index()
     true = data["labels"][0]
@@ -293,7 +293,7 @@ def test_significance_by_scipy(store: Store, data: dict[str, Any]) -> None:
     assert row["significant_by_layer"] == (found["q_layer"] < 0.05).sum()
 
 
-def test_thresholds_vary_with_the_shuffle(store: Store, distances: dict[str, Any]) -> None:
+def test_thresholds_vary_with_the_shuffle(store: Output, distances: dict[str, Any]) -> None:
     row = _frame(store, THRESHOLDS).set_index("dataset").loc["given"]
     for sign, name in ((1, "plus"), (-1, "minus")):
         single = [

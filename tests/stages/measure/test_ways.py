@@ -13,7 +13,8 @@ import pytest
 from kdsspark import config
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages.measure import stage as measure
 from kdsspark.stages.measure.plan import Way
 from kdsspark.tables import DAVG, DISTRIBUTION, HISTOGRAMS, KS, LAYERS, RANGES, SURVIVAL, TABLES
@@ -50,7 +51,7 @@ def _write(folder: Path, parts: int, order: int = 0) -> None:
         )
 
 
-def _measured(output: Path, source: Path, **settings: Any) -> Store:
+def _measured(output: Path, source: Path, **settings: Any) -> Output:
     raw = {
         "output": str(output),
         "datasets": [{"name": "given", "embeddings": str(source), "network": "clip"}],
@@ -58,12 +59,12 @@ def _measured(output: Path, source: Path, **settings: Any) -> Store:
         | settings,
     }
     study = run(config.parse(raw))
-    study.check()
-    assert not study.store.files("_columns")
-    return study.store
+    study.do("check")
+    assert not study.output.files("_columns")
+    return study.output
 
 
-def _tables(store: Store, names: list[str]) -> dict[str, pd.DataFrame]:
+def _tables(store: Output, names: list[str]) -> dict[str, pd.DataFrame]:
     frames = {}
     for name in names:
         frame = parquet.read(store, TABLES[name]).to_pandas()
@@ -74,7 +75,7 @@ def _tables(store: Store, names: list[str]) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def _assert_same(found: Store, expected: Store, names: list[str] | None = None) -> None:
+def _assert_same(found: Output, expected: Output, names: list[str] | None = None) -> None:
     names = names or COMPARED
     tables = _tables(found, names)
     for name, frame in _tables(expected, names).items():
@@ -82,9 +83,11 @@ def _assert_same(found: Store, expected: Store, names: list[str] | None = None) 
         pd.testing.assert_frame_equal(tables[name], frame, check_exact=True)
 
 
-def _way(store: Store, **settings: Any) -> Way:
-    chosen = config.Measure.model_validate({"bins": 30, "shuffles": 3, "seed": 4} | settings)
-    return measure.plan(store, PAIR, chosen).cut.way
+def _way(store: Output, **settings: Any) -> Way:
+    datasets = [{"name": "given", "embeddings": "unread", "network": "clip"}]
+    chosen = {"bins": 30, "shuffles": 3, "seed": 4} | settings
+    parsed = config.parse({"output": store.url, "datasets": datasets, "measure": chosen})
+    return measure.plan(store, parsed, Pair(*PAIR)).cut.way
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +98,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(source: Path) -> Store:
+def whole(source: Path) -> Output:
     return _measured(source.parent / "whole", source)
 
 
 @pytest.mark.parametrize(("memory", "exact"), [("80KiB", True), ("56KiB", False)])
-def test_by_columns(source: Path, whole: Store, tmp_path: Path, memory: str, exact: bool) -> None:
+def test_by_columns(source: Path, whole: Output, tmp_path: Path, memory: str, exact: bool) -> None:
     settings = {"memory": memory, "exact": exact}
     store = _measured(tmp_path / "out", source, **settings)
     assert _way(store, **settings) is Way.COLUMNS
@@ -124,13 +127,13 @@ def test_exact_distances_are_refused_where_no_unit_fits(source: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("parts", [1, 7, 40])
-def test_partitions_and_the_order_of_files(whole: Store, tmp_path: Path, parts: int) -> None:
+def test_partitions_and_the_order_of_files(whole: Output, tmp_path: Path, parts: int) -> None:
     _write(tmp_path / "given", parts, order=parts)
     _assert_same(_measured(tmp_path / "out", tmp_path / "given"), whole)
 
 
 def test_the_distances_of_shuffles_need_not_be_kept(
-    source: Path, whole: Store, tmp_path: Path
+    source: Path, whole: Output, tmp_path: Path
 ) -> None:
     store = _measured(tmp_path / "out", source, keep_shuffled=False)
     assert not store.files(KS.partition(*PAIR, "shuffled"))

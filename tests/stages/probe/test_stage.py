@@ -18,13 +18,12 @@ from kdsspark.config import Probe, Transform
 from kdsspark.errors import DatasetError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
-from kdsspark.output.receipts import Receipt
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import PROBE as PROBE_STAGE
 from kdsspark.stages.probe import classifier as probe_classifier
 from kdsspark.stages.probe import layer_task as probe_layer
-from kdsspark.stages.probe import stage as probe
-from kdsspark.stages.probe.layer_task import ProbeJob
-from kdsspark.stages.transform import stage as transform
+from kdsspark.stages.probe.layer_task import ProbeItem
 from kdsspark.stats.split import images_to_test
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
 from tests.studies import run, write_embeddings
@@ -56,6 +55,10 @@ def _write(folder: Path, sizes: list[int], parts: int) -> None:
         )
 
 
+PAIR = Pair("clip", "birds")
+OWN = Transform()
+
+
 def _study(folder: Path, memory: str = "1GiB") -> Study:
     datasets = [{"name": "birds", "embeddings": str(folder / "birds"), "network": "clip"}]
     raw = {"output": str(folder / "out"), "datasets": datasets, "measure": {"memory": memory}}
@@ -63,13 +66,14 @@ def _study(folder: Path, memory: str = "1GiB") -> Study:
 
 
 def _transform(study: Study) -> None:
-    pairs, measured = [("clip", "birds")], study.config.measure
-    transform.transform(study.spark, study.store, pairs, Transform(), measured)
+    study.do("transform")
 
 
-def _probe(study: Study, settings: Probe = SETTINGS) -> list[Receipt]:
-    pairs, measured = [("clip", "birds")], study.config.measure
-    return probe.probe(study.spark, study.store, pairs, settings, Transform(), measured)
+def _probe(study: Study, settings: Probe = SETTINGS, transform: Transform = OWN) -> Study:
+    sections = {"probe": settings, "transform": transform}
+    probed = Study(study.config.model_copy(update=sections))
+    probed.do("probe")
+    return probed
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +92,13 @@ def study(folder: Path) -> Study:
 
 
 def _found(study: Study) -> pd.DataFrame:
-    table = parquet.read(study.store, PROBE).to_pandas()
+    table = parquet.read(study.output, PROBE).to_pandas()
     return table.set_index(["layer", "features", "class_id"]).sort_index()
 
 
 def _images(study: Study, table: Table, settings: Probe = SETTINGS) -> pd.DataFrame:
     """The rows in the order of the ids, and whether each is to test with."""
-    rows = parquet.read(study.store, table, "clip", "birds").sort_by("image_id")
+    rows = parquet.read(study.output, table, "clip", "birds").sort_by("image_id")
     labels = rows["class_id"].to_numpy()
     tested = images_to_test(image_keys(rows["image_id"]), labels, settings.test, settings.seed)
     return rows.to_pandas().assign(tested=tested)
@@ -148,7 +152,7 @@ def test_it_tells_classes_apart_better_than_chance(study: Study) -> None:
 
 def test_features_are_counted_and_methods_named(study: Study) -> None:
     found = _found(study).xs(-1, level="class_id")
-    relevant = parquet.read(study.store, TRANSFORM_FEATURES).to_pandas().dropna(subset="position")
+    relevant = parquet.read(study.output, TRANSFORM_FEATURES).to_pandas().dropna(subset="position")
     kept = relevant.groupby("layer").size()
     for layer, width in WIDTHS.items():
         assert found.loc[(layer, "all"), "n_features"] == width
@@ -172,8 +176,9 @@ def test_features_are_counted_and_methods_named(study: Study) -> None:
     ],
 )
 def test_settings_are_applied_per_image(study: Study, settings: Probe) -> None:
-    done = _probe(study, settings)
-    assert all(receipt.counts["converged"] == 1 for receipt in done)
+    _probe(study, settings)
+    done = PROBE_STAGE.receipts(study.output).of(PAIR).values()
+    assert {receipt.counts["converged"] for receipt in done} == {1}
     for features in TABLES:
         expected = _expected(study, "narrow", features, settings)
         found = _found(study).loc[("narrow", features)]
@@ -183,14 +188,15 @@ def test_settings_are_applied_per_image(study: Study, settings: Probe) -> None:
 
 def test_what_is_done_is_not_done_again(study: Study) -> None:
     _probe(study)
-    paths = [Path(study.store.path(path)) for path in study.store.files("probe")]
+    paths = [Path(study.output.path(path)) for path in study.output.files("probe")]
     before = {path: path.stat().st_mtime_ns for path in paths}
     assert len(before) == 12
     stray = f"{PROBE.partition('clip', 'birds')}/all-0099.parquet"
-    parquet.write(study.store, stray, PROBE.schema.empty_table(), PROBE.schema)
-    assert len(_probe(study)) == 12
+    parquet.write(study.output, stray, PROBE.schema.empty_table(), PROBE.schema)
+    _probe(study)
+    assert len(PROBE_STAGE.receipts(study.output).of(PAIR)) == 12
     assert {path: path.stat().st_mtime_ns for path in paths} == before
-    assert not study.store.exists(stray)
+    assert not study.output.exists(stray)
 
 
 def test_beyond_memory_it_streams(folder: Path, tmp_path: Path) -> None:
@@ -207,8 +213,8 @@ def test_beyond_memory_it_streams(folder: Path, tmp_path: Path) -> None:
     n_train = int((~rows["tested"]).sum())
     model = SGDClassifier(alpha=1 / n_train, average=n_train, random_state=0)
     parts = [
-        [place[i] for i in parquet.read_file(study.store, path)["image_id"].to_pylist()]
-        for path in study.store.files(EMBEDDINGS.partition("clip", "birds"))
+        [place[i] for i in parquet.read_file(study.output, path)["image_id"].to_pylist()]
+        for path in study.output.files(EMBEDDINGS.partition("clip", "birds"))
     ]
     for number in range(-(-20_000 // n_train)):
         for part in np.random.default_rng(number).permutation(3):
@@ -222,10 +228,18 @@ def test_beyond_memory_it_streams(folder: Path, tmp_path: Path) -> None:
 
 
 def test_images_are_learned_in_the_order_of_their_ids(study: Study) -> None:
-    parts = tuple(study.store.files(EMBEDDINGS.partition("clip", "birds")))
+    parts = tuple(study.output.files(EMBEDDINGS.partition("clip", "birds")))
     columns = (("narrow", 6),)
-    job = ProbeJob(
-        *(study.store, ("clip", "birds"), "", "narrow", "all", columns, parts, SETTINGS),
+    job = ProbeItem(
+        name=PAIR.item("all-0001"),
+        digest="",
+        output=study.output,
+        pair=PAIR,
+        layer="narrow",
+        features="all",
+        layers=columns,
+        parts=parts,
+        settings=SETTINGS,
         streams=False,
     )
     vectors, labels = probe_layer._gathered(job, probe_layer._images(job))
@@ -243,10 +257,9 @@ def test_one_class_is_always_right(tmp_path: Path) -> None:
     _write(tmp_path / "birds", [7], parts=1)
     study = _study(tmp_path)
     given = Transform(t_plus=0.15, t_minus=-0.25)
-    pairs, measured = [("clip", "birds")], study.config.measure
-    transform.transform(study.spark, study.store, pairs, given, measured)
-    probe.probe(study.spark, study.store, pairs, SETTINGS, given, measured)
-    found = parquet.read(study.store, PROBE).to_pandas()
+    Study(study.config.model_copy(update={"transform": given})).do("transform")
+    _probe(study, SETTINGS, given)
+    found = parquet.read(study.output, PROBE).to_pandas()
     assert set(found["method"]) == {"majority"}
     assert found["accuracy"].tolist() == [1] * 24
     assert found["n_test"].tolist() == [2] * 24
@@ -259,9 +272,8 @@ def test_the_stages_before_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=expected):
         _probe(study)
     _transform(study)
-    other, measured = Transform(t_plus=0.9), study.config.measure
     with pytest.raises(DatasetError, match=expected):
-        probe.probe(study.spark, study.store, [("clip", "birds")], SETTINGS, other, measured)
+        _probe(study, SETTINGS, Transform(t_plus=0.9))
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,8 +290,7 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_the_closing_table_shows_every_layer(study: Study) -> None:
-    _probe(study)
-    header, *lines = probe.closing_table(study.store, [("clip", "birds")]).splitlines()
+    header, *lines = _probe(study).closing("probe").splitlines()
     assert header.split("  ")[0] == "network"
     assert [line.split()[:3] for line in lines] == [["clip", "birds", layer] for layer in LAYERS]
     found = _found(study).xs(-1, level="class_id")
@@ -287,5 +298,6 @@ def test_the_closing_table_shows_every_layer(study: Study) -> None:
         for features in TABLES:
             row = found.loc[(layer, features)]
             assert f"{row['accuracy']:.3f} ({row['n_features']})" in line
-    unknown = probe.closing_table(study.store, [("clip", "other")]).splitlines()[1]
-    assert unknown.split() == ["clip", "other", "wide", "-", "-", "-"]
+    (other,) = (d.model_copy(update={"name": "other"}) for d in study.config.datasets)
+    unknown = Study(study.config.model_copy(update={"datasets": (other,)})).closing("probe")
+    assert unknown.splitlines()[1].split() == ["clip", "other", "wide", "-", "-", "-"]

@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from kdsspark import config
 from kdsspark.pipeline.study import Study
-from kdsspark.stages.report.stage import write_report
 from kdsspark.stats.distances import DISTANCES
 from tests.studies import run, write_embeddings
 
@@ -53,11 +52,12 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     measure = {"distances": list(DISTANCES), "shuffles": 2}
     raw = {"output": str(folder / "out"), "datasets": datasets, "measure": measure}
     done = run(config.parse(raw))
-    write_report(done.spark, done.store, done.config, done.pairs, DRAWN)
-    return done
+    drawn = Study(done.config, drawn=DRAWN)
+    drawn.do("report")
+    return drawn
 
 
 @pytest.fixture(scope="session")
 def site(study: Study) -> Path:
     """The report of the study."""
-    return Path(study.store.path("report"))
+    return Path(study.output.path("report"))

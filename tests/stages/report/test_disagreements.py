@@ -28,7 +28,7 @@ def ranked(values: pd.Series) -> pd.Series:
 
 def gaps(study: Study) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """(dataset, distance) -> every pair with its gap, from the tables by pandas."""
-    read = {name: pd.read_parquet(study.store.path(name)) for name in ("ks", "distances")}
+    read = {name: pd.read_parquet(study.output.path(name)) for name in ("ks", "distances")}
     ks = read["ks"][read["ks"]["labels"] == "true"]
     keys = ["network", "dataset", "layer", "unit", "class_id"]
     pairs = ks.astype({"dataset": str}).merge(read["distances"].astype({"dataset": str}), on=keys)

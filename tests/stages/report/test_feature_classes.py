@@ -44,8 +44,8 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
 
 
 def read(study: Study, *wanted: Wanted) -> list[FeatureClass]:
-    opened = views.opened(study.spark, study.store, ["histograms", "ranges"])
-    return read_feature_classes(opened, study.store, study.config, wanted)
+    opened = views.opened(study.context.session, study.output, ["histograms", "ranges"])
+    return read_feature_classes(opened, study.output, study.config, wanted)
 
 
 def test_bins_are_those_of_numpy(study: Study) -> None:

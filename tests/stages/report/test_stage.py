@@ -13,8 +13,10 @@ from pyspark.sql import SparkSession
 
 from kdsspark import config
 from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.query import view_queries, views
+from kdsspark.report.data import ReportData
 from kdsspark.report.queries import FAILURES, QUERIES
 from kdsspark.stages.report import stage as reporting
 from kdsspark.tables import TABLES
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("spark")
 
 @pytest.fixture(scope="module")
 def opened(study: Study) -> SparkSession:
-    return views.opened(study.spark, study.store, view_queries.reads(*QUERIES.values()))
+    return views.opened(study.context.session, study.output, view_queries.reads(*QUERIES.values()))
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,8 @@ def by_duckdb(study: Study) -> dict[str, pd.DataFrame]:
     """Every query, answered by another program from the same files."""
     with duckdb.connect() as connection:
         for name in TABLES:
-            if study.store.files(name):
-                files = f"{study.store.path(name)}/**/*.parquet"
+            if study.output.files(name):
+                files = f"{study.output.path(name)}/**/*.parquet"
                 rows = f"read_parquet('{files}', hive_partitioning = true)"
                 # A table: over files, DuckDB 2.0 forgets a filter by partition in a window.
                 connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {rows}")
@@ -60,7 +62,7 @@ def test_spark_and_duckdb_agree_to_the_last_bit(
 
 def test_the_pages_have_the_numbers_of_the_tables(study: Study, site: Path) -> None:
     listed = pd.read_csv(site / "data/given/classes-one.csv", float_precision="round_trip")
-    ks = pd.read_parquet(study.store.path("ks"))
+    ks = pd.read_parquet(study.output.path("ks"))
     ks = ks[(ks["dataset"] == "one") & (ks["labels"] == "true")]
     assert len(listed) == 3
     for _, row in listed.iterrows():
@@ -84,19 +86,19 @@ def test_chosen_features_are_on_the_page(site: Path) -> None:
 
 
 def test_a_dataset_that_is_not_summarized_is_named(study: Study) -> None:
-    pairs = [*study.pairs, ("given", "three")]
+    pairs = [*study.context.pairs, Pair("given", "three")]
     with pytest.raises(DatasetError, match="dataset three: is not summarized for network given"):
-        reporting.write_report(study.spark, study.store, study.config, pairs)
+        reporting._refuse_unsummarized(study.output, pairs)
 
 
 def test_the_closing_table_counts_images(study: Study) -> None:
-    header, *rows = reporting.closing_table(study.store, study.config).splitlines()
+    header, *rows = reporting.closing(study.context).splitlines()
     assert header.split() == ["network", "dataset", "images", "failed", "t+", "t-"]
     assert [row.split()[:4] for row in rows[:2]] == [
         ["given", "one", "400", "0"],
         ["given", "two", "40", "0"],
     ]
-    assert rows[-1] == f"report: {study.store.path('report/index.html')}"
+    assert rows[-1] == f"report: {study.output.path('report/index.html')}"
 
 
 # -- when it is drawn anew -------------------------------------------------------------------------
@@ -108,11 +110,11 @@ STAGES = "index embed measure summarize report"
 def quick(monkeypatch: pytest.MonkeyPatch, site: Path) -> None:  # noqa: ARG001 (drawn before)
     """One query and two small files: what a report shows is tested elsewhere."""
 
-    def render(data: reporting.ReportData) -> dict[str, bytes]:
+    def render(data: ReportData) -> dict[str, bytes]:
         return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
 
     monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})
-    monkeypatch.setattr(reporting, "render", render)
+    monkeypatch.setattr("kdsspark.report.site.render", render)
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +133,10 @@ def drawn(raw: dict[str, object], quick: None) -> Study:  # noqa: ARG001
 
 def is_redrawn(study: Study, act: Callable[[], object] = lambda: None) -> bool:
     """Whether the first page is written when ``act`` has been done."""
-    page = Path(study.store.path("report/index.html"))
+    page = Path(study.output.path("report/index.html"))
     before = page.stat().st_mtime_ns if page.exists() else 0
     act()
-    study.report()
+    study.do("report")
     return page.stat().st_mtime_ns != before
 
 
@@ -145,14 +147,14 @@ def test_a_report_of_the_same_is_not_drawn_again(drawn: Study, raw: dict[str, ob
 
 @pytest.mark.parametrize("lost", ["index.html", "data/given/*.csv"])
 def test_a_lost_file_is_drawn_again(drawn: Study, lost: str) -> None:
-    path = next(Path(drawn.store.path("report")).glob(lost))
+    path = next(Path(drawn.output.path("report")).glob(lost))
     assert is_redrawn(drawn, path.unlink)
     assert path.exists()
     assert not is_redrawn(drawn)
 
 
 def test_files_of_another_report_are_removed(drawn: Study) -> None:
-    old = Path(drawn.store.path("report/figures/given/figure1-old.csv"))
+    old = Path(drawn.output.path("report/figures/given/figure1-old.csv"))
     old.parent.mkdir(parents=True, exist_ok=True)
     old.write_text("of another report")
     assert is_redrawn(drawn)
@@ -162,7 +164,7 @@ def test_files_of_another_report_are_removed(drawn: Study) -> None:
 def test_other_settings_are_shown(drawn: Study, raw: dict[str, object]) -> None:
     other = {**raw, "embed": {"max_failures": 0.125}}
     assert is_redrawn(Study(config.parse(other)))
-    assert "0.125" in Path(drawn.store.path("report/index.html")).read_text()
+    assert "0.125" in Path(drawn.output.path("report/index.html")).read_text()
 
 
 @pytest.mark.usefixtures("drawn")
@@ -187,5 +189,5 @@ def test_a_report_that_ended_early_is_drawn_again(drawn: Study) -> None:
     """Though settings are again those of the last whole one."""
     impossible = Study(drawn.config, drawn=[("mine", "x", 7, "a")])
     with pytest.raises(ConfigError):
-        impossible.report()
+        impossible.do("report")
     assert is_redrawn(drawn)

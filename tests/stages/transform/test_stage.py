@@ -13,11 +13,11 @@ from pyspark.sql import SparkSession
 from kdsspark import config
 from kdsspark.config import Config, Transform
 from kdsspark.errors import DatasetError
-from kdsspark.output import parquet, receipts
-from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
+from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
-from kdsspark.stages.transform import stage as transform
+from kdsspark.stages import TRANSFORM
 from kdsspark.tables import (
     EMBEDDINGS,
     FULL_NETWORK,
@@ -73,13 +73,13 @@ def _config(folder: Path, *names: str) -> Config:
     return config.parse({"output": str(folder / "out"), "datasets": datasets})
 
 
-def _transform(study: Study, settings: Transform, *names: str) -> list[Receipt]:
-    pairs = [("clip", name) for name in names]
-    measured = study.config.measure
-    return transform.transform(study.spark, study.store, pairs, settings, measured)
+def _transform(study: Study, settings: Transform, *names: str) -> None:
+    datasets = tuple(d for d in study.config.datasets if d.name in names)
+    chosen = study.config.model_copy(update={"transform": settings, "datasets": datasets})
+    Study(chosen).do("transform")
 
 
-def _frame(store: Store, table: Table, dataset: str) -> pd.DataFrame:
+def _frame(store: Output, table: Table, dataset: str) -> pd.DataFrame:
     return parquet.read(store, table, "clip", dataset).to_pandas()
 
 
@@ -101,7 +101,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def _moments(study: Study, layer: str) -> tuple[np.ndarray, np.ndarray]:
     """Of the dataset `birds`, by numpy: NaN without finite values."""
-    values = _values(_frame(study.store, EMBEDDINGS, "birds"), layer).astype(np.float64)
+    values = _values(_frame(study.output, EMBEDDINGS, "birds"), layer).astype(np.float64)
     columns = [column[np.isfinite(column)] for column in values.T]
     mean = [column.mean() if len(column) else np.nan for column in columns]
     std = [column.std() if len(column) else np.nan for column in columns]
@@ -111,7 +111,7 @@ def _moments(study: Study, layer: str) -> tuple[np.ndarray, np.ndarray]:
 def _expected_codes(
     study: Study, dataset: str, layer: str, t_minus: float, t_plus: float
 ) -> np.ndarray:
-    x = _values(_frame(study.store, EMBEDDINGS, dataset), layer).astype(np.float64)
+    x = _values(_frame(study.output, EMBEDDINGS, dataset), layer).astype(np.float64)
     mean, std = _moments(study, layer)
     codes = np.zeros(x.shape, int)
     for i, u in np.ndindex(x.shape):
@@ -123,8 +123,8 @@ def _expected_codes(
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_values_are_discretised_by_the_datasets_own_thresholds(study: Study, layer: str) -> None:
-    limits = parquet.read(study.store, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
-    found = _values(_frame(study.store, FULL_NETWORK, "birds"), layer)
+    limits = parquet.read(study.output, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
+    found = _values(_frame(study.output, FULL_NETWORK, "birds"), layer)
     expected = _expected_codes(study, "birds", layer, limits["t_minus"], limits["t_plus"])
     assert found.dtype == np.int8
     np.testing.assert_array_equal(found, expected)
@@ -133,14 +133,14 @@ def test_values_are_discretised_by_the_datasets_own_thresholds(study: Study, lay
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_statistics_of_one_dataset_apply_to_another(study: Study, layer: str) -> None:
-    found = _values(_frame(study.store, FULL_NETWORK, "other"), layer)
+    found = _values(_frame(study.output, FULL_NETWORK, "other"), layer)
     np.testing.assert_array_equal(found, _expected_codes(study, "other", layer, -0.25, 0.15))
 
 
 def _relevant(study: Study) -> pd.DataFrame:
     """Layer, unit -> classes of `birds` above and below its thresholds."""
-    limits = parquet.read(study.store, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
-    ks = parquet.read(study.store, KS, "clip", "birds", "true").to_pandas()
+    limits = parquet.read(study.output, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
+    ks = parquet.read(study.output, KS, "clip", "birds", "true").to_pandas()
     ks["above"], ks["below"] = ks["ks"] > limits["t_plus"], ks["ks"] < limits["t_minus"]
     return ks.groupby(["layer", "unit"])[["above", "below"]].sum()
 
@@ -152,7 +152,7 @@ def test_pruned_keeps_the_features_beyond_a_threshold_for_some_class(
     relevant = _relevant(study)
     assert ((relevant["above"] > 0) & (relevant["below"] == 0)).any()
     assert ((relevant["above"] == 0) & (relevant["below"] > 0)).any()
-    embedded, pruned = (_frame(study.store, t, dataset) for t in (EMBEDDINGS, PRUNED))
+    embedded, pruned = (_frame(study.output, t, dataset) for t in (EMBEDDINGS, PRUNED))
     kept = 0
     for layer in LAYERS:
         counts = relevant.loc[layer].sort_index()
@@ -163,13 +163,13 @@ def test_pruned_keeps_the_features_beyond_a_threshold_for_some_class(
         kept += len(units)
     assert _values(pruned, "noise").shape == (len(embedded), 0)
     assert 7 <= kept < 15
-    row = _frame(study.store, TRANSFORMS, dataset).iloc[0]
+    row = _frame(study.output, TRANSFORMS, dataset).iloc[0]
     assert (row["n_features"], row["n_relevant"]) == (15, kept)
 
 
 @pytest.mark.parametrize("dataset", ["birds", "other"])
 def test_features_tell_their_statistics_and_places(study: Study, dataset: str) -> None:
-    found = _frame(study.store, TRANSFORM_FEATURES, dataset).set_index(["layer", "unit"])
+    found = _frame(study.output, TRANSFORM_FEATURES, dataset).set_index(["layer", "unit"])
     relevant = _relevant(study)
     assert len(found) == 15
     for layer in LAYERS:
@@ -186,8 +186,8 @@ def test_features_tell_their_statistics_and_places(study: Study, dataset: str) -
 
 
 def test_the_thresholds_that_were_applied_are_told(study: Study) -> None:
-    limits = parquet.read(study.store, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
-    own, other = (_frame(study.store, TRANSFORMS, name).iloc[0] for name in ("birds", "other"))
+    limits = parquet.read(study.output, THRESHOLDS).to_pandas().set_index("dataset").loc["birds"]
+    own, other = (_frame(study.output, TRANSFORMS, name).iloc[0] for name in ("birds", "other"))
     for row in (own, other):
         assert row["statistics"] == "birds"
         assert (row["ks_plus"], row["ks_minus"]) == (limits["t_plus"], limits["t_minus"])
@@ -197,32 +197,33 @@ def test_the_thresholds_that_were_applied_are_told(study: Study) -> None:
 
 def test_images_and_classes_are_those_of_the_embeddings(study: Study) -> None:
     columns = ["image_id", "class_id", "class_name"]
-    expected = _frame(study.store, EMBEDDINGS, "birds")[columns]
+    expected = _frame(study.output, EMBEDDINGS, "birds")[columns]
     assert set(expected["class_name"]) == set(NAMES)
     for table in (FULL_NETWORK, PRUNED):
-        pd.testing.assert_frame_equal(_frame(study.store, table, "birds")[columns], expected)
-        assert len(study.store.files(table.partition("clip", "birds"))) == 3
+        pd.testing.assert_frame_equal(_frame(study.output, table, "birds")[columns], expected)
+        assert len(study.output.files(table.partition("clip", "birds"))) == 3
 
 
 def test_spark_reads_the_tables(study: Study, spark: SparkSession) -> None:
-    full = spark.read.parquet(study.store.path("full_network"))
+    full = spark.read.parquet(study.output.path("full_network"))
     assert dict(full.dtypes)["double"] == "array<tinyint>"
     assert full.filter("dataset = 'birds'").count() == 96
-    pruned = dict(spark.read.parquet(study.store.path("pruned")).dtypes)
+    pruned = dict(spark.read.parquet(study.output.path("pruned")).dtypes)
     assert (pruned["relu"], pruned["double"]) == ("array<float>", "array<double>")
 
 
 def _when(study: Study) -> dict[str, int]:
     tables = ("full_network", "pruned", "transform_features", "_receipts/transform")
-    paths = [path for table in tables for path in study.store.files(table)]
-    return {path: Path(study.store.path(path)).stat().st_mtime_ns for path in paths}
+    paths = [path for table in tables for path in study.output.files(table)]
+    return {path: Path(study.output.path(path)).stat().st_mtime_ns for path in paths}
 
 
 def test_what_is_done_is_not_done_again(study: Study) -> None:
     before = _when(study)
     assert before
-    receipts_before = _transform(study, OWN, "birds")
-    assert [r.counts["images"] for r in receipts_before] == [32, 32, 32]
+    _transform(study, OWN, "birds")
+    receipts = TRANSFORM.receipts(study.output).of(Pair("clip", "birds"))
+    assert [r.counts["images"] for r in receipts.values()] == [32, 32, 32]
     assert _when(study) == before
 
 
@@ -230,7 +231,7 @@ def test_other_thresholds_are_applied_and_a_lost_part_is_written_again(tmp_path:
     _write(tmp_path / "birds", [12, 12, 12, 12, 1], parts=2, seed=3)
     found = run(_config(tmp_path, "birds"))
     _transform(found, OWN, "birds")
-    store = found.store
+    store = found.output
     own = _values(_frame(store, FULL_NETWORK, "birds"), "double")
     _transform(found, Transform(t_plus=1.5, t_minus=-1.5), "birds")
     wide = _values(_frame(store, FULL_NETWORK, "birds"), "double")
@@ -238,9 +239,9 @@ def test_other_thresholds_are_applied_and_a_lost_part_is_written_again(tmp_path:
     _transform(found, OWN, "birds")
     np.testing.assert_array_equal(_values(_frame(store, FULL_NETWORK, "birds"), "double"), own)
 
-    lost = receipts.read(store, transform.SHARDS, "clip/birds").popitem()[0]
-    receipts.remove(store, transform.SHARDS, lost)
-    store.remove(f"{PRUNED.partition('clip', 'birds')}/{lost.rpartition('/')[2]}.parquet")
+    lost = TRANSFORM.receipts(store).of(Pair("clip", "birds")).popitem()[0]
+    TRANSFORM.receipts(store).remove(lost)
+    store.remove(PRUNED.part(lost.part, "clip", "birds"))
     _transform(found, OWN, "birds")
     assert len(_frame(store, PRUNED, "birds")) == 49
 
@@ -256,9 +257,9 @@ def test_shards_that_are_gone_leave_no_part_and_added_ones_count(tmp_path: Path)
     fresh = run(_config(tmp_path, "birds").model_copy(update={"output": str(tmp_path / "new")}))
     _transform(fresh, GIVEN, "birds")
     for table in (FULL_NETWORK, PRUNED, TRANSFORM_FEATURES, TRANSFORMS):
-        found, expected = (_frame(one.store, table, "birds") for one in (again, fresh))
+        found, expected = (_frame(one.output, table, "birds") for one in (again, fresh))
         assert repr(found.to_dict("list")) == repr(expected.to_dict("list"))
-    assert len(_frame(again.store, PRUNED, "birds")) == 25 + 15
+    assert len(_frame(again.output, PRUNED, "birds")) == 25 + 15
 
 
 def test_how_the_rows_are_cut_changes_no_number(tmp_path: Path) -> None:
@@ -268,8 +269,8 @@ def test_how_the_rows_are_cut_changes_no_number(tmp_path: Path) -> None:
         _write(folder / "birds", [12, 12, 12, 12, 1], parts, seed=6)
         study = run(_config(folder, "birds"))
         assert len(_transform(study, OWN, "birds")) == parts
-        features = _frame(study.store, TRANSFORM_FEATURES, "birds")
-        codes = _frame(study.store, FULL_NETWORK, "birds").sort_values("image_id")
+        features = _frame(study.output, TRANSFORM_FEATURES, "birds")
+        codes = _frame(study.output, FULL_NETWORK, "birds").sort_values("image_id")
         found.append((features, {layer: _values(codes, layer).tolist() for layer in LAYERS}))
     pd.testing.assert_frame_equal(found[0][0], found[1][0], check_exact=True)
     assert found[0][1] == found[1][1]
@@ -285,9 +286,9 @@ def test_the_stages_before_are_asked_for(tmp_path: Path) -> None:
     _write(tmp_path / "birds", [5, 5, 5, 5, 5], parts=1, seed=7)
     found = run(_config(tmp_path, "birds"), "index embed")
     assert "dataset birds: is not measured by network clip" in _error(found, OWN, "birds")
-    found.measure()
+    found.do("measure")
     assert "dataset birds: is not summarized for network clip" in _error(found, OWN, "birds")
-    found.summarize()
+    found.do("summarize")
     missing = Transform(statistics="fish")
     assert "dataset fish: is not measured by network clip" in _error(found, missing, "birds")
     _transform(found, OWN, "birds")
@@ -302,14 +303,14 @@ def test_one_class_has_no_thresholds_but_takes_given_ones(tmp_path: Path) -> Non
         "give transform.t_plus and transform.t_minus"
     )
     _transform(found, GIVEN, "alone")
-    assert set(np.unique(_values(_frame(found.store, FULL_NETWORK, "alone"), "double"))) > {0}
-    row = _frame(found.store, TRANSFORMS, "alone").iloc[0]
+    assert set(np.unique(_values(_frame(found.output, FULL_NETWORK, "alone"), "double"))) > {0}
+    row = _frame(found.output, TRANSFORMS, "alone").iloc[0]
     assert row[["ks_plus", "ks_minus"]].isna().all()
     assert row["n_relevant"] == 0
 
 
 def test_parts_have_the_declared_columns_and_no_nulls(study: Study) -> None:
-    path = study.store.files(PRUNED.partition("clip", "birds"))[0]
-    schema = pq.read_schema(study.store.path(path))
+    path = study.output.files(PRUNED.partition("clip", "birds"))[0]
+    schema = pq.read_schema(study.output.path(path))
     assert schema.names == [*PRUNED.schema.names, *LAYERS]
     assert not any(field.nullable for field in schema)

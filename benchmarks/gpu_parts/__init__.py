@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/gpu.py``; each module has its steps in ``steps``."""

@@ -1,0 +1,55 @@
+"""The names that an output files things under: pairs and work items."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final, NamedTuple
+
+RANGES: Final = "_ranges"
+"""The folder of the range of every feature over each shard."""
+
+SUMMARIES: Final = "_summaries"
+"""The folder of counts of the distances of each slice, from ``measure`` to ``summarize``."""
+
+COLUMNS: Final = "_columns"
+"""The folder of scratch files of ``measure``, in column order."""
+
+
+def stem(path: str) -> str:
+    """The name of a file without folder and ending: ``ks/dataset=a/x-1.parquet`` -> ``x-1``."""
+    return posixpath.splitext(posixpath.basename(path))[0]
+
+
+class ItemName(str):
+    """The stable name of a work item, and the path of its receipt: ``vgg16/birds/shard-12ab``."""
+
+    __slots__ = ()
+
+    @property
+    def part(self) -> str:
+        """The last piece, which also names the files that the item writes: ``shard-12ab``."""
+        return self.rpartition("/")[2]
+
+    @property
+    def folder(self) -> str:
+        """All but the last piece: ``vgg16/birds``."""
+        return self.rpartition("/")[0]
+
+
+class Pair(NamedTuple):
+    """One network and one dataset: what an embedding is of, and most tables are filed under."""
+
+    network: str
+    dataset: str
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.dataset}"
+
+    @property
+    def name(self) -> ItemName:
+        """The name of a work item that covers the whole pair."""
+        return ItemName(self)
+
+    def item(self, part: str) -> ItemName:
+        """The name of a work item that covers a part of the pair: a shard, a slice of a layer."""
+        return ItemName(f"{self}/{part}")

@@ -1,0 +1,46 @@
+"""The output folder of a study: a store that knows where everything in it lies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kdsspark.output.names import COLUMNS, Pair
+from kdsspark.output.receipts import Receipts
+from kdsspark.output.store import Store
+
+_PLANS: Final = "_plans/embed"
+_NETWORKS: Final = "_networks"
+
+
+class Output(Store):
+    """The output folder of a study (driver and executors).
+
+    Tables lie where :class:`kdsspark.tables.Table` says. The other files and folders, whose names
+    begin with ``_`` so that Spark and pyarrow skip them, are named here. Paths are relative to
+    the output and use ``/``.
+    """
+
+    def receipts(self, stage: str) -> Receipts:
+        """The receipts of one kind of work item."""
+        return Receipts(self, stage)
+
+    def plans(self, pair: Pair | None = None) -> str:
+        """The folder of the rows that each shard of a pair must hold; without a pair, of all."""
+        return f"{_PLANS}/{pair}" if pair else _PLANS
+
+    def beside(self, kind: str, pair: Pair, part: str | None = None) -> str:
+        """The folder of ``RANGES``, ``SUMMARIES`` or ``COLUMNS`` of a pair, or one Parquet file."""
+        folder = f"{kind}/network={pair.network}/dataset={pair.dataset}"
+        return folder if part is None else f"{folder}/{part}.parquet"
+
+    def columns(self, pair: Pair, part: str) -> str:
+        """One scratch file of ``measure``."""
+        return f"{self.beside(COLUMNS, pair)}/{part}.bin"
+
+    def network(self, name: str) -> str:
+        """The record of a prepared network."""
+        return f"{_NETWORKS}/{name}.json"
+
+    def weights(self, name: str, digest: str) -> str:
+        """The tensors of a prepared network."""
+        return f"{_NETWORKS}/{name}-{digest}.safetensors"
