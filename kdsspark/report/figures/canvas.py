@@ -1,7 +1,7 @@
-"""How every figure looks: grids of panels, one legend above, and the way to SVG and PNG bytes.
+"""The look of every figure: grids of panels, one legend above; and figures as SVG and PNG bytes.
 
-Only ``matplotlib.figure.Figure`` is used, never pyplot: there is no global state to leak, and no
-display is needed. Text is never read as mathematics, because layers may be called ``$``.
+Figures are ``matplotlib.figure.Figure`` and never of pyplot, which keeps global state and may need
+a display. Text is never parsed as mathematics, because a layer may have the name ``$``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 WIDTH: Final = 8.0
-"""Width of a figure in inches; of one with a single panel, :data:`NARROW`."""
+"""Width of a figure in inches."""
 NARROW: Final = 5.4
+"""Width of a figure with a single panel."""
 
-# Okabe and Ito's colours, safe for the colour-blind; yellow is too faint for lines.
+# Okabe and Ito's colours, safe for colour-blind readers, without yellow, too faint for lines.
 BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE = (
     "#0072b2",
     "#d55e00",
@@ -90,7 +91,7 @@ def decimal(value: float) -> str:
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Plot arguments of line ``index`` of many: 140 combinations, 20 of them without colour."""
+    """Plot arguments of line ``index``: 140 differ, and the first 20 differ without colour."""
     return {
         "color": _CYCLE[index % len(_CYCLE)],
         "linestyle": _LINES[index % len(_LINES)],
@@ -105,8 +106,8 @@ def line_style(index: int) -> dict[str, Any]:
 def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     """A figure with one titled panel per title, up to three in a row, ``height`` inches each.
 
-    All panels have the same axes. Where they do not fill the grid, it is the first row that
-    stays short: the labels of x stand below the last.
+    All panels share their axes. If they do not fill the grid, the first row stays short, because
+    the labels of x stand below the last row.
     """
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     rows = math.ceil(len(titles) / columns)
@@ -121,7 +122,7 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
 
 
 def stack(titles: Sequence[str], height: float, width: float) -> tuple[Figure, list[Axes]]:
-    """A figure with one titled panel above the other, ``height`` inches each, with one x axis."""
+    """A figure with titled panels one above the other, ``height`` inches each, with one x axis."""
     figure = Figure(figsize=(width, len(titles) * height + 0.7), layout="constrained")
     axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
     for ax, title in zip(axes, titles, strict=True):
@@ -132,7 +133,7 @@ def stack(titles: Sequence[str], height: float, width: float) -> tuple[Figure, l
 def layer_axis(
     ax: Axes, depths: Sequence[int], layers: Sequence[str], kinds: Sequence[str], room: int
 ) -> None:
-    """Layers on x in the order of the network, fc shaded, with at most ``room`` of their names."""
+    """Label x with layers in the order of the network, at most ``room`` of them, and shade fc."""
     step = math.ceil(len(depths) / room)
     names = [shorten(layer, 14) for layer in layers[::step]]
     ax.set_xticks(depths[::step], names, rotation=90)
@@ -143,7 +144,7 @@ def layer_axis(
 
 
 def key(label: str, color: str, line: Any = "-", marker: str = "", width: float = 1.3) -> Line2D:
-    """An entry of the legend; as in the panels, circles are filled and other markers open."""
+    """An entry of the legend. As in the panels, circles are filled and other markers are open."""
     face = color if marker == "o" else "white"
     return Line2D(
         [],
@@ -162,13 +163,13 @@ def legend(figure: Figure, *entries: Line2D) -> None:
     """One legend for all panels, above them."""
     if not entries:
         return
-    points = 58 + 5 * max(len(str(entry.get_label())) for entry in entries)  # of one column, about
+    points = 58 + 5 * max(len(str(entry.get_label())) for entry in entries)  # about, of one column
     columns = max(1, min(len(entries), 4, int(72 * figure.get_figwidth() / points)))
     figure.legend(handles=entries, loc="outside upper left", ncols=columns, handlelength=3)
 
 
 def nothing(ax: Axes) -> None:
-    """Say in the panel why it is empty."""
+    """Write into the panel why it is empty."""
     text = "undefined: one class only,\nor no finite value"
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY)
 
@@ -197,7 +198,7 @@ def png(figure: Figure) -> bytes:
 def _bytes(figure: Figure, kind: str, dpi: int, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        # A layer may be named in a script the font lacks: a box is drawn, and that is enough.
+        # The font may lack the script of a layer's name: it draws a box, and that is enough.
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""File names of the report's pages: safe for any name of a network, dataset, layer or class."""
+"""File names of the report, safe for any name of a network, dataset, layer or class."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import hashlib
 import re
 from typing import Final
 
-_LONGEST: Final = 40  # characters of a name that its file name shows
+_LONGEST: Final = 40  # characters of a name that go into its file name
 
 
 def slug(name: str) -> str:
-    """A file name without suffix that no other name has: lower case ASCII, digits, ``_.-``.
+    """A file name without suffix, different for every name: lower case ASCII, digits, ``_.-``.
 
-    A name that is not one already gets eight hexadecimal digits of its hash, so that ``Birds``
-    and ``birds``, or ``a/b`` and ``a b``, stay apart, even where file names ignore case.
+    A name with other characters gets eight hexadecimal digits of its hash, so that ``Birds`` and
+    ``birds``, or ``a/b`` and ``a b``, stay apart, even where file names ignore case.
     """
     plain = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip(".-")[:_LONGEST]
     if plain == name:
@@ -33,10 +33,10 @@ def layer_page(network: str, layer: str) -> str:
 
 
 def figure_stem(network: str, *names: str) -> str:
-    """A figure's file without suffix, relative to the report."""
+    """The path of a figure's files without suffix, relative to the report."""
     return f"figures/{slug(network)}/{'-'.join(slug(name) for name in names)}"
 
 
 def data_file(network: str, *names: str) -> str:
-    """A table's CSV, relative to the report."""
+    """The path of a table's CSV, relative to the report."""
     return f"data/{slug(network)}/{'-'.join(slug(name) for name in names)}.csv"

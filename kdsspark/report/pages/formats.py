@@ -1,8 +1,7 @@
-"""Numbers as the pages print them."""
+"""How the pages print numbers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,12 +14,12 @@ def number(value: float | None, digits: int = 0) -> str:
 
 
 def signed(value: float | None, digits: int = 0) -> str:
-    """The same with a plus sign where the value is not negative."""
+    """The same, with a plus sign where the value is not negative."""
     return "\u2013" if value is None else f"{value:+,.{digits}f}".replace("-", "\u2212")
 
 
 def span(values: Sequence[float | None], digits: int = 0) -> str:
-    """``0.072 to 0.185``, or the one number they all print as; empty if there is none."""
+    """``0.072 to 0.185``; one number where both ends print alike; empty without values."""
     known = sorted(value for value in values if value is not None)
     ends = dict.fromkeys(number(value, digits) for value in (known[:1] + known[-1:]))
     return " to ".join(ends)
@@ -37,22 +36,7 @@ def duration(seconds: float) -> str:
 
 
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows as plain values, with None for what is null."""
+    """The rows as plain values, with None for null."""
     columns = [str(column) for column in frame.columns]
     for values in frame.itertuples(index=False, name=None):
         yield {c: None if pd.isna(v) else v for c, v in zip(columns, values, strict=True)}
-
-
-def class_name(row: dict[str, Any]) -> str:
-    """The name of a row's class, or its number where the index has no name for it."""
-    name = row["class_name"]
-    return f"class {row['class_id']}" if name is None else str(name)
-
-
-def noise_scale(images_per_class: float) -> float:
-    """The ks that a class of n images without any meaning passes once in eleven times.
-
-    sqrt(ln(11) / (2 n)), from the one-sided tail exp(-2 n x**2) = 1/11 of the distance between
-    n values and very many. The thresholds of the paper's table 3 lie at 0.9 to 1.6 times it.
-    """
-    return math.sqrt(math.log(11) / (2 * images_per_class))

@@ -1,4 +1,4 @@
-"""Small drawings within tables: plain SVG text, coloured by the page's style sheet."""
+"""Small drawings inside tables: SVG text that the style sheet of the page colours."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def curves(
     far: float,
     top: float,
 ) -> Markup:
-    """Lines over -far .. far, from 0 to ``top`` (higher ones are cut), with an upright at 0.
+    """Lines over -far .. far, from 0 to ``top`` (higher values are cut), and an upright at 0.
 
-    ``lines``: CSS class -> heights at ``x``. ``label`` is what screen readers say.
+    ``lines``: CSS class -> heights at ``x``. ``label`` is for screen readers.
     """
     inside = np.abs(x) <= far
     drawn = Markup("")

@@ -1,4 +1,4 @@
-"""Figure 1 of the paper: one (feature, class) pair, inside the class and outside of it."""
+"""Figure 1 of the paper: one feature, inside one class and outside of it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas
-from kdsspark.report.canvas import BLUE, GREY, INK, VERMILION
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import BLUE, GREY, INK, VERMILION
 from kdsspark.stats.ks import binned_ks
 
 
-def pair_curves(bins: pd.DataFrame) -> pd.DataFrame:
-    """Densities and cumulative shares of a pair, a row per bin.
+def curves_of(bins: pd.DataFrame) -> pd.DataFrame:
+    """The bins of a feature and class with densities and cumulative shares, a row per bin.
 
-    ``bins``: lo, hi, inner, outer (numbers of images). Added are density_inner and
-    density_outer (shares per unit of the activation; of the bin itself where all values are
-    equal), cumulative_inner and cumulative_outer (0 to 1). NaN where a side has no image.
+    ``bins``: lo, hi, inner, outer (numbers of images). Adds density_inner and density_outer
+    (shares per unit of the activation, or per bin where all values are equal) and
+    cumulative_inner and cumulative_outer (0 to 1). NaN where a side has no image.
     """
     width = (bins["hi"] - bins["lo"]).where(lambda w: w > 0, 1.0)
     curves = bins.copy()
@@ -29,18 +29,18 @@ def pair_curves(bins: pd.DataFrame) -> pd.DataFrame:
     return curves
 
 
-def pair_distance(bins: pd.DataFrame) -> tuple[float, int]:
-    """The signed distance of a pair (paper equation 3) and the bin where the gap is.
+def distance_of(bins: pd.DataFrame) -> tuple[float, int]:
+    """The signed distance of a feature and class (paper equation 3), and the bin of the gap.
 
     NaN and -1 where a side has no image.
     """
     both = bins[["inner", "outer"]].to_numpy(np.int32).T[np.newaxis]
-    found = binned_ks(np.ascontiguousarray(both))
-    return float(found.ks[0, 0]), int(found.bin[0, 0])
+    distances = binned_ks(np.ascontiguousarray(both))
+    return float(distances.ks[0, 0]), int(distances.bin[0, 0])
 
 
 def densities(ax: Axes, curves: pd.DataFrame) -> list[Artist]:
-    """Inner-class density, hatched, and outer-class density, a dashed outline."""
+    """The density inside the class, hatched, and outside, a dashed outline."""
     edges = [*curves["lo"], curves["hi"].iloc[-1]]
     inner = ax.stairs(
         curves["density_inner"],
@@ -58,7 +58,7 @@ def densities(ax: Axes, curves: pd.DataFrame) -> list[Artist]:
 
 
 def cumulative(ax: Axes, curves: pd.DataFrame, ks: float, at: int) -> list[Artist]:
-    """Both cumulative curves, and the gap ``ks`` behind bin ``at`` as an upright."""
+    """Both cumulative curves, and the gap ``ks`` at the end of bin ``at`` as an upright."""
     edges = [curves["lo"].iloc[0], *curves["hi"]]
     artists: list[Artist] = []
     for side, colour, style in (("inner", BLUE, "-"), ("outer", VERMILION, "--")):
@@ -78,9 +78,9 @@ def cumulative(ax: Axes, curves: pd.DataFrame, ks: float, at: int) -> list[Artis
 def figure1(bins: pd.DataFrame, unit: str) -> Figure:
     """Densities on the left, cumulative curves with the gap on the right.
 
-    ``bins`` as of :func:`pair_curves`; ``unit`` names the feature on the axis.
+    ``bins`` as for :func:`curves_of`; ``unit`` names the feature on the axis.
     """
-    curves, (ks, at) = pair_curves(bins), pair_distance(bins)
+    curves, (ks, at) = curves_of(bins), distance_of(bins)
     figure = Figure(figsize=(canvas.WIDTH, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     left.set_title("density", loc="left")
