@@ -4,7 +4,7 @@
 
 Three times the same ten-crop features of generated photographs (500 x 375, JPEG), by a network
 with random weights and on the same CPUs: the stage `embed` through Spark, from files to Parquet;
-the network alone on tensors in memory, with the batch that the stage takes; and a script that
+the network alone on images in memory, as many in a call as the stage gives it; and a script that
 reads, crops and embeds one image after the other, in eager float32 in torch's default memory
 format, with a forward hook on every ReLU. The stage is timed once its Python worker runs and has
 loaded the network. Times are of this machine; the ratios are what to compare.
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ from kdsspark import config
 from kdsspark.images import decoding as images
 from kdsspark.network import batches
 from kdsspark.network.extractor import Extractor
-from kdsspark.output.receipts import Receipt
+from kdsspark.network.spec import NetworkSpec
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED
 from kdsspark.stages.embed import sharding
-from kdsspark.stages.embed import stage as embed
 from kdsspark.stages.embed.networks import Prepared, prepare_networks
 
 WARM, TIMED = "warm", "photographs"
@@ -57,27 +59,30 @@ def study(folder: Path, options: argparse.Namespace) -> Study:
     return Study(config.parse(raw | {"datasets": datasets, "spark": master}))
 
 
-def embed_all(made: Study, network: Prepared, dataset: str) -> list[Receipt]:
+def embed_all(made: Study, dataset: str) -> None:
     """The stage, on one dataset."""
     # In shards as large as those of a large dataset.
     sharding.MIN_SHARD_IMAGES = made.config.embed.shard_images
-    chosen = [d for d in made.config.datasets if d.name == dataset]
-    work = embed.plan_images(made.store, chosen, network.spec, network.weights, made.config.embed)
-    return embed.run(made.spark, made.store, work)
+    chosen = tuple(d for d in made.config.datasets if d.name == dataset)
+    EMBED.run(replace(made.context, config=made.config.model_copy(update={"datasets": chosen})))
 
 
 def bare(
     network: Prepared, made: Study, paths: Sequence[Path], cpus: int, shared: bool = True
 ) -> Callable[[], object]:
-    """The network alone, on as many images as the stage takes at a time."""
+    """The network alone, on as many images as the stage gives it in a call."""
     spec = network.spec
-    extractor = Extractor.load(spec, made.store.path(network.weights), threads=cpus)
+    extractor = Extractor.load(spec, made.output.path(network.weights), threads=cpus)
     if not shared:
         extractor._shared = None
-    taken = paths[: batches.batch_images(spec, "cpu")]
+    taken = paths[: call_images(spec, cpus)]
     decoded = [images.decode(path.read_bytes(), spec.preprocessing.resize) for path in taken]
-    inputs = extractor.inputs(decoded)
-    return torch.inference_mode()(lambda: extractor.forward(inputs))
+    return lambda: extractor(decoded)
+
+
+def call_images(spec: NetworkSpec, cpus: int) -> int:
+    """Images that the stage gives the network in a call."""
+    return batches.call_images(batches.batch_images(spec, "cpu"), "cpu", cpus)
 
 
 class PlainScript:
@@ -120,13 +125,12 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     paths = write_photographs(folder / TIMED, options.images)
     made = study(folder, options)
     made.settle()
-    made.index()
-    (network,) = prepare_networks(made.store, made.config)
-    embed_all(made, network, WARM)
-    done: list[Receipt] = []
-    stage = len(paths) / seconds_of(lambda: done.extend(embed_all(made, network, TIMED)))
-    made.spark.stop()
-    batch = batches.batch_images(network.spec, "cpu")
+    made.do("index")
+    (network,) = prepare_networks(made.context)
+    embed_all(made, WARM)
+    stage = len(paths) / seconds_of(lambda: embed_all(made, TIMED))
+    made.context.session.stop()
+    batch = call_images(network.spec, options.cpus)
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
     script = PlainScript(options.architecture)
@@ -138,7 +142,7 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
         print(f"{name + ', images/s':<32}{value:8.2f}")
     spent: Counter[str] = Counter()
-    for receipt in done:
+    for receipt in EMBED.receipts(made.output).of(Pair(network.spec.name, TIMED)).values():
         spent.update(receipt.seconds)
     for name, value in spent.items():
         print(f"{'receipts: ' + name + ', s':<32}{value:8.2f}")

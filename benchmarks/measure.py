@@ -29,12 +29,14 @@ from pyspark.sql.window import Window
 from scipy import stats
 from studies import PAIR, VGG16, write_study
 
-from kdsspark.config import Measure, Spark
+from kdsspark import config
+from kdsspark.config import Spark
 from kdsspark.engine import session
+from kdsspark.engine.stage import Context
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
-from kdsspark.output.store import Store
-from kdsspark.stages.measure import stage as measure
+from kdsspark.output.output import Output
+from kdsspark.stages import MEASURE
 from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.tables import EMBEDDINGS
 
@@ -64,15 +66,15 @@ def against_reading(cores: int) -> None:
     print("|---|---|---|---|---|")
     values = IMAGES * FULL_WIDTH
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.at(folder)
-        write_study(store, VGG16, IMAGES, CLASSES)
-        bare = bare_read(store, cores)
+        output = Output.at(folder)
+        write_study(output, VGG16, IMAGES, CLASSES)
+        bare = bare_read(output, cores)
         _row("reading", bare, bare, values, None)
-        mapped = mapped_read(store, cores)
+        mapped = mapped_read(output, cores)
         _row("reading, memory-mapped, a file a thread", mapped, bare, values, None)
         seconds = {}
         for what, settings in _SETTINGS.items():
-            seconds[what], peak = timed_measure(store, settings, cores)
+            seconds[what], peak = timed_measure(output, settings, cores)
             _row(what, seconds[what], bare, values, peak)
         further = (seconds["5 shuffles"] - seconds["without exact distances"]) / 4
         _row("each further shuffle", further, bare, values, None)
@@ -94,9 +96,9 @@ def _row(what: str, seconds: float, bare: float, values: int, peak: float | None
     )
 
 
-def bare_read(store: Store, threads: int) -> float:
+def bare_read(output: Output, threads: int) -> float:
     """Seconds of ``pyarrow.parquet.read_table``, layer after layer, on so many threads."""
-    paths, layers = _columns(store)
+    paths, layers = _columns(output)
     pa.set_cpu_count(threads)
 
     def every() -> None:
@@ -106,9 +108,9 @@ def bare_read(store: Store, threads: int) -> float:
     return _best_once_in_memory(every)
 
 
-def mapped_read(store: Store, threads: int) -> float:
+def mapped_read(output: Output, threads: int) -> float:
     """The same with the files mapped and shared out among threads: the fastest way found."""
-    paths, layers = _columns(store)
+    paths, layers = _columns(output)
 
     def read(path: str) -> int:
         file = pq.ParquetFile(path, memory_map=True)
@@ -121,9 +123,9 @@ def mapped_read(store: Store, threads: int) -> float:
     return _best_once_in_memory(every)
 
 
-def _columns(store: Store) -> tuple[list[str], list[str]]:
+def _columns(output: Output) -> tuple[list[str], list[str]]:
     """The files of the embeddings, and the names of their layers."""
-    paths = [store.path(path) for path in store.files(EMBEDDINGS.partition(*PAIR))]
+    paths = [output.path(path) for path in output.files(EMBEDDINGS.partition(*PAIR))]
     return paths, [f.name for f in pq.read_schema(paths[0]) if pa.types.is_list(f.type)]
 
 
@@ -132,14 +134,20 @@ def _best_once_in_memory(every: Callable[[], None]) -> float:
     return min(timed(every) for _ in range(5))
 
 
-def timed_measure(store: Store, chosen: Mapping[str, Any], cores: int) -> tuple[float, float]:
+def timed_measure(output: Output, chosen: Mapping[str, Any], cores: int) -> tuple[float, float]:
     """Seconds of a warm run, the best of three, and MiB of the largest worker."""
-    settings = Measure.model_validate(chosen)
+    raw = {
+        "output": output.url,
+        "networks": [{"name": PAIR.network}],
+        "datasets": [{"name": PAIR.dataset, "path": "/made-up"}],
+        "measure": chosen,
+    }
     with spark_of(cores) as spark:
+        context = Context(spark, output, config.parse(raw))
 
         def once() -> None:
-            store.remove("_receipts/measure")
-            measure.measure(spark, store, [PAIR], settings)
+            output.remove("_receipts/measure")
+            MEASURE.run(context)
 
         once()
         seconds = min(timed(once) for _ in range(3))
@@ -187,17 +195,17 @@ def against_others(cores: int) -> None:
     print("| what | measured on | seconds | scaled, s | x kdsspark |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.at(folder)
-        write_study(store, VGG16, IMAGES, CLASSES)
-        bins, _ = timed_measure(store, {"exact": False}, cores)
-        exact, _ = timed_measure(store, {}, cores)
+        output = Output.at(folder)
+        write_study(output, VGG16, IMAGES, CLASSES)
+        bins, _ = timed_measure(output, {"exact": False}, cores)
+        exact, _ = timed_measure(output, {}, cores)
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.at(folder)
-        write_study(store, {"fc": SQL_UNITS}, IMAGES, CLASSES)
+        output = Output.at(folder)
+        write_study(output, {"fc": SQL_UNITS}, IMAGES, CLASSES)
         with spark_of(cores) as spark:
-            _sql(spark, store, folder)
-            sql = timed(lambda: _sql(spark, store, folder))
-        scipy = timed(lambda: _scipy(store, 1)) / cores
+            _sql(spark, output, folder)
+            sql = timed(lambda: _sql(spark, output, folder))
+        scipy = timed(lambda: _scipy(output, 1)) / cores
     for what, on, seconds, units, ours in (
         ("kdsspark, bins", "all", bins, FULL_WIDTH, bins),
         ("Spark SQL, posexplode, bins", f"{SQL_UNITS} features", sql, SQL_UNITS, bins),
@@ -208,17 +216,17 @@ def against_others(cores: int) -> None:
         print(f"| {what} | {on} | {seconds:.2f} | {scaled:.1f} | {scaled / ours:.0f} |", flush=True)
 
 
-def _labelings(store: Store) -> tuple[pa.Table, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    rows = parquet.read(store, EMBEDDINGS, *PAIR)
+def _labelings(output: Output) -> tuple[pa.Table, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rows = parquet.read(output, EMBEDDINGS, *PAIR)
     true = rows["class_id"].to_numpy()
     return rows, true, shuffled_labels(image_keys(rows["image_id"]), true, 0, 1)
 
 
-def _sql(spark: SparkSession, store: Store, folder: str) -> None:
+def _sql(spark: SparkSession, output: Output, folder: str) -> None:
     """Histograms and distances of true and shuffled labels, by Spark SQL alone."""
-    rows, _, shuffled = _labelings(store)
+    rows, _, shuffled = _labelings(output)
     labels = pa.table({"image_id": rows["image_id"], "shuffled": shuffled}).to_pandas()
-    table = spark.read.parquet(store.path(EMBEDDINGS.partition(*PAIR)))
+    table = spark.read.parquet(output.path(EMBEDDINGS.partition(*PAIR)))
     table = table.join(F.broadcast(spark.createDataFrame(labels)), "image_id")
     long = table.select("class_id", "shuffled", F.posexplode("fc").alias("unit", "x"))
     ranges = long.groupBy("unit").agg(F.min("x").alias("lo"), F.max("x").alias("hi"))
@@ -250,9 +258,9 @@ def _sql(spark: SparkSession, store: Store, folder: str) -> None:
     best.write.mode("overwrite").parquet(f"{folder}/sql")
 
 
-def _scipy(store: Store, units: int) -> None:
+def _scipy(output: Output, units: int) -> None:
     """Distances of some features for every class, true and shuffled labels."""
-    rows, true, shuffled = _labelings(store)
+    rows, true, shuffled = _labelings(output)
     values = np.stack(rows["fc"].to_numpy())
     for unit in range(units):
         x = values[:, unit]
@@ -279,10 +287,10 @@ def growth(cores: int) -> None:
 
 def _grown(images: int, classes: int, shuffles: int, cores: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.at(folder)
-        write_study(store, TWO_LAYERS, images, classes)
+        output = Output.at(folder)
+        write_study(output, TWO_LAYERS, images, classes)
         settings = {"shuffles": shuffles, "keep_shuffled": shuffles == 1}
-        seconds, peak = timed_measure(store, settings, cores)
+        seconds, peak = timed_measure(output, settings, cores)
     each = seconds / images / sum(TWO_LAYERS.values()) * 1e9
     print(
         f"| {images:,} | {classes:,} | {shuffles} | {seconds:.2f} | {each:.2f} "

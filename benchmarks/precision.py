@@ -17,7 +17,7 @@ import numpy as np
 
 from kdsspark import config
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from kdsspark.tables import EMBEDDINGS, KS, THRESHOLDS
 
@@ -55,8 +55,9 @@ def main() -> None:
             "datasets": [{"name": path.name, "path": str(path)} for path in options.images],
         }
         study = Study(config.parse(raw))
-        for stage in ("settle", "index", "embed", "measure", "summarize"):
-            getattr(study, stage)()
+        study.settle()
+        for stage in ("index", "embed", "measure", "summarize"):
+            study.do(stage)
         print(
             "| dataset | images | embedding, max | 99 % | ks, max | 99 % | ks_exact, max | 99 % ",
             end="",
@@ -64,13 +65,13 @@ def main() -> None:
         print("| signs | t+ float32, bfloat16 | t- |")
         print("|---" * 11 + "|")
         for path in options.images:
-            print(_row(study.store, path.name), flush=True)
+            print(_row(study.output, path.name), flush=True)
 
 
-def _row(store: Store, dataset: str) -> str:
-    moved, images = _embeddings(store, dataset)
-    ks, flips = _distances(store, dataset, "ks")
-    exact, _ = _distances(store, dataset, "ks_exact")
+def _row(output: Output, dataset: str) -> str:
+    moved, images = _embeddings(output, dataset)
+    ks, flips = _distances(output, dataset, "ks")
+    exact, _ = _distances(output, dataset, "ks_exact")
     cells = [dataset, str(images)]
     for gaps in (moved, ks, exact):
         cells += [f"{gaps.max():.4f}", f"{np.quantile(gaps, 0.99):.4f}"]
@@ -78,7 +79,7 @@ def _row(store: Store, dataset: str) -> str:
     rows = {
         precision: next(
             r
-            for r in parquet.read(store, THRESHOLDS, precision).to_pylist()
+            for r in parquet.read(output, THRESHOLDS, precision).to_pylist()
             if r["dataset"] == dataset
         )
         for precision in PRECISIONS
@@ -88,10 +89,10 @@ def _row(store: Store, dataset: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _embeddings(store: Store, dataset: str) -> tuple[np.ndarray, int]:
+def _embeddings(output: Output, dataset: str) -> tuple[np.ndarray, int]:
     """|difference| of every value by the standard deviation of its layer's values."""
     full, half = (
-        parquet.read(store, EMBEDDINGS, precision, dataset).sort_by("image_id")
+        parquet.read(output, EMBEDDINGS, precision, dataset).sort_by("image_id")
         for precision in PRECISIONS
     )
     gaps = []
@@ -101,11 +102,11 @@ def _embeddings(store: Store, dataset: str) -> tuple[np.ndarray, int]:
     return np.concatenate(gaps), len(full)
 
 
-def _distances(store: Store, dataset: str, column: str) -> tuple[np.ndarray, float]:
+def _distances(output: Output, dataset: str, column: str) -> tuple[np.ndarray, float]:
     """|difference| of every distance of true labels, and the share that changes its sign."""
     order = [(name, "ascending") for name in ("layer", "unit", "class_id")]
     full, half = (
-        parquet.read(store, KS, precision, dataset, "true").sort_by(order)[column].to_numpy()
+        parquet.read(output, KS, precision, dataset, "true").sort_by(order)[column].to_numpy()
         for precision in PRECISIONS
     )
     return np.abs(full - half), float((full * half < 0).mean())

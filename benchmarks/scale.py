@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +32,21 @@ import pyarrow.parquet as pq
 from pyspark import SparkContext
 
 from kdsspark import config
-from kdsspark.engine.work import Outcome, Unit
+from kdsspark.engine.work import Outcome
 from kdsspark.network.spec import Layer, NetworkSpec
 from kdsspark.output import parquet
-from kdsspark.output.receipts import Receipt
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED
 from kdsspark.stages.embed import sharding, shards
 from kdsspark.stages.embed import stage as embed
-from kdsspark.stages.embed.shard_task import ImageJob
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shard_task import EmbedImages, ImageJob, ShardItem
 from kdsspark.tables import EMBEDDINGS
 
 CLASSES = 1_000
 NEW_IMAGES = 1_000
 CORES = 2
-NETWORK, DATASET = "stub", "many"
+PAIR = Pair("stub", "many")
 LAYER = "layer"
 WITH_TORCH = "kdsspark.network.weights"
 OWN = "cpu"  # of a receipt's seconds
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--night", type=int, help="only this one, in the folder it lies in")
     options = parser.parse_args()
     if options.night is not None:
-        embed.embed_shard = stub_shard
+        embed.EmbedImages = StubImages
         Simulation(options.below, options.rows, options.shards).run(NIGHTS[options.night])
         return
     print(f"{options.rows:,} images, {options.shards:,} shards, {CORES} cores\n")
@@ -97,11 +97,19 @@ def main() -> None:
 # -- the stub ------------------------------------------------------------------------------------
 
 
-def stub_shard(job: ImageJob, shard: Shard) -> Outcome:
-    """What a shard's task does to the store, without images or a network (executor)."""
+class StubImages(EmbedImages):
+    """Embeds shards without images or a network (executor)."""
+
+    def __call__(self, item: ShardItem) -> Outcome:
+        """Embed one shard."""
+        return stub_shard(self.jobs[item.pair], item)
+
+
+def stub_shard(job: ImageJob, item: ShardItem) -> Outcome:
+    """What a shard's task does to the output."""
     importlib.import_module(WITH_TORCH)  # as what computes has it
     start = time.process_time()
-    rows, files = shards.planned_rows(job.store, shard), job.files(shard)
+    rows, files = shards.planned_rows(job.output, item.shard), job.files(item.shard)
     columns = [
         rows[c.name] if c.name in rows.column_names else pa.nulls(len(rows), c.type)
         for c in EMBEDDINGS.columns
@@ -111,7 +119,7 @@ def stub_shard(job: ImageJob, shard: Shard) -> Outcome:
     kind = files.schema.field(LAYER).type
     columns.append(pa.ListArray.from_arrays(offsets, values, type=kind))
     table = pa.Table.from_arrays(columns, schema=files.schema)
-    parquet.write(job.store, files.part(EMBEDDINGS), table, files.schema)
+    parquet.write(job.output, files.part(EMBEDDINGS), table, files.schema)
     n = len(rows)
     counts = {"images": n, "failed": 0, "embedded": n, "computed": n}
     return Outcome(counts, {OWN: time.process_time() - start})
@@ -119,7 +127,7 @@ def stub_shard(job: ImageJob, shard: Shard) -> Outcome:
 
 def _spec() -> NetworkSpec:
     return NetworkSpec(
-        name=NETWORK,
+        name=PAIR.network,
         architecture="vgg16",
         layers=(Layer(LAYER, LAYER, 1, "other", 1),),
         activation="post_relu",
@@ -142,8 +150,8 @@ class Simulation:
         self.manifest, self.n_images = folder / "images.parquet", n_images
         raw = {
             "output": str(folder / "out"),
-            "networks": [{"name": NETWORK}],
-            "datasets": [{"name": DATASET, "path": str(self.manifest), "layout": "manifest"}],
+            "networks": [{"name": PAIR.network}],
+            "datasets": [{"name": PAIR.dataset, "path": str(self.manifest), "layout": "manifest"}],
             "embed": {"shard_images": -(-n_images // n_shards)},
             "spark": {"master": f"local[{CORES}]"},
         }
@@ -156,33 +164,37 @@ class Simulation:
         write_manifest(self.manifest, self.n_images + night.more)
         if night.computed is None:
             importlib.import_module(WITH_TORCH)  # a network is prepared when it is new
-        work: list[Unit] = []
-        done: list[Receipt] = []
-        self.step(night, "index", self.study.index)
-        self.step(night, "plan", lambda: work.extend(self.plan()))
-        stale = {unit.name for unit in work if unit.work[1].plan}
-        self.step(night, "embed", lambda: done.extend(self.embed(work)), len(stale))
-        ran = [receipt for receipt in done if receipt.unit in stale]
-        computed = sum(receipt.counts["computed"] for receipt in ran)
+            record = {"spec": _spec().to_dict(), "weights": "", "source": ""}
+            self.study.output.write_json(self.study.output.network(PAIR.network), record)
+        items: list[ShardItem] = []
+        self.step(night, "index", lambda: self.study.do("index"))
+        self.step(night, "plan", lambda: items.extend(self.plan()))
+        self.step(night, "embed", lambda: self.embed(items), items)
+        done = EMBED.receipts(self.study.output).named(item.name for item in items)
+        computed = sum(receipt.counts["computed"] for receipt in done.values())
         wanted = self.n_images if night.computed is None else night.computed
         if computed < wanted:
             raise RuntimeError(f"{night.name}: expected {wanted} images computed, got {computed}")
-        self.step(night, "gather", self.study.gather)
+        self.step(night, "gather", self.gather)
 
-    def plan(self) -> list[Unit]:
-        """The shards, as the stage plans them."""
-        study = self.study
-        settings = study.config.embed
-        return embed.plan_images(study.store, study.config.datasets, _spec(), "", settings)
+    def plan(self) -> list[ShardItem]:
+        """The shards that are not up to date, as the stage plans them."""
+        return embed._items(self.study.output, self.study.config, PAIR)
 
-    def embed(self, work: list[Unit]) -> list[Receipt]:
+    def embed(self, items: list[ShardItem]) -> None:
         """The stage, Spark's start included."""
-        done = embed.run(self.study.spark, self.study.store, work)
-        stale = {unit.name for unit in work if unit.work[1].plan}
-        self.own_seconds = sum(r.seconds[OWN] for r in done if r.unit in stale)
-        return done
+        context = self.study.context
+        job = ImageJob(context.output, PAIR, _spec(), "", context.config.embed)
+        embed._embed(context.session, context.output, items, {PAIR: job}, {})
 
-    def step(self, night: Night, name: str, call: Callable[[], object], n_shards: int = 0) -> None:
+    def gather(self) -> None:
+        """What the stage does at its end, so that the next run reads few files."""
+        EMBED.receipts(self.study.output).gather()
+        shards.gather_held_rows(self.study.output, PAIR)
+
+    def step(
+        self, night: Night, name: str, call: Callable[[], object], items: Sequence[ShardItem] = ()
+    ) -> None:
         """Do it and print its row, with what a shard costs where it runs some."""
         forget_peak("self")
         start, cpu = time.perf_counter(), cpu_seconds("self")
@@ -192,10 +204,11 @@ class Simulation:
         gateway = SparkContext._gateway  # where nothing is new, there is none
         jvm = gateway.proc.pid if gateway else 0
         row.append(f"{peak_mib(jvm):,.0f}" if jvm else "")
-        if n_shards:
-            own = self.own_seconds
+        if items:
+            done = EMBED.receipts(self.study.output).named(item.name for item in items)
+            own = sum(receipt.seconds[OWN] for receipt in done.values())
             of = [own, sum(map(cpu_seconds, workers_of(jvm))) - own, cpu_seconds(jvm), cpu]
-            row += [f"{n_shards:,}", *(f"{spent / n_shards * 1e3:.2f}" for spent in of)]
+            row += [f"{len(items):,}", *(f"{spent / len(items) * 1e3:.2f}" for spent in of)]
         print("|", " | ".join(row), *["|"] * (len(_COLUMNS) - len(row) + 1), flush=True)
 
 

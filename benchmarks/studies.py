@@ -6,10 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from kdsspark.network.architectures import BUILT_IN
-from kdsspark.output import parquet, receipts
+from kdsspark.output import parquet
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
-from kdsspark.stages.embed import complete as embedded
+from kdsspark.stages import EMBED
+from kdsspark.stages.embed import complete
 from kdsspark.stages.embed import ranges as shard_ranges
 from kdsspark.stages.embed.networks import write_features
 from kdsspark.stages.index import image_id
@@ -24,10 +26,10 @@ VGG16 = dict(
     )
 )
 SILENT = -0.126  # below it a unit of an fc layer is silent: 45 % zeros; convolutions have none
-PAIR = ("net", "set")
+PAIR = Pair("net", "set")
 
 
-def write_study(store: Store, layers: dict[str, int], n_images: int, n_classes: int) -> None:
+def write_study(output: Output, layers: dict[str, int], n_images: int, n_classes: int) -> None:
     """Embeddings, images, features and receipts of one network and dataset."""
     rng = np.random.default_rng(0)
     rows = [
@@ -35,21 +37,21 @@ def write_study(store: Store, layers: dict[str, int], n_images: int, n_classes: 
         for depth, (layer, width) in enumerate(layers.items())
         for unit in range(width)
     ]
-    write_features(store, PAIR[0], rows)
-    ids = sorted(image_id(PAIR[1], str(i)) for i in range(n_images))
+    write_features(output, PAIR.network, rows)
+    ids = sorted(image_id(PAIR.dataset, str(i)) for i in range(n_images))
     classes = rng.integers(0, n_classes, n_images).astype(np.int32)
     columns = {"image_id": ids, "class_id": classes, "class_name": [f"c{c}" for c in classes]}
     for name in IMAGES.schema.names:
         columns.setdefault(name, ids)
     images = pa.table(columns).select(IMAGES.schema.names)
-    parquet.write(store, f"{IMAGES.partition(PAIR[1])}/part-0.parquet", images, IMAGES.schema)
+    parquet.write(output, IMAGES.part("part-0", PAIR.dataset), images, IMAGES.schema)
     for start in range(0, n_images, SHARD):
-        _write_shard(store, layers, images.slice(start, SHARD), f"shard-{start:08d}", rng)
-    embedded.commit(store, *PAIR)
+        _write_shard(output, layers, images.slice(start, SHARD), f"shard-{start:08d}", rng)
+    complete.commit(output, PAIR)
 
 
 def _write_shard(
-    store: Store, layers: dict[str, int], rows: pa.Table, name: str, rng: np.random.Generator
+    output: Output, layers: dict[str, int], rows: pa.Table, name: str, rng: np.random.Generator
 ) -> None:
     schema = embeddings_schema(list(layers))
     columns = [
@@ -64,8 +66,8 @@ def _write_shard(
         kind = schema.field(layer).type
         columns.append(pa.ListArray.from_arrays(offsets, pa.array(values.ravel()), type=kind))
     table = pa.Table.from_arrays(columns, schema=schema)
-    path = f"{EMBEDDINGS.partition(*PAIR)}/{name}.parquet"
-    parquet.write(store, path, table, schema)
-    shard_ranges.write(store, path, [table])
+    path = EMBEDDINGS.part(name, *PAIR)
+    parquet.write(output, path, table, schema)
+    shard_ranges.write(output, path, [table])
     counts = {"embedded": len(rows), "images": len(rows)}
-    receipts.write(store, receipts.EMBED, Receipt(f"{'/'.join(PAIR)}/{name}", name, counts))
+    EMBED.receipts(output).write(Receipt(PAIR.item(name), name, counts))

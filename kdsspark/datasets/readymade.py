@@ -22,7 +22,7 @@ from kdsspark.datasets import readymade_parquet as columns
 from kdsspark.datasets.left_out import HIDDEN, LeftOut, summary
 from kdsspark.datasets.listing import BATCH, LISTING, Root, is_text, refuse_repeated
 from kdsspark.errors import DatasetError
-from kdsspark.output.filesystems import file_version, locate
+from kdsspark.output.filesystems import file_version
 
 _PARQUET: Final = (".parquet", ".pq")
 
@@ -43,9 +43,7 @@ class Source:
     @property
     def root(self) -> Root:
         """The folder of the files, or the only file."""
-        url = self.dataset.embeddings.rstrip("/")
-        fs, path = locate(url)
-        return Root(fs, path.rstrip("/"), url)
+        return Root.at(self.dataset.embeddings)
 
     def arrays(self, path: str) -> dict[str, str]:
         """Layer -> the array that belongs to one of ``files``."""
@@ -111,7 +109,8 @@ def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
     """The files of a folder, or one Parquet file whatever its name; no file is opened yet."""
     where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
-        fs, root = locate(dataset.embeddings)
+        found_at = Root.at(dataset.embeddings)
+        fs, root = found_at.fs, found_at.path
         fs.invalidate_cache()
         single = fs.isfile(root)
         found = sorted(fs.find(root)) if not single and fs.exists(root) else []

@@ -20,7 +20,7 @@ from pyspark.sql.types import StructType
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.query import fsspec_source
+from kdsspark.query import causes, fsspec_source
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.tables import TABLES, Table
 
@@ -54,9 +54,9 @@ STAGE_OF: Final = {
 }
 """Table -> the stage that makes it."""
 
-# SQLSTATE classes of what is wrong with a query, and not with the files or the machine: feature
-# not supported, cardinality, data exception, syntax or names.
-_MISTAKES: Final = ("0A", "21", "22", "42")
+# SQLSTATE classes of mistakes in a query, not in the files or the machine: feature not supported,
+# cardinality, data exception, syntax or names, limits of the program.
+_MISTAKES: Final = ("0A", "21", "22", "42", "54")
 _LOGGER: Final = "SQLQueryContextLogger"  # pyspark's
 
 
@@ -103,25 +103,23 @@ def present(store: Store) -> list[str]:
 
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
-    """Say in one line what is wrong with a query that is run in the block.
+    """Turn whatever Spark says of a query that runs in the block into one line.
 
-    Raises :class:`ConfigError` for a wrong query, and for a table that is not there names the
-    stage that makes it; :class:`KdssparkError` for anything else that Spark complains of.
+    Raises :class:`ConfigError` for a mistake in the query, and names the stage that makes a table
+    which is not there yet; :class:`KdssparkError` for any other error of Spark.
     """
     log = PySparkLogger.getLogger(_LOGGER)
-    told, log.disabled = log.disabled, True  # it would print the stack of every mistake
+    before, log.disabled = log.disabled, True  # it would print the stack of every mistake
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise _mistake(store, error) from error
-    except Py4JJavaError as error:
-        raise KdssparkError(_first_line(str(error.java_exception))) from error
     finally:
-        log.disabled = told
+        log.disabled = before
 
 
-def _mistake(store: Store, error: PySparkException) -> KdssparkError:
-    if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+def _mistake(store: Store, error: PySparkException | Py4JJavaError) -> KdssparkError:
+    if isinstance(error, PySparkException) and error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
         name = (error.getMessageParameters() or {}).get("relationName", "").strip("`").lower()
         missing = [
             table for table in _tables_of(name) if table in STAGE_OF and not store.files(table)
@@ -131,12 +129,9 @@ def _mistake(store: Store, error: PySparkException) -> KdssparkError:
                 f"{name} must be made before it is asked for, got no {missing[0]} in "
                 f"{store.url}: run the {STAGE_OF[missing[0]]} stage first"
             )
-    kind = ConfigError if (error.getSqlState() or "").startswith(_MISTAKES) else KdssparkError
-    return kind(_first_line(str(error)))
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    cause = causes.of(error)
+    kind = ConfigError if cause.state.startswith(_MISTAKES) else KdssparkError
+    return kind(cause.line)
 
 
 def _tables_of(name: str) -> tuple[str, ...]:

@@ -76,3 +76,4 @@ class ReportData:
     groups: Mapping[str, str] = field(default_factory=dict)
     pairs: Sequence[Pair] = ()
     disagreements: Disagreements | None = None
+    beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations

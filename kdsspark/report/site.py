@@ -37,7 +37,8 @@ def render(data: ReportData) -> dict[str, bytes]:
         text = environment.get_template(template).render(**common, root=root, **values)
         files[path] = text.encode()
 
-    page("index.html", "index.html", sections=overview.sections(data, files))
+    sections = overview.sections(data, files)
+    page("index.html", "index.html", sections=sections, beyond=data.beyond)
     for info in data.networks:
         network, frames = info["name"], overview.of_network(data.frames, info["name"])
         for row in formats.rows(frames["thresholds"]):

@@ -44,7 +44,7 @@ def undisturbed(
     spark: Any,  # noqa: ARG001 (of the run)
 ) -> dict[str, pd.DataFrame]:
     """The tables that ``study_config`` gives here."""
-    return tables(run(study_config(tmp_path_factory.mktemp("local") / "out", images)).store)
+    return tables(run(study_config(tmp_path_factory.mktemp("local") / "out", images)).output)
 
 
 @pytest.fixture(scope="session")
@@ -65,4 +65,4 @@ def local(
     """The tables that the images and the weights give where they are local files."""
     network = {**NETWORK, "weights": str(weights)}
     output = tmp_path_factory.mktemp("local") / "out"
-    return tables(run(image_config(output, {"set": images}, networks=[network])).store)
+    return tables(run(image_config(output, {"set": images}, networks=[network])).output)

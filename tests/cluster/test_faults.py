@@ -13,9 +13,10 @@ from typing import Any, Final
 import pandas as pd
 import pytest
 
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
+from kdsspark.engine.stage import Stage
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EMBED, MEASURE
 from tests.cluster.processes import kill, session_of
 from tests.cluster.standalone import Cluster, standalone
 from tests.cluster.workplace import (
@@ -30,7 +31,7 @@ from tests.studies import SLOW, run
 
 pytestmark = pytest.mark.cluster
 
-# Every layer is a unit of `measure`: with so many of them it can be caught in the middle.
+# Every layer is a work item of `measure`: with so many of them it can be caught in the middle.
 _MODULES: Final = (3, 4, 6, 7, 9, 10, 11, 12)
 DEEP: Final = {**SLOW, "layers": {f"layer{n}": f"features.{n}" for n in _MODULES}}
 
@@ -50,8 +51,8 @@ def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes], log:
         time.sleep(0.02)
 
 
-def finished(store: Store, stage: str) -> int:
-    return len(receipts.read(store, stage))
+def finished(output: Output, stage: Stage) -> int:
+    return len(stage.receipts(output).all())
 
 
 @pytest.fixture(scope="module")
@@ -64,24 +65,24 @@ def deep(
     return run(study_config(tmp_path_factory.mktemp("deep") / "out", images, DEEP))
 
 
-@pytest.mark.parametrize("stage", [receipts.EMBED, receipts.MEASURE])
+@pytest.mark.parametrize("stage", [EMBED, MEASURE], ids=["embed", "measure"])
 def test_a_worker_is_killed_and_the_run_goes_on(
     two_workers: Cluster,
     workplace: Workplace,
     images: Path,
     deep: Study,
     tmp_path: Path,
-    stage: str,
+    stage: Stage,
 ) -> None:
     config = study_config(tmp_path / "out", images, DEEP)
-    store, log = Store.at(config.output), tmp_path / "log"
+    output, log = Output.at(config.output), tmp_path / "log"
     process = workplace.start(two_workers, config, "run", log)
-    wait_until(lambda: finished(store, stage) >= 1, process, log)
+    wait_until(lambda: finished(output, stage) >= 1, process, log)
     kill(session_of(two_workers.workers[0].pid))  # its executors and their Python, too
-    assert finished(store, stage) < finished(deep.store, stage)
+    assert finished(output, stage) < finished(deep.output, stage)
     assert process.wait(SECONDS) == 0, without_log(log.read_text())
     assert "Lost executor" in log.read_text()
-    assert_whole(config, tables(deep.store))
+    assert_whole(config, tables(deep.output))
 
 
 def test_the_driver_is_killed_and_submitted_again(
@@ -92,14 +93,14 @@ def test_the_driver_is_killed_and_submitted_again(
     tmp_path: Path,
 ) -> None:
     config = study_config(tmp_path / "out", images)
-    store, log = Store.at(config.output), tmp_path / "log"
+    output, log = Output.at(config.output), tmp_path / "log"
     process = workplace.start(cluster, config, "run", log)
-    wait_until(lambda: finished(store, receipts.EMBED) >= 2, process, log)
+    wait_until(lambda: finished(output, EMBED) >= 2, process, log)
     kill(session_of(process.pid))
     process.wait()
-    before = finished(store, receipts.EMBED)
+    before = finished(output, EMBED)
     workplace.submit(cluster, config, "run")
-    assert before < finished(store, receipts.EMBED)
+    assert before < finished(output, EMBED)
     assert_whole(config, undisturbed)
 
 
@@ -140,19 +141,19 @@ def test_clocks_that_disagree_change_nothing(
     shutil.copytree(images, pictures)
     shift(pictures, 86_400.0)  # written by a machine that is a day ahead
     config = study_config(tmp_path / "out", pictures)
-    store = Store.at(config.output)
+    output = Output.at(config.output)
     workplace.submit(cluster, config, "run")
     assert_whole(config, undisturbed)
     shift(tmp_path / "out", -2 * 86_400.0)  # ... into a store that is a day behind
-    before = receipts.read(store, receipts.EMBED)
+    before = EMBED.receipts(output).all()
     workplace.submit(cluster, config, "run")
     assert_whole(config, undisturbed)
-    assert receipts.read(store, receipts.EMBED) == before
+    assert EMBED.receipts(output).all() == before
 
     replaced, other = sorted((pictures / "d=e").iterdir())[:2]
     shutil.copy(other, replaced)
     os.utime(replaced, (0, 0))  # new content that says it is old
     workplace.submit(cluster, config, "run")
-    assert receipts.read(store, receipts.EMBED) != before
+    assert EMBED.receipts(output).all() != before
     fresh = study_config(tmp_path / "fresh", pictures)
-    assert_whole(config, tables(run(fresh).store))
+    assert_whole(config, tables(run(fresh).output))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
+from kdsspark.stages import EMBED, SUMMARIZE
 from tests.cluster.standalone import ROOT, Cluster
 from tests.cluster.workplace import SECONDS, Workplace, assert_whole, study_config
 from tests.pipeline.test_runs import tables
@@ -76,9 +76,9 @@ def test_a_full_disk_leaves_whole_tables_and_the_next_run_completes(
     said = log.read_text()
     assert code == 1, said[-4000:]
     assert "No space left on device" in said.splitlines()[-2], said[-4000:]
-    store = Store.at(config.output)
-    assert len(receipts.read(store, receipts.EMBED)) in shards
-    assert not receipts.read(store, receipts.SUMMARIZE)
-    tables(store)  # every file that is there can be read
+    made = Output.at(config.output)
+    assert len(EMBED.receipts(made).all()) in shards
+    assert not SUMMARIZE.receipts(made).all()
+    tables(made)  # every file that is there can be read
     workplace.submit(cluster, config, "run")
     assert_whole(config, undisturbed)

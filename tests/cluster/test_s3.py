@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
+from kdsspark.stages import EMBED
 from tests.cluster.s3 import BUCKET, Server, serving
 from tests.cluster.standalone import ROOT, standalone
 from tests.cluster.workplace import Workplace, run_here
@@ -36,14 +36,14 @@ def uploaded(server: Server, images: Path, weights: Path) -> Config:
     return image_config(f"{root}/a study/out", {"set": f"{root}/images"}, networks=[network])
 
 
-def downloaded(server: Server, folder: Path) -> Store:
+def downloaded(server: Server, folder: Path) -> Output:
     """The output as local files."""
     for page in server.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
         for item in page.get("Contents", []):
             path = folder / item["Key"]
             path.parent.mkdir(parents=True, exist_ok=True)
             server.client.download_file(BUCKET, item["Key"], str(path))
-    return Store.at(str(folder / "a study" / "out"))
+    return Output.at(str(folder / "a study" / "out"))
 
 
 def begin_an_upload(server: Server, key: str) -> None:
@@ -75,9 +75,9 @@ def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     ended = run_here(config, tmp_path, server.env)
     assert server.permissions == documented_permissions()
     assert uploads(server) == ["a study/outside"]
-    store = downloaded(server, tmp_path / "copy")
-    assert_same(tables(store), local)
-    assert store.exists("report/index.html")
+    first = downloaded(server, tmp_path / "copy")
+    assert_same(tables(first), local)
+    assert first.exists("report/index.html")
     written = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
     assert not [path for path in written if b"testsecret" in path.read_bytes()]
     assert "testsecret" not in ended.stdout + ended.stderr
@@ -87,7 +87,7 @@ def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     run_here(config, tmp_path, server.env)
     again = downloaded(server, tmp_path / "again")
     assert_same(tables(again), local)
-    assert receipts.read(again, receipts.EMBED) == receipts.read(store, receipts.EMBED)
+    assert EMBED.receipts(again).all() == EMBED.receipts(first).all()
     assert server.requests["GET"] < before["GET"]  # neither images nor values are read again
     assert server.requests["PUT"] < before["PUT"]
 
@@ -115,9 +115,9 @@ def test_a_cluster_on_s3_gives_the_tables_of_a_local_run(
         ended = informed.submit(cluster, config, "run")
     server.fails_each = 0
     assert server.requests["failed"] > 10 or not fails_each
-    store = downloaded(server, tmp_path / "copy")
-    assert_same(tables(store), local)
-    assert store.exists("report/index.html")
+    first = downloaded(server, tmp_path / "copy")
+    assert_same(tables(first), local)
+    assert first.exists("report/index.html")
     written = [path for path in tmp_path.rglob("*") if path.is_file()]  # logs of executors, too
     assert not [path for path in written if b"testsecret" in path.read_bytes()]
     assert "testsecret" not in ended.stdout + ended.stderr

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.config import Config
-from kdsspark.output import receipts
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
+from kdsspark.stages import EMBED
 from tests.cluster.stores import Files, known
 from tests.cluster.workplace import SECONDS
 from tests.pipeline.test_runs import assert_same, tables
@@ -22,18 +22,21 @@ from tests.studies import NETWORK, image_config, write_config
 PROGRAM = """
 import sys
 from kdsspark import config
-from kdsspark.pipeline.study import RUN, Study
-from kdsspark.query import fsspec_source, views
 from kdsspark.output.lock import Lock
+from kdsspark.pipeline.study import Study
+from kdsspark.query import fsspec_source, views
+from kdsspark.stages import REPORT, RUN, stages_of
 from kdsspark.tables import KS
 
 study = Study(config.load(sys.argv[1]))
-with Lock(study.store):
+output = study.output
+with Lock(output):
     study.settle()
-    for stage in RUN[: RUN.index("report")]:
-        study.do(stage)
-columns = views.columns(study.store, KS)
-print(fsspec_source.frame(study.spark, study.store, "ks", columns).count())
+    for stage in stages_of(RUN):
+        if stage is not REPORT:
+            study.do(stage.name)
+columns = views.columns(output, KS)
+print(fsspec_source.frame(study.context.session, output, "ks", columns).count())
 """
 
 
@@ -73,10 +76,10 @@ def test_a_run_on_gs_gives_the_tables_of_a_local_one(
             path = tmp_path / number / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-    first, second = (Store.at(f"{tmp_path}/{n}/bucket/a study/out") for n in ("first", "second"))
+    first, second = (Output.at(f"{tmp_path}/{n}/bucket/a study/out") for n in ("first", "second"))
     assert_same(tables(first), local)
     assert_same(tables(second), local)
-    assert receipts.read(second, receipts.EMBED) == receipts.read(first, receipts.EMBED)
+    assert EMBED.receipts(second).all() == EMBED.receipts(first).all()
 
 
 @pytest.mark.cluster
@@ -86,11 +89,11 @@ def test_a_run_on_hdfs_gives_the_tables_of_a_local_one(
 ) -> None:
     root, output = "hdfs://namenode:8020", f"{tmp_path}/a study/out"
     config = study(f"{root}{output}", f"{root}{images}", f"{root}{weights}")
-    store = Store.at(output)
+    here = Output.at(output)
     run(config, tmp_path, local)
-    assert_same(tables(store), local)
-    before = receipts.read(store, receipts.EMBED)
+    assert_same(tables(here), local)
+    before = EMBED.receipts(here).all()
     run(config, tmp_path, local)
-    assert receipts.read(store, receipts.EMBED) == before
-    assert_same(tables(store), local)
+    assert EMBED.receipts(here).all() == before
+    assert_same(tables(here), local)
     assert not list((tmp_path / "a study").rglob(".tmp-*"))

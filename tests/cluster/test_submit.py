@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from tests.cluster.standalone import Cluster
 from tests.cluster.workplace import Workplace, study_config
@@ -26,7 +26,7 @@ def test_a_run_on_a_cluster_gives_the_tables_of_a_local_one(
 ) -> None:
     config = study_config(tmp_path / "out", images)
     ended = workplace.submit(cluster, config, "run")
-    assert_same(tables(Store.at(config.output)), undisturbed)
+    assert_same(tables(Output.at(config.output)), undisturbed)
     assert (tmp_path / "out" / "report" / "index.html").exists()
     assert "report:" in ended.stdout
 
@@ -39,7 +39,7 @@ def test_every_job_can_be_submitted_and_does_nothing_twice(
     config = study_config(tmp_path / "out", images)
     for job in STAGES:
         workplace.submit(cluster, config, job)
-    assert_same(tables(Store.at(config.output)), tables(here.store))
+    assert_same(tables(Output.at(config.output)), tables(here.output))
     before = when(Study(config), "_receipts")
     for job in ("run", "transform", "probe"):
         workplace.submit(cluster, config, job)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import pandas as pd
 
 from kdsspark.config import Config
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, environment
 from tests.pipeline.test_runs import assert_same, tables
 from tests.studies import SLOW, command, image_config, write_config
@@ -36,9 +36,9 @@ def without_log(said: str) -> str:
 
 def assert_whole(config: Config, expected: dict[str, pd.DataFrame]) -> None:
     """The tables of an undisturbed run, and nothing left over."""
-    store = Store.at(config.output)
-    assert_same(tables(store), expected)
-    assert not list(Path(store.path()).rglob(".tmp-*"))
+    output = Output.at(config.output)
+    assert_same(tables(output), expected)
+    assert not list(Path(output.path()).rglob(".tmp-*"))
 
 
 def run_here(

@@ -1,6 +1,6 @@
 """A job on a cluster of made-up GPUs: its tasks write down where they computed, and wait.
 
-``spark-submit gpus_job.py FOLDER STAGE UNITS``; ``embed`` takes GPU slots, ``measure`` none.
+``spark-submit gpus_job.py FOLDER STAGES ITEMS``; ``embed`` takes GPU slots, ``measure`` none.
 """
 
 from __future__ import annotations
@@ -11,34 +11,35 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pyspark import TaskContext
 
 from kdsspark.config import Spark
 from kdsspark.engine import gpus as placement
 from kdsspark.engine import session
-from kdsspark.engine import work as units
-from kdsspark.engine.work import Outcome, Unit, task_cpus
+from kdsspark.engine.work import Outcome, WorkItem, run_items, task_cpus
 from kdsspark.errors import KdssparkError
-from kdsspark.output.store import Store
+from kdsspark.output.names import ItemName
+from kdsspark.output.output import Output
 
 SECONDS = 0.7
 AT_ONCE = {"embed": 2, "measure": 3}  # tasks that there is room for
 PATIENCE = 60  # seconds
 
 
-def embed(folder: Path, number: int) -> Outcome:
+def embed(folder: Path, item: WorkItem) -> Outcome:
     found = {"device": placement.device(), "visible": os.environ["CUDA_VISIBLE_DEVICES"]}
-    outcome = wait(folder, "embed", number, found)
+    outcome = wait(folder, "embed", item.name.part, found)
     placement.release()
     return outcome
 
 
-def measure(folder: Path, number: int) -> Outcome:
-    return wait(folder, "measure", number, {})
+def measure(folder: Path, item: WorkItem) -> Outcome:
+    return wait(folder, "measure", item.name.part, {})
 
 
-def wait(folder: Path, stage: str, number: int, found: dict[str, object]) -> Outcome:
+def wait(folder: Path, stage: str, number: str, found: dict[str, Any]) -> Outcome:
     """The first tasks wait for each other, so that they meet however slowly processes start."""
     context = TaskContext.get()
     gpu = context.resources().get("gpu") if context else None
@@ -55,13 +56,15 @@ def wait(folder: Path, stage: str, number: int, found: dict[str, object]) -> Out
 
 def main(folder: Path, stages: list[str], count: int) -> int:
     spark = session.start(Spark())
-    store = Store.at(str(folder / "out"))
+    output = Output.at(str(folder / "out"))
     try:
         for stage in stages:
             gpus = placement.slots(spark.sparkContext) if stage == "embed" else placement.Slots()
-            work = [Unit(f"net/set/{number}", "d", number) for number in range(count)]
+            names = [ItemName(f"net/set/{number}") for number in range(count)]
+            items = [WorkItem(name=name, digest="d") for name in names]
             task = partial({"embed": embed, "measure": measure}[stage], folder)
-            units.run(spark, store, stage, work, task, "units", gpus.spread, gpus.at_once)
+            receipts = output.receipts(stage)
+            run_items(spark, receipts, items, task, "items", gpus.spread, gpus.at_once)
     except KdssparkError as error:
         print(error)
         return error.exit_code

@@ -6,29 +6,24 @@ import itertools
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyspark import SparkConf
-from pyspark.sql import SparkSession
 
 from kdsspark.engine import gpus as placement
-from kdsspark.engine import work as units
 from kdsspark.engine.gpus import Slots
-from kdsspark.engine.work import Outcome, Unit, task_cpus
+from kdsspark.engine.work import Outcome, WorkItem, run_items, task_cpus
 from kdsspark.errors import ConfigError
 from kdsspark.network import devices
-from kdsspark.output.store import Store
-from kdsspark.stages.embed import stage as embed
-from kdsspark.stages.embed.import_task import import_file
-from kdsspark.stages.embed.shard_task import embed_shard
+from kdsspark.output.names import ItemName
+from kdsspark.output.output import Output
 from tests.cluster.standalone import ROOT, Cluster, standalone
 from tests.engine.test_gpus import TWO_GPUS, nvidia_smi
+from tests.inprocess import InProcess
 
 JOB = ROOT / "tests" / "engine" / "gpus_job.py"
 DISCOVER = ROOT / "conf" / "discover-gpus"
@@ -89,51 +84,19 @@ def test_an_executor_has_whole_gpus() -> None:
         placement.slots(context("yarn", executor_resource_gpu_amount=0))
 
 
-def _note_times(folder: Path, number: int) -> Outcome:
-    start = time.time()
-    time.sleep(0.1)
-    (folder / str(number)).write_text(json.dumps([start, time.time()]))
-    return Outcome({"cpus": task_cpus()})
-
-
-def test_few_units_at_once_share_all_cores(spark: SparkSession, tmp_path: Path) -> None:
-    def task(number: int) -> Outcome:
-        return _note_times(tmp_path, number)
-
-    work = [Unit(f"net/set/{number}", "d", number) for number in range(3)]
-    store = Store.at(str(tmp_path / "out"))
-    gpus = Slots(at_once=1)
-    done = units.run(spark, store, "stage", work, task, "units", gpus.spread, gpus.at_once)
+def test_items_take_turns_at_few_gpus_with_all_cores(in_process: InProcess, tmp_path: Path) -> None:
+    receipts, gpus = Output.at(str(tmp_path)).receipts("stage"), Slots(at_once=1)
+    work = [WorkItem(name=ItemName(f"net/set/{number}"), digest="d") for number in range(3)]
+    done = run_items(in_process, receipts, work, _note_cpus, "items", gpus.spread, gpus.at_once)  # type: ignore[arg-type]
+    assert in_process.sparkContext.jobs == [1, 1, 1]
     assert [receipt.counts["cpus"] for receipt in done] == [2] * 3  # of local[2]
-    times = sorted(json.loads((tmp_path / str(number)).read_text()) for number in range(3))
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(times))
-    (after,) = units.run(spark, store, "next", work[:1], task, "units")
+    later = [WorkItem(name=work[0].name, digest="another")]
+    (after,) = run_items(in_process, receipts, later, _note_cpus, "items")  # type: ignore[arg-type]
     assert after.counts["cpus"] == 1
 
 
-def test_embed_gives_gpus_to_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To those that must be embedded."""
-    given = {}
-
-    def run(*arguments: Any) -> list[Any]:
-        given.update({unit.name: arguments[-1] for unit in arguments[3]})
-        return []
-
-    monkeypatch.setattr(units, "run", run)
-    monkeypatch.setattr(placement, "slots", lambda _: Slots(at_once=7))
-    monkeypatch.setattr(embed, "_clean", lambda *_: None)
-    work = [
-        Unit(f"net/set/{name}", "d", (partial(task, None), SimpleNamespace(plan=plan)))
-        for name, task, plan in [
-            ("images", embed_shard, "a plan"),
-            ("images up to date", embed_shard, ""),
-            ("import", import_file, "a plan"),
-        ]
-    ]
-    embed.run(SimpleNamespace(sparkContext=None), None, work)
-    assert given.pop("net/set/images") == 7
-    assert set(given.values()) == {"images"}  # no more than what they are counted in
-    assert len(given) == 2
+def _note_cpus(_: WorkItem) -> Outcome:
+    return Outcome({"cpus": task_cpus()})
 
 
 # -- conf/ ---------------------------------------------------------------------------------------
@@ -239,6 +202,7 @@ def test_concurrent_tasks_compute_on_different_gpus(cluster: Cluster, tmp_path: 
     assert len(at_the_same_time(measured)) >= 3  # all pairs of three tasks
 
 
+@pytest.mark.cluster
 def test_more_tasks_than_gpus_fail_at_once_and_name_the_configuration(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""An output never mixes two definitions of one name, and starting afresh spares all others."""
+"""An output never mixes two definitions of one name: changes are found, named and refused."""
 
 import copy
 from pathlib import Path
@@ -8,95 +8,50 @@ import pytest
 
 from kdsspark.config import parse
 from kdsspark.errors import ConfigError
-from kdsspark.output import receipts
-from kdsspark.output.definitions import settle
+from kdsspark.output.definitions import (
+    Change,
+    changes,
+    receipts_of_pairs,
+    record,
+    refuse_changes,
+)
+from kdsspark.output.names import ItemName, Pair
+from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
-from kdsspark.tables import TABLES
-
-NETWORKS = ["a", "ab", "a.b", "birds", "a.json"]
-DATASETS = ["birds", "birds.json", "bird", "a", "birds.parquet", "net"]
-BY_PAIR = [t for t in TABLES.values() if t.partitioned_by[:2] == ("network", "dataset")]
-RAW: dict[str, Any] = {
-    "output": "unused",
-    "networks": [{"name": name} for name in NETWORKS],
-    "datasets": [{"name": name, "path": f"/data/{name}"} for name in DATASETS],
-}
-
-
-def changed(section: str, name: str, **keys: Any) -> dict[str, Any]:
-    raw = copy.deepcopy(RAW)
-    next(item for item in raw[section] if item["name"] == name).update(keys)
-    return raw
+from tests.output.made import DATASETS, RAW, changed, fill, touch
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def output(tmp_path: Path) -> Output:
     """An output in which every network and dataset has all its files."""
-    store = Store.at(str(tmp_path))
-    settle(store, parse(RAW), fresh=False)
-    for dataset in DATASETS:
-        touch(store, f"images/dataset={dataset}/part-0.parquet")
-    for network in NETWORKS:
-        touch(store, f"features/network={network}/part-0.parquet")
-        weights = f"_networks/{network}-0123.safetensors"
-        touch(store, weights)
-        store.write_json(f"_networks/{network}.json", {"weights": weights})
-        for dataset in DATASETS:
-            fill(store, network, dataset)
-    receipts.write(store, "report", Receipt("report", "digest"))
-    touch(store, "report/index.html")
-    return store
+    output = Output.at(str(tmp_path))
+    record(output, parse(RAW))
+    fill(output)
+    return output
 
 
-def touch(store: Store, path: str) -> None:
-    with store.create(path) as file:
-        file.write(b"x")
+def refusal(output: Output, raw: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        refuse_changes(output, parse(raw))
+    return str(caught.value)
 
 
-def fill(store: Store, network: str, dataset: str) -> None:
-    touch(store, f"thresholds/network={network}/{dataset}.parquet")
-    for table in BY_PAIR:
-        rest = ["true"] if len(table.partitioned_by) == 3 else []
-        touch(store, f"{table.partition(network, dataset, *rest)}/part-0.parquet")
-    for folder in ("_ranges", "_summaries", "_columns"):
-        touch(store, f"{folder}/network={network}/dataset={dataset}/part-0")
-    for stage, unit in (("embed", "/shard-1"), ("measure", "/layer-0"), ("summarize", "")):
-        receipts.write(store, stage, Receipt(f"{network}/{dataset}{unit}", "digest"))
+def test_the_same_definitions_are_accepted_and_not_written_again(output: Output) -> None:
+    path = Path(output.path("_definitions.json"))
+    before = path.stat().st_mtime_ns
+    assert changes(output, parse(RAW)) == []
+    refuse_changes(output, parse(RAW))
+    record(output, parse(RAW))
+    assert path.stat().st_mtime_ns == before
 
 
-def of_network(path: str, name: str) -> bool:
-    parts = path.split("/")
-    return (
-        f"network={name}" in parts
-        or path in (f"_networks/{name}.json", f"_networks/{name}-0123.safetensors")
-        or (parts[0] == "_receipts" and parts[2] == name and len(parts) > 3)
-    )
-
-
-def of_dataset(path: str, name: str) -> bool:
-    parts = path.split("/")
-    if parts[0] == "thresholds":
-        return parts[-1] == f"{name}.parquet"
-    if parts[:2] == ["_receipts", "summarize"]:
-        return parts[3] == f"{name}.json"
-    return f"dataset={name}" in parts or (parts[0] == "_receipts" and parts[3:4] == [name])
-
-
-def test_the_same_definitions_are_accepted_and_change_nothing(store: Store) -> None:
-    before = {path: store.fs.modified(store.path(path)) for path in store.files("")}
-    for fresh in (False, True):
-        settle(store, parse(RAW), fresh)
-    assert {path: store.fs.modified(store.path(path)) for path in store.files("")} == before
-
-
-def test_the_order_and_what_does_not_define_an_embedding_may_change(store: Store) -> None:
+def test_the_order_and_what_does_not_define_an_embedding_may_change(output: Output) -> None:
     raw = copy.deepcopy(RAW)
     raw["networks"].reverse()
     raw["measure"] = {"bins": 50}
     raw["embed"] = {"shard_images": 8}
     raw["datasets"][0]["group"] = "a"
-    settle(store, parse(raw), fresh=False)
+    assert changes(output, parse(raw)) == []
 
 
 @pytest.mark.parametrize(
@@ -108,70 +63,39 @@ def test_the_order_and_what_does_not_define_an_embedding_may_change(store: Store
     ],
 )
 def test_a_changed_definition_is_refused_by_name_with_both_values_and_the_way_out(
-    store: Store, section: str, name: str, key: str, was: str, now: object
+    output: Output, section: str, name: str, key: str, was: str, now: object
 ) -> None:
-    before = store.files("")
-    with pytest.raises(ConfigError) as caught:
-        settle(store, parse(changed(section, name, **{key: now})), fresh=False)
-    assert str(caught.value) == (
-        f"{section}.{name}: {key} was {was} and is now {now!r}; {store.url} holds results of "
+    raw, before = changed(section, name, **{key: now}), output.files("")
+    kind = section.removesuffix("s")
+    difference = f"{key} was {was} and is now {now!r}"
+    assert changes(output, parse(raw)) == [Change(kind, name, difference)]  # type: ignore[arg-type]
+    assert refusal(output, raw) == (
+        f"{section}.{name}: {difference}; {output.url} holds results of "
         f"the former: choose another output, or --fresh to remove them"
     )
-    assert store.files("") == before
-    settle(store, parse(RAW), fresh=False)  # nothing of the refused was recorded
+    assert output.files("") == before
+    assert changes(output, parse(RAW)) == []  # nothing of the refused was recorded
 
 
-def test_every_difference_is_named(store: Store) -> None:
+def test_every_difference_is_named(output: Output) -> None:
     raw = changed("networks", "a", pooling="max", preprocessing={"resize": 300})
-    with pytest.raises(ConfigError) as caught:
-        settle(store, parse(raw), fresh=False)
-    assert "pooling was 'mean' and is now 'max', preprocessing was None and is now {" in str(
-        caught.value
-    )
+    text = "pooling was 'mean' and is now 'max', preprocessing was None and is now {"
+    assert text in refusal(output, raw)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_afresh_removes_all_of_a_network_and_nothing_else(store: Store, name: str) -> None:
-    before = store.files("")
-    gone = {path for path in before if of_network(path, name)}
-    assert len(gone) == 1 + 2 + len(DATASETS) * (1 + len(BY_PAIR) + 3 + 3)
-    raw = changed("networks", name, crops="center")
-    settle(store, parse(raw), fresh=True)
-    assert store.files("") == [path for path in before if path not in gone]
-    settle(store, parse(raw), fresh=False)
-    store.write_json(f"_networks/{name}.json", {})
-    with pytest.raises(ConfigError):
-        settle(store, parse(RAW), fresh=False)
+def test_a_changed_definition_that_is_recorded_is_the_one_from_then_on(output: Output) -> None:
+    raw = changed("networks", "a", crops="center")
+    record(output, parse(raw))
+    assert changes(output, parse(raw)) == []
+    assert [change.name for change in changes(output, parse(RAW))] == ["a"]
 
 
-@pytest.mark.parametrize("name", DATASETS)
-def test_afresh_removes_all_of_a_dataset_and_nothing_else(store: Store, name: str) -> None:
-    before = store.files("")
-    gone = {path for path in before if of_dataset(path, name)}
-    assert len(gone) == 1 + len(NETWORKS) * (1 + len(BY_PAIR) + 3 + 3)
-    raw = changed("datasets", name, path="/other")
-    settle(store, parse(raw), fresh=True)
-    assert store.files("") == [path for path in before if path not in gone]
-    settle(store, parse(raw), fresh=False)
-
-
-def test_what_is_not_configured_now_is_remembered(store: Store) -> None:
+def test_what_is_not_configured_now_is_remembered(output: Output) -> None:
     raw = copy.deepcopy(RAW)
     raw["datasets"] = [{"name": "new", "path": "/data/new"}]
-    settle(store, parse(raw), fresh=False)
-    with pytest.raises(ConfigError, match=r"^datasets.bird: path was '/data/bird' and is now '/x'"):
-        settle(store, parse(changed("datasets", "bird", path="/x")), fresh=False)
-
-
-def test_receipts_go_before_what_they_speak_of(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    removed: list[str] = []
-    monkeypatch.setattr(Store, "remove", lambda _, path: removed.append(path))
-    settle(store, parse(changed("networks", "a", crops="center")), fresh=True)
-    folders = [path.split("/")[0] for path in removed]
-    assert folders.count("_receipts") == 3 * len(DATASETS)
-    assert set(folders[: 3 * len(DATASETS)]) == {"_receipts"}
+    record(output, parse(raw))
+    line = refusal(output, changed("datasets", "bird", path="/x"))
+    assert line.startswith("datasets.bird: path was '/data/bird' and is now '/x'")
 
 
 @pytest.mark.parametrize(
@@ -184,55 +108,28 @@ def test_receipts_go_before_what_they_speak_of(
     ],
 )
 def test_a_typo_can_be_corrected_until_something_came_of_it(
-    store: Store, section: str, key: str, result: str
+    output: Output, section: str, key: str, result: str
 ) -> None:
     def raw(value: str) -> dict[str, Any]:
         return RAW | {section: [*RAW[section], {"name": "new", key: value}]}
 
-    before = {path for path in store.files("") if path != "_definitions.json"}
-    settle(store, parse(raw("tpyo")), fresh=False)
-    settle(store, parse(raw("typo")), fresh=False)
-    assert {path for path in store.files("") if path != "_definitions.json"} == before
-    store.write_json(result, {})
-    settle(store, parse(raw("typo")), fresh=False)
-    with pytest.raises(ConfigError, match=f"^{section}.new: {key} was 'typo' and is now 'other'"):
-        settle(store, parse(raw("other")), fresh=False)
+    for value in ("tpyo", "typo"):
+        refuse_changes(output, parse(raw(value)))
+        record(output, parse(raw(value)))
+    output.write_json(result, {})
+    refuse_changes(output, parse(raw("typo")))
+    line = refusal(output, raw("other"))
+    assert line.startswith(f"{section}.new: {key} was 'typo' and is now 'other'")
 
 
-@pytest.mark.parametrize(("section", "name"), [("networks", "a"), ("datasets", "birds")])
-def test_an_interrupted_removal_is_taken_up_or_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch, section: str, name: str
-) -> None:
-    key = {"networks": {"crops": "center"}, "datasets": {"path": "/other"}}[section]
-    raw = parse(changed(section, name, **key))
-    of = {"networks": of_network, "datasets": of_dataset}[section]
-    remove, removed = Store.remove, []
-
-    def killed_before_the_last(self: Store, path: str) -> None:
-        if len(removed) == n_files - 1:
-            raise KeyboardInterrupt
-        removed.append(path)
-        remove(self, path)
-
-    n_files = sum(of(path, name) for path in store.files(""))
-    monkeypatch.setattr(Store, "remove", killed_before_the_last)
-    with pytest.raises(KeyboardInterrupt):
-        settle(store, raw, fresh=True)
-    with pytest.raises(ConfigError):  # what is still there shows it, so it did all the while
-        settle(store, raw, fresh=False)
-    monkeypatch.undo()
-    settle(store, raw, fresh=True)
-    assert not any(of(path, name) for path in store.files(""))
-
-
-def test_a_key_that_is_new_to_an_output_had_its_default(store: Store) -> None:
-    saved = store.read_json("_definitions.json")
+def test_a_key_that_is_new_to_an_output_had_its_default(output: Output) -> None:
+    saved = output.read_json("_definitions.json")
     for name in DATASETS:
         del saved[f"datasets.{name}"]["split"]
-    store.write_json("_definitions.json", saved)
-    settle(store, parse(RAW), fresh=False)
-    with pytest.raises(ConfigError, match="split was None and is now 'test'"):
-        settle(store, parse(changed("datasets", "birds", split="test")), fresh=False)
+    output.write_json("_definitions.json", saved)
+    assert changes(output, parse(RAW)) == []
+    line = refusal(output, changed("datasets", "birds", split="test"))
+    assert "split was None and is now 'test'" in line
 
 
 def test_secrets_in_urls_are_told_apart_and_not_written(tmp_path: Path) -> None:
@@ -240,14 +137,37 @@ def test_secrets_in_urls_are_told_apart_and_not_written(tmp_path: Path) -> None:
         path = f"https://me:{secret}@host/images?signature={secret}"
         return RAW | {"datasets": [{"name": "birds", "path": path}]}
 
-    store = Store.at(str(tmp_path))
-    settle(store, parse(definition("hush")), fresh=False)
-    touch(store, "images/dataset=birds/part-0.parquet")
-    settle(store, parse(definition("hush")), fresh=False)
-    with pytest.raises(ConfigError) as caught:
-        settle(store, parse(definition("quiet")), fresh=False)
-    written = Path(store.path("_definitions.json")).read_text()
+    output = Output.at(str(tmp_path))
+    record(output, parse(definition("hush")))
+    touch(output, "images/dataset=birds/part-0.parquet")
+    assert changes(output, parse(definition("hush"))) == []
+    line = refusal(output, definition("quiet"))
+    written = Path(output.path("_definitions.json")).read_text()
     assert "https://***@host/images?***" in written
-    for text in (written, str(caught.value)):
+    for text in (written, line):
         assert "hush" not in text
         assert "quiet" not in text
+
+
+def test_a_new_output_has_no_definitions(tmp_path: Path) -> None:
+    output = Output.at(str(tmp_path))
+    assert changes(output, parse(RAW)) == []
+    refuse_changes(output, parse(RAW))
+    assert output.files("") == []
+
+
+def test_receipts_tell_their_pair(tmp_path: Path) -> None:
+    output = Output.at(str(tmp_path))
+    pair, other = Pair("a.json", "birds.json"), Pair("a", "b")
+    for stage, item in (
+        ("embed", pair.item("shard-1")),
+        ("summarize", pair.name),
+        ("summarize", other.name),
+        ("report", ItemName("report")),
+    ):
+        output.receipts(stage).write(Receipt(item, "d"))
+    assert list(receipts_of_pairs(output)) == [
+        ("_receipts/embed/a.json/birds.json/shard-1.json", pair),
+        ("_receipts/summarize/a.json/birds.json.json", pair),
+        ("_receipts/summarize/a/b.json", other),
+    ]

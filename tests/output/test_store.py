@@ -1,25 +1,22 @@
 """A file of the store is whole or absent: after errors, kills, and to readers meanwhile."""
 
 import gc
+import itertools
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from fsspec.implementations.arrow import ArrowFSWrapper
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import _registry
-from fsspec.spec import AbstractFileSystem
-from pyarrow.fs import LocalFileSystem as ArrowsLocal
 
 from kdsspark.errors import ConfigError
-from kdsspark.output.filesystems import locate, read_range
 from kdsspark.output.store import Store
 from tests.objects import Objects, Upload
 
@@ -127,6 +124,18 @@ def test_files_are_those_below_one_folder_sorted(store: Store) -> None:
     assert store.files("c") == []
 
 
+def test_versions_tell_one_state_of_a_file_from_another(store: Store) -> None:
+    assert store.versions("a") == {}
+    for name in ("a/1", "a/2", "ab/1"):
+        store.write_json(name, 1)
+    before = store.versions("a")
+    assert list(before) == ["a/1", "a/2"]
+    store.write_json("a/2", 2)  # as long as before
+    after = store.versions("a")
+    assert after["a/1"] == before["a/1"]
+    assert after["a/2"] != before["a/2"]
+
+
 def test_remove_takes_a_file_or_a_folder_or_nothing(store: Store) -> None:
     for name in ("a/1", "a/b/2", "ab/1", "c"):
         store.write_json(name, name)
@@ -143,15 +152,6 @@ def test_a_store_travels_to_other_processes(store: Store) -> None:
     assert copy == store
     if store.is_local:
         assert copy.read_json("a") == 1
-
-
-@pytest.mark.parametrize("fs", [LocalFileSystem(), ArrowFSWrapper(ArrowsLocal())])
-def test_a_range_of_a_file_is_read(fs: AbstractFileSystem, tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"0123456789")
-    path = str(tmp_path / "file")
-    assert read_range(fs, path, 0, 4) == b"0123"
-    assert read_range(fs, path, 3, 5) == b"34"
-    assert read_range(fs, path, 0, 100) == read_range(fs, path, 0, 10) == b"0123456789"
 
 
 # -- object stores ------------------------------------------------------------------------------
@@ -254,10 +254,13 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(200):
+    deadline = time.monotonic() + 20
+    for number in itertools.count():
+        if number >= 200 and (len(seen) > 5 or time.monotonic() > deadline):
+            break
         with store.create("file") as file:
             for _ in range(2):
-                file.write(bytes([number]) * 10_000)
+                file.write(bytes([number % 256]) * 10_000)
                 file.flush()
     stop.set()
     reader.join()
@@ -291,13 +294,12 @@ def test_a_local_store_is_the_same_from_every_directory(
     assert (tmp_path / "out" / "value.json").exists()
 
 
-@pytest.mark.parametrize("name", ["a::b", "a#b", "a?b", "a b%20", "a=b", "ä"])
-def test_a_local_path_may_hold_any_character(tmp_path: Path, name: str) -> None:
+def test_a_local_path_may_hold_any_character(tmp_path: Path) -> None:
+    name = "a::b#c?d e%20=f ä"
     store = Store.at(str(tmp_path / name))
     store.write_json("sub/value.json", 1)
     assert (tmp_path / name / "sub" / "value.json").exists()
     assert Store(store.url).files("") == ["sub/value.json"]
-    assert locate(str(tmp_path / name))[1] == str(tmp_path / name)
 
 
 def test_another_url_is_kept_as_given(objects: Store) -> None:
@@ -314,14 +316,19 @@ def test_an_unknown_file_system_is_a_configuration_error() -> None:
         Store.at("nosuch://bucket/out")
 
 
-def test_uploads_that_may_not_be_listed_are_told_of_and_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
+class Forbidding(Objects):
+    """Takes S3's requests, and refuses them."""
+
+    protocol = ("forbidding", "s3")
+
+    def call_s3(self, *_: object, **__: object) -> None:
         raise PermissionError("Access Denied")
 
-    store = Store.at(str(tmp_path))
-    monkeypatch.setattr(type(store.fs), "protocol", ("s3", "s3a"))
-    monkeypatch.setattr(type(store.fs), "call_s3", refuse, raising=False)
+
+def test_uploads_that_may_not_be_listed_are_told_of_and_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(_registry, "forbidding", Forbidding)
+    store = Store.at("forbidding://bucket/out")
     store.abort_uploads()
     assert capsys.readouterr().err == f"{store.url}: unfinished uploads stay, Access Denied\n"

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -16,21 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from kdsspark import config
 from kdsspark.config import Dataset, EmbeddingsDataset, ImageDataset
 from kdsspark.datasets import listing
+from kdsspark.datasets.layouts.layout import Published
 from kdsspark.datasets.left_out import Group
+from kdsspark.engine.stage import Context, Standing
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.images import decoding
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
 from kdsspark.stages import index
 from kdsspark.stages.index import Indexed, image_id, write_index
 from kdsspark.tables import IMAGES
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.at(str(tmp_path / "out"))
+def output(tmp_path: Path) -> Output:
+    return Output.at(str(tmp_path / "out"))
 
 
 def touch(root: Path, *names: str) -> ImageDataset:
@@ -40,32 +45,32 @@ def touch(root: Path, *names: str) -> ImageDataset:
     return ImageDataset(name="birds", path=str(root))
 
 
-def indexed(store: Store, dataset: Dataset) -> list[dict[str, object]]:
-    write_index(store, dataset)
-    table = parquet.read(store, IMAGES, dataset.name, columns=IMAGES.schema.names)
+def indexed(output: Output, dataset: Dataset) -> list[dict[str, object]]:
+    write_index(output, dataset)
+    table = parquet.read(output, IMAGES, dataset.name, columns=IMAGES.schema.names)
     return sorted(table.to_pylist(), key=lambda row: str(row["uri"]))
 
 
-def ids(store: Store, dataset: Dataset) -> list[object]:
-    return [row["image_id"] for row in indexed(store, dataset)]
+def ids(output: Output, dataset: Dataset) -> list[object]:
+    return [row["image_id"] for row in indexed(output, dataset)]
 
 
-def refusal(store: Store, dataset: Dataset) -> str:
+def refusal(output: Output, dataset: Dataset) -> str:
     with pytest.raises(DatasetError) as caught:
-        write_index(store, dataset)
+        write_index(output, dataset)
     assert str(caught.value).startswith(f"dataset {dataset.name}: ")
     return str(caught.value)
 
 
-def test_classes_are_numbered_by_their_sorted_names(store: Store, tmp_path: Path) -> None:
+def test_classes_are_numbered_by_their_sorted_names(output: Output, tmp_path: Path) -> None:
     data = tmp_path / "data"
     dataset = touch(data, "b/1.jpg", "a b/2.jpg", "Z/3.jpg", "é/4.jpg", "a/5.jpg")
-    assert write_index(store, dataset) == Indexed("birds", n_images=5, n_classes=5)
-    rows = indexed(store, dataset)
+    assert write_index(output, dataset) == Indexed("birds", n_images=5, n_classes=5)
+    rows = indexed(output, dataset)
     names = {row["class_id"]: row["class_name"] for row in rows}
     assert names == dict(enumerate(["Z", "a", "a b", "b", "é"]))
     assert {row["uri"]: row["class_name"] for row in rows}[f"{data}/a b/2.jpg"] == "a b"
-    assert store.files("images") == ["images/dataset=birds/part-0.parquet"]
+    assert output.files("images") == ["images/dataset=birds/part-0.parquet"]
 
 
 def test_an_id_is_made_of_the_dataset_and_the_path_below_its_root() -> None:
@@ -75,22 +80,22 @@ def test_an_id_is_made_of_the_dataset_and_the_path_below_its_root() -> None:
 
 
 def test_ids_stay_when_the_root_moves_and_as_images_come_and_go(
-    store: Store, tmp_path: Path
+    output: Output, tmp_path: Path
 ) -> None:
     dataset = touch(tmp_path / "data", "a/1.jpg", "b/2.jpg", "b/sub/3.jpg")
-    before = ids(store, dataset)
-    assert ids(store, ImageDataset(name="fish", path=dataset.path)) != before
+    before = ids(output, dataset)
+    assert ids(output, ImageDataset(name="fish", path=dataset.path)) != before
     shutil.move(tmp_path / "data", tmp_path / "elsewhere")
     moved = ImageDataset(name="birds", path=f"file://{tmp_path}/elsewhere/")
-    assert ids(store, moved) == before
+    assert ids(output, moved) == before
     touch(tmp_path / "elsewhere", "0/0.jpg", "b/1.jpg")
-    assert set(before) < set(ids(store, moved))
+    assert set(before) < set(ids(output, moved))
     shutil.rmtree(tmp_path / "elsewhere" / "a")
-    assert len(set(before) & set(ids(store, moved))) == 2
+    assert len(set(before) & set(ids(output, moved))) == 2
 
 
 def test_folder_and_manifest_and_object_store_give_the_same_ids(
-    store: Store, tmp_path: Path
+    output: Output, tmp_path: Path
 ) -> None:
     names = ["a/1.jpg", "b/2.jpg"]
     dataset = touch(tmp_path / "data", *names)
@@ -100,51 +105,51 @@ def test_folder_and_manifest_and_object_store_give_the_same_ids(
     for name in names:
         fsspec.filesystem("memory").pipe_file(f"memory://{tmp_path.name}/{name}", b"x")
     remote = ImageDataset(name="birds", path=f"memory://{tmp_path.name}")
-    assert ids(store, dataset) == ids(store, listed) == ids(store, remote)
+    assert ids(output, dataset) == ids(output, listed) == ids(output, remote)
 
 
-def test_indexing_again_gives_the_same_bytes(store: Store, tmp_path: Path) -> None:
+def test_indexing_again_gives_the_same_bytes(output: Output, tmp_path: Path) -> None:
     dataset = touch(tmp_path / "data", *(f"{n % 3}/{n}.jpg" for n in range(20)))
     path = tmp_path / "out/images/dataset=birds/part-0.parquet"
-    write_index(store, dataset)
+    write_index(output, dataset)
     first = path.read_bytes()
-    write_index(store, dataset)
+    write_index(output, dataset)
     assert path.read_bytes() == first
 
 
 def test_classes_are_numbered_across_batches(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    output: Output, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = touch(tmp_path / "data", *(f"c{n % 7}/{n}.jpg" for n in range(50)))
-    whole = indexed(store, dataset)
+    whole = indexed(output, dataset)
     monkeypatch.setattr(listing, "BATCH", 8)
-    assert indexed(store, dataset) == whole
-    assert {f"c{row['class_id']}" == row["class_name"] for row in whole} == {True}
+    assert indexed(output, dataset) == whole
+    assert [f"c{row['class_id']}" for row in whole] == [row["class_name"] for row in whole]
 
 
-def test_a_failed_index_leaves_the_former(store: Store, tmp_path: Path) -> None:
+def test_a_failed_index_leaves_the_former(output: Output, tmp_path: Path) -> None:
     dataset = touch(tmp_path / "data", "a/1.jpg")
-    before = indexed(store, dataset)
+    before = indexed(output, dataset)
     shutil.rmtree(tmp_path / "data")
     with pytest.raises(ConfigError, match="must be a folder of class folders"):
-        write_index(store, dataset)
+        write_index(output, dataset)
     (tmp_path / "data").mkdir()
-    refusal(store, dataset)
-    found = parquet.read(store, IMAGES, "birds", columns=IMAGES.schema.names)
+    refusal(output, dataset)
+    found = parquet.read(output, IMAGES, "birds", columns=IMAGES.schema.names)
     assert found.to_pylist() == before
 
 
-def test_a_dataset_without_images_is_named(store: Store, tmp_path: Path) -> None:
+def test_a_dataset_without_images_is_named(output: Output, tmp_path: Path) -> None:
     touch(tmp_path / "data", "beside.jpg", "a/notes.txt")
     dataset = ImageDataset(name="birds", path=str(tmp_path / "data"))
-    assert refusal(store, dataset) == (
+    assert refusal(output, dataset) == (
         f"dataset birds: no image found at {tmp_path / 'data'}; "
         "left out: 1 .jpg (in no class folder), 1 .txt"
     )
     (tmp_path / "list.csv").write_text("path,label\n")
     empty = ImageDataset(name="birds", path=str(tmp_path / "list.csv"), layout="manifest")
-    assert refusal(store, empty) == f"dataset birds: no image found at {tmp_path / 'list.csv'}"
-    assert store.files("") == []
+    assert refusal(output, empty) == f"dataset birds: no image found at {tmp_path / 'list.csv'}"
+    assert output.files("") == []
 
 
 @pytest.mark.parametrize(
@@ -158,25 +163,25 @@ def test_a_dataset_without_images_is_named(store: Store, tmp_path: Path) -> None
     ],
 )
 def test_an_image_listed_twice_is_named(
-    store: Store, tmp_path: Path, paths: list[str], words: str
+    output: Output, tmp_path: Path, paths: list[str], words: str
 ) -> None:
     root = tmp_path / "lists"
     root.mkdir()
     lines = "".join(f"{path.format(root=root)},a\n" for path in paths)
     (root / "list.csv").write_text("path,label\n" + lines)
-    line = refusal(store, ImageDataset(name="birds", path=f"{root}/list.csv", layout="manifest"))
+    line = refusal(output, ImageDataset(name="birds", path=f"{root}/list.csv", layout="manifest"))
     assert line.endswith("must name every image once, " + words.format(parent=tmp_path))
     assert f"{root}/list.csv" in line
 
 
-def test_ready_made_embeddings_are_indexed_by_file_and_row(store: Store, tmp_path: Path) -> None:
+def test_ready_made_embeddings_are_indexed_by_file_and_row(output: Output, tmp_path: Path) -> None:
     for name, labels in (("b", ["y", "x"]), ("a", ["x"])):
         (tmp_path / "mine").mkdir(exist_ok=True)
         values = pa.array(np.zeros((len(labels), 2)).tolist(), pa.list_(pa.float32(), 2))
         table = pa.table({"class_name": labels, "fc": values})
         pq.write_table(table, tmp_path / "mine" / f"{name}.parquet")
     dataset = EmbeddingsDataset(name="mine", embeddings=str(tmp_path / "mine"))
-    rows = indexed(store, dataset)
+    rows = indexed(output, dataset)
     root = tmp_path / "mine"
     assert [(row["uri"], row["class_name"], row["class_id"]) for row in rows] == [
         (f"{root}/a.parquet#0", "x", 0),
@@ -275,25 +280,25 @@ NO_FOLDER = (folder, listed)  # no folder has an empty name
     ],
 )
 def test_a_label_that_is_empty_is_refused_by_every_source(
-    store: Store, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset], label: str | None
+    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset], label: str | None
 ) -> None:
     (tmp_path / "data").mkdir()
-    line = refusal(store, write(tmp_path / "data", ["a", label, "b"]))
+    line = refusal(output, write(tmp_path / "data", ["a", label, "b"]))
     assert "label" in line or "class" in line
     assert any(word in line for word in ("must not be", "must have", "must be"))
     assert len(line.splitlines()) == 1
-    assert store.files("") == []
+    assert output.files("") == []
 
 
 @pytest.mark.parametrize("write", TEXTS + NULLABLE)
 def test_names_that_look_alike_are_kept_apart_and_named(
-    store: Store, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset]
+    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset]
 ) -> None:
     (tmp_path / "data").mkdir()
     labels = ["cat", "Cat", "caf\u00e9", "cafe\u0301"]
     if write is not cls:  # whose space is that of the text file
         labels.append(" cat")
-    indexed = write_index(store, write(tmp_path / "data", labels))
+    indexed = write_index(output, write(tmp_path / "data", labels))
     assert indexed.n_classes == len(labels)
     (warning,) = indexed.warnings
     assert warning.startswith("classes whose names differ only in spelling are kept apart: ")
@@ -327,9 +332,9 @@ GROUPS = (
 
 
 def test_the_line_says_what_was_left_out_and_warns_of_classes(
-    store: Store, birds: ImageDataset
+    output: Output, birds: ImageDataset
 ) -> None:
-    assert str(write_index(store, birds)).splitlines() == [
+    assert str(write_index(output, birds)).splitlines() == [
         "dataset birds: 1 images in 1 classes; left out: "
         "3 .heic (no decoder: install kdsspark[heif]), 2 hidden, 1 .txt",
         "warning: dataset birds: 2 classes are left out whole: "
@@ -337,23 +342,122 @@ def test_the_line_says_what_was_left_out_and_warns_of_classes(
     ]
 
 
-def test_what_was_left_out_is_kept_beside_the_digest(store: Store, birds: ImageDataset) -> None:
-    assert index.left_out_of(store, "birds") == []
-    assert write_index(store, birds).left_out == GROUPS
-    assert tuple(index.left_out_of(store, "birds")) == GROUPS
-    digest = index.digest(store, "birds")
+def test_what_was_left_out_is_kept_beside_the_digest(output: Output, birds: ImageDataset) -> None:
+    assert index.left_out_of(output, "birds") == []
+    assert write_index(output, birds).left_out == GROUPS
+    assert tuple(index.left_out_of(output, "birds")) == GROUPS
+    digest = index.digest(output, "birds")
     for path in Path(birds.path).rglob("*.heic"):
         path.unlink()
-    write_index(store, birds)
-    assert index.digest(store, "birds") == digest  # of the images alone
-    assert [group.class_name for group in index.left_out_of(store, "birds")] == (
+    write_index(output, birds)
+    assert index.digest(output, "birds") == digest  # of the images alone
+    assert [group.class_name for group in index.left_out_of(output, "birds")] == (
         [None, None, None, "emu", "owl"]
     )
 
 
-def test_an_index_of_an_earlier_version_left_out_nothing_that_is_known(store: Store) -> None:
+def test_an_index_of_an_earlier_version_left_out_nothing_that_is_known(output: Output) -> None:
     schema = IMAGES.schema.with_metadata({b"kdsspark.digest": b"abc"})
     path = f"{IMAGES.partition('birds')}/part-0.parquet"
-    parquet.write(store, path, schema.empty_table(), schema)
-    assert index.left_out_of(store, "birds") == []
-    assert index.digest(store, "birds") == "abc"
+    parquet.write(output, path, schema.empty_table(), schema)
+    assert index.left_out_of(output, "birds") == []
+    assert index.digest(output, "birds") == "abc"
+
+
+# -- the stage -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def context(output: Output, tmp_path: Path) -> Context:
+    """A dataset of images and one of embeddings."""
+    touch(tmp_path / "folder", "a/1.jpg", "b/2.jpg", "b/3.jpg")
+    values = pa.array(np.zeros((2, 2)).tolist(), pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"class_name": ["x", "y"], "fc": values}), tmp_path / "e.parquet")
+    raw = {
+        "output": output.path(),
+        "networks": [{"name": "net"}],
+        "datasets": [
+            {"name": "mine", "path": str(tmp_path / "folder")},
+            {"name": "made", "embeddings": str(tmp_path / "e.parquet"), "network": "clip"},
+        ],
+    }
+    return Context(None, output, config.parse(raw))
+
+
+def test_the_stage_prints_a_line_a_dataset(
+    context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index.run(context)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines()[-2:] == [
+        "dataset mine: 3 images in 2 classes",
+        "dataset made: 2 images in 2 classes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("published", "line"),
+    [
+        (None, "dataset d: 3 images in 2 classes"),
+        (Published(3, 2), "dataset d: 3 images in 2 classes, as published"),
+        (Published(4, 2), "dataset d: 3 images in 2 classes; published: 4 in 2"),
+        (
+            Published(3, 1, note="a note"),
+            "dataset d: 3 images in 2 classes; published: 3 in 1, a note",
+        ),
+    ],
+)
+def test_a_difference_from_the_published_size_is_shown(
+    published: Published | None, line: str
+) -> None:
+    assert str(Indexed("d", 3, 2, published)) == line
+
+
+def test_a_plan_counts_the_images_of_the_index(context: Context, tmp_path: Path) -> None:
+    def standing(dataset: str) -> Standing:
+        plan = index.plan(context.output, context.config, Pair("-", dataset))
+        return plan.standing(context.output)
+
+    assert standing("mine") == Standing()
+    index.run(context)
+    assert standing("mine") == Standing(done=3)
+    assert standing("made") == Standing(done=2)
+    touch(tmp_path / "folder", "a/4.jpg")  # which only listing the folder again can tell
+    assert standing("mine") == Standing(done=3)
+
+
+def test_rows_and_their_ids_are_read_in_one_order(context: Context) -> None:
+    index.run(context)
+    rows = index.images(context.output, "mine")
+    assert rows.schema == IMAGES.schema
+    assert [column.num_chunks for column in rows.columns] == [1] * len(IMAGES.schema)
+    assert rows["image_id"] == index.image_ids(context.output, "mine")
+    assert sorted(rows["class_name"].to_pylist()) == ["a", "b", "b"]
+    assert len(index.images(context.output, "none")) == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "same"),
+    [
+        (["a/1.jpg", "b/2.jpg"], 1, True),
+        (["a/1.jpg", "b/2.jpg"], 2, False),
+        (["a/1.jpg", "b/2.jpg", "b/3.jpg"], 1, False),
+        (["a/1.jpg"], 1, False),
+        (["a/1.jpg", "c/2.jpg"], 1, False),
+    ],
+)
+def test_the_digest_tells_ids_versions_and_classes(
+    output: Output, tmp_path: Path, names: list[str], version: int, same: bool
+) -> None:
+    def digest(names: list[str], version: int) -> str:
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        dataset = touch(tmp_path / "data", *names)
+        for path in (tmp_path / "data").rglob("*.jpg"):
+            os.utime(path, ns=(version, version))
+        write_index(output, dataset)
+        return index.digest(output, "birds")
+
+    first = digest(["a/1.jpg", "b/2.jpg"], 1)
+    assert len(first) == 32
+    assert (digest(names, version) == first) is same

@@ -14,7 +14,6 @@ from kdsspark.datasets.layouts.layout import Layout, Published
 from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import Root
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output.filesystems import locate
 
 LAYOUTS: Final[dict[str, Layout]] = {
     "folder": Layout(folder.read),
@@ -34,9 +33,8 @@ def images(dataset: ImageDataset, left_out: LeftOut) -> Iterator[pa.Table]:
     layout = LAYOUTS[dataset.layout]
     _check_split(dataset, layout.splits)
     try:
-        fs, path = locate(dataset.path)
-        fs.invalidate_cache()
-        root = Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
+        root = Root.at(dataset.path)
+        root.fs.invalidate_cache()
         yield from layout.read(dataset, root, left_out)
     except (OSError, ValueError, ImportError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DatasetError(

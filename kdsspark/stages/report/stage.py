@@ -19,6 +19,7 @@ from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet
+from kdsspark.output.held import beyond
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
@@ -63,8 +64,10 @@ def plan(
     output: Output, config: Config, _: Pair | None = None, wanted: Sequence[FeatureClassWanted] = ()
 ) -> ReportPlan:
     """What the report must show, whether it does or not; ``wanted`` as for :func:`run`."""
-    made = tuple(r for stage in _MADE_BY for r in stage.receipts(output).all().values())
-    digest = _digest(config, made, wanted)
+    pairs = {Pair(network, dataset.name) for network, dataset in config.pairs()}
+    every = (r for stage in _MADE_BY for r in stage.receipts(output).all().values())
+    made = tuple(receipt for receipt in every if receipt.item.pair in pairs)
+    digest = fingerprint([_digest(config, made, wanted), *map(str, beyond(output, config))])
     return ReportPlan(REPORT.name, {_ITEM: digest}, made, digest)
 
 
@@ -122,7 +125,8 @@ def _gathered(
         found = _of_config(views.query(session, DISAGREEMENTS), config)
         disagreements = with_bins(session, found)
     networks = _networks(output, config)
-    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements)
+    others = tuple(map(str, beyond(output, config)))
+    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements, others)
 
 
 def _digest(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -13,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark.datasets.layouts import huggingface
-from kdsspark.errors import ConfigError, DatasetError, ImageError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.images import decoding as images
-from kdsspark.images import fetch
 from tests.archives import dataset, jpeg, put, refusal, rows
 from tests.listed import left_out
 
@@ -153,82 +151,6 @@ def test_files_on_other_file_systems(tmp_path: Path) -> None:
     found = rows(dataset("huggingface", url))
     assert [row["uri"] for row in found] == [f"{url}/a.parquet#{row}" for row in range(3)]
     assert [images.read(row["uri"]) for row in found] == [jpeg(row) for row in range(3)]
-
-
-def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Fills as row groups are read."""
-    read: list[int] = []
-    real = pq.ParquetFile.read_row_group
-
-    def read_row_group(self: pq.ParquetFile, i: int, columns: list[str]) -> pa.Table:
-        read.append(i)
-        return real(self, i, columns=columns)
-
-    monkeypatch.setattr(fetch.pq.ParquetFile, "read_row_group", read_row_group)
-    return read
-
-
-def test_a_row_group_is_read_once_for_all_its_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tmp_path / "a.parquet", ["x"] * 12, group=4)
-    read = groups_read(monkeypatch)
-    order = [0, 4, 8, 1, 5, 9, 11, 2, 3, 7, 6, 10] * 5
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(images.read, (f"{tmp_path}/a.parquet#{row}" for row in order)))
-    assert found == [jpeg(row) for row in order]
-    assert sorted(read) == [0, 1, 2]
-
-
-def test_what_is_held_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(tmp_path / "a.parquet", ["x"] * 4, group=1)
-    read = groups_read(monkeypatch)
-    monkeypatch.setattr(fetch, "HELD_BYTES", 3 * len(jpeg()) // 2)  # of one picture, not of two
-    for row in (0, 0, 1, 1, 0, 0):
-        assert images.read(f"{tmp_path}/a.parquet#{row}") == jpeg(row)
-    assert read == [0, 1, 0]
-
-
-def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
-    for seed in (0, 50):
-        save(tmp_path / "a.parquet", ["x"] * 3, seed=seed)
-        assert images.read(f"{tmp_path}/a.parquet#1") == jpeg(seed + 1)
-
-
-@pytest.mark.parametrize(
-    ("row", "error", "words"),
-    [
-        (5, "ValueError", "Parquet file must have a row 5, got 3 rows"),
-        (1, "ValueError", "row 1 must hold the bytes of an image, got null"),
-    ],
-)
-def test_rows_without_an_image(tmp_path: Path, row: int, error: str, words: str) -> None:
-    values = [{"bytes": b"x", "path": "x"}, {"bytes": None, "path": "y.jpg"}, None]
-    save(tmp_path / "a.parquet", ["x"] * 3, image=pa.array(values, STRUCT))
-    assert images.read(f"{tmp_path}/a.parquet#0") == b"x"
-    with pytest.raises(ImageError) as caught:
-        images.read(f"{tmp_path}/a.parquet#{row}")
-    assert (caught.value.stage, caught.value.error) == ("read", error)
-    assert caught.value.message == words
-    with pytest.raises(ImageError):
-        images.read(f"{tmp_path}/a.parquet#2")
-
-
-def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
-    uri = f"{tmp_path}/a.parquet#0"
-    for content in (None, b"not Parquet"):
-        if content:
-            (tmp_path / "a.parquet").write_bytes(content)
-        with pytest.raises(ImageError):
-            images.read(uri)
-    save(tmp_path / "a.parquet", ["x"])
-    assert images.read(uri) == jpeg()
-
-
-def test_an_image_above_the_limit_is_refused(tmp_path: Path) -> None:
-    save(tmp_path / "a.parquet", ["x"])
-    with pytest.raises(ValueError, match="must have at most 10 bytes, got more"):
-        fetch.fetch(f"{tmp_path}/a.parquet#0", 10)
 
 
 @pytest.mark.parametrize(

@@ -3,122 +3,135 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Embed
-from kdsspark.engine.work import Outcome, Unit
-from kdsspark.images import decoding as images
+from kdsspark.engine.work import Outcome, run_items
+from kdsspark.errors import DatasetError
+from kdsspark.images import decoding
 from kdsspark.images.loading import Pixels
 from kdsspark.output import parquet
-from kdsspark.output.receipts import Receipt
-from kdsspark.output.store import Store
-from kdsspark.stages.embed import attempts, shards
-from kdsspark.stages.embed import shard_task as embed_images
-from kdsspark.stages.embed import stage as embed
-from kdsspark.stages.embed.shard_task import ImageJob, embed_shard
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
+from kdsspark.stages import EMBED
+from kdsspark.stages.embed import attempts, shard_task, shards
+from kdsspark.stages.embed.shard_task import ImageJob, ShardItem, embed_shard
 from kdsspark.stages.embed.shards import Shard
-from kdsspark.tables import EMBEDDINGS, IMAGES
-from tests.stages.embed.test_shard_task import SPEC, FakeNetwork, Folder
+from kdsspark.tables import EMBEDDINGS
+from tests.inprocess import Task
+from tests.stages.embed.fakes import PAIR, FakeNetwork, Folder, planned, row
 
-DEADLY = 3  # the image whose decoder crashes
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> ImageJob:
-    store = Store.at(str(tmp_path / "out"))
-    return ImageJob(store, "net", "set", SPEC, "", Embed(batch_images=1))
+# -- without Spark -------------------------------------------------------------------------------
 
 
-def unit(job: ImageJob, folder: Path, work: object) -> Unit:
-    """The unit of a shard of five images."""
-    folder.mkdir()
-    rows = [Folder(folder).put(number, 10 * number) for number in range(5)]
-    table = pa.Table.from_pylist(rows, schema=IMAGES.schema)
-    plan = iter([(Shard("shard-1", "d", len(table)), table)])
-    (shard,) = shards.write_plan(job.store, f"{attempts.PLANS}/net/set", plan)
-    return Unit("net/set/shard-1", "d-0", (work, shard), len(table))
+@pytest.mark.parametrize(("attempt", "noted"), [(0, []), (1, [2]), (3, [4])])
+def test_attempts_after_the_first_are_noted(
+    output: Output, task: Task, attempt: int, noted: list[int]
+) -> None:
+    task.attempt = attempt
+    shard = planned(output, [row(1)], "shard-1")
+    attempts.note(output, shard)
+    path = "_plans/embed/net/set/tried/shard-1.json"
+    assert [output.read_json(p)["attempts"] for p in output.files("_plans") if p == path] == noted
+    list(shards.write_plan(output, output.plans(PAIR), iter([])))
+    assert output.files("_plans") == []  # notes go with the plan
 
 
-def _crashes(decode: object, deadly: bytes, data: bytes, short_side: int) -> Pixels:
+def note(output: Output, pair: Pair, name: str, tried: int) -> None:
+    output.write_json(f"{output.plans(pair)}/tried/{name}.json", {"attempts": tried})
+
+
+def raised(output: Output, error: Exception) -> Exception:
+    with pytest.raises(type(error)) as caught, attempts.named(output):
+        raise error
+    return caught.value
+
+
+def test_the_shard_that_was_tried_most_often_is_named(output: Output) -> None:
+    note(output, PAIR, "shard-1", 2)
+    note(output, Pair("net", "other"), "shard-2", 4)
+    note(output, Pair("net", "other"), "shard-3", 3)
+    error = raised(output, RuntimeError("ValueError: the last line"))
+    line = "shard net/other/shard-2 failed 4 times, at last: ValueError: the last line"
+    assert str(error) == line
+
+
+def test_without_a_note_and_for_a_users_mistake_the_error_is_as_it_was(output: Output) -> None:
+    for error in (OSError("no space left on device"), DatasetError("2 rows")):
+        assert raised(output, error) is error
+    note(output, PAIR, "shard-1", 2)
+    mistake = DatasetError("2 rows")
+    assert raised(output, mistake) is mistake
+
+
+# -- by Spark ------------------------------------------------------------------------------------
+
+
+def item(shard: Shard) -> ShardItem:
+    return ShardItem(name=PAIR.item(shard.name), digest="d-0", pair=PAIR, shard=shard)
+
+
+def _crashes(decode: Callable[..., Pixels], deadly: bytes, data: bytes, short_side: int) -> Pixels:
     if data == deadly:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return decode(data, short_side)  # type: ignore[operator, no-any-return]
+    return decode(data, short_side)
 
 
-def _with_a_crashing_decoder(job: ImageJob, deadly: bytes, shard: Shard) -> Outcome:
+def _with_a_crashing_decoder(job: ImageJob, deadly: bytes, item: ShardItem) -> Outcome:
     """As :func:`embed_shard`; decoding in this very process is deadly."""
-    plain, extractor = images.decode, embed_images._extractor
-    images.decode = partial(_crashes, plain, deadly)  # type: ignore[assignment]
-    embed_images._extractor = lambda _: FakeNetwork()  # type: ignore[assignment, return-value]
+    plain, extractor = decoding.decode, shard_task._extractor
+    decoding.decode = partial(_crashes, plain, deadly)
+    shard_task._extractor = lambda _: FakeNetwork()  # type: ignore[assignment, return-value]
     try:
-        return embed_shard(job, shard)
+        return embed_shard(job, item.shard)
     finally:
-        images.decode, embed_images._extractor = plain, extractor
+        decoding.decode, shard_task._extractor = plain, extractor
 
 
 def test_a_decoder_that_crashes_is_put_apart_at_the_second_attempt(
-    spark: SparkSession, job: ImageJob, tmp_path: Path
+    spark: SparkSession, job: ImageJob, folder: Folder
 ) -> None:
-    work = unit(job, tmp_path / "images", None)
-    deadly = (tmp_path / "images" / f"{DEADLY:02d}.png").read_bytes()
-    task = partial(_with_a_crashing_decoder, job, deadly)
-    (receipt,) = embed.run(spark, job.store, [Unit(work.name, "d-0", (task, work.work[1]))])
+    shard = planned(job.output, [folder.put(n, 10 * n) for n in range(5)], "shard-1")
+    deadly = (folder.path / "03.png").read_bytes()
+    patient = replace(job, settings=Embed(batch_images=1, image_seconds=120))  # a process starts
+    task = partial(_with_a_crashing_decoder, patient, deadly)
+    (receipt,) = run_items(spark, EMBED.receipts(job.output), [item(shard)], task, "images")
     # The child of the second attempt has the plain decoder, which does not crash.
     assert receipt.counts["embedded"] == 5
-    rows = parquet.read(job.store, EMBEDDINGS)
-    assert rows["image_id"].to_pylist() == [f"{number:02d}" for number in range(5)]
-    (note,) = (path for path in job.store.files("_plans") if path.endswith(".json"))
-    assert job.store.read_json(note) == {"attempts": 2}
+    rows = parquet.read(job.output, EMBEDDINGS)
+    assert rows["image_id"].to_pylist() == [f"{n:02d}" for n in range(5)]
+    (path,) = (path for path in job.output.files("_plans") if path.endswith(".json"))
+    assert job.output.read_json(path) == {"attempts": 2}
 
 
-def _dies(job: ImageJob, shard: Shard) -> Outcome:
-    attempts.note(job.store, shard)
+def _dies(job: ImageJob, item: ShardItem) -> Outcome:
+    attempts.note(job.output, item.shard)
     os.kill(os.getpid(), signal.SIGKILL)
     return Outcome()
 
 
-def _raises(job: ImageJob, shard: Shard) -> Outcome:
-    attempts.note(job.store, shard)
+def _raises(job: ImageJob, item: ShardItem) -> Outcome:
+    attempts.note(job.output, item.shard)
     raise OSError("no space left on device")
 
 
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
-        (_dies, r"Python worker exited unexpectedly \(crashed\)"),
+        (_dies, r"SparkException: Python worker exited unexpectedly \(crashed\)"),
         (_raises, "OSError: no space left on device"),
     ],
 )
 def test_the_shard_that_spark_gives_up_is_named(
-    spark: SparkSession, job: ImageJob, tmp_path: Path, task: object, reason: str
+    spark: SparkSession, job: ImageJob, task: Callable[..., Outcome], reason: str
 ) -> None:
-    work = unit(job, tmp_path / "images", partial(task, job))  # type: ignore[call-overload]
-    with pytest.raises(RuntimeError, match=f"^shard net/set/shard-1 failed 4 times, .*: {reason}$"):
-        embed.run(spark, job.store, [work])
-
-
-def test_what_shards_share_is_sent_once(
-    spark: SparkSession, job: ImageJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = replace(job, weights="w" * 10_000)
-    work = unit(job, tmp_path / "images", partial(embed_shard, job))
-    sent: list[Unit] = []
-
-    def run(*arguments: Any) -> list[Receipt]:
-        sent.extend(arguments[3])
-        return []
-
-    monkeypatch.setattr(embed.units, "run", run)
-    embed.run(spark, job.store, [work])
-    (light,) = sent
-    assert (light.name, light.digest, light.items) == (work.name, work.digest, work.items)
-    assert len(pickle.dumps(light)) < 1_000 < 10_000 < len(pickle.dumps(work))
+    work = [item(planned(job.output, [row(1)], "shard-1"))]
+    text = f"^shard net/set/shard-1 failed 4 times, at last: {reason}$"
+    with pytest.raises(RuntimeError, match=text), attempts.named(job.output):
+        run_items(spark, EMBED.receipts(job.output), work, partial(task, job), "images")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,154 +21,80 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import Image
 
-from kdsspark.config import Embed, Preprocessing
+from kdsspark.config import Embed
+from kdsspark.engine.work import Outcome
+from kdsspark.images import decoding
 from kdsspark.images.loading import content_hash
-from kdsspark.network.spec import Layer, NetworkSpec
 from kdsspark.output import parquet
+from kdsspark.output.output import Output
 from kdsspark.output.store import Store
 from kdsspark.stages.embed import ranges as shard_ranges
-from kdsspark.stages.embed import shard_files, shards
-from kdsspark.stages.embed import shard_task as embed_images
-from kdsspark.stages.embed.shard_task import ImageJob, embed_shard
+from kdsspark.stages.embed import shard_files, shard_task
+from kdsspark.stages.embed.shard_task import EmbedImages, ImageJob, ShardItem, embed_shard
 from kdsspark.stages.embed.shards import Shard
-from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
-
-SPEC = NetworkSpec(
-    name="net",
-    architecture="none",
-    layers=(Layer("sum", "", 2, "conv", 1), Layer("corner", "", 5, "conv", 1)),
-    activation="post_relu",
-    pooling="mean",
-    crops="center",
-    preprocessing=Preprocessing(resize=8, crop=8),
-    precision="float32",
-    weights="random",
-    weights_digest="",
+from kdsspark.tables import EMBEDDINGS, FAILURES
+from tests.inprocess import Task
+from tests.stages.embed.fakes import (
+    PAIR,
+    FakeNetwork,
+    Folder,
+    expected,
+    failure,
+    files,
+    found,
+    planned,
 )
+
+BATCH_AND_CALL = shard_task._batch_and_call  # before a fixture replaces it
+
 pytestmark = pytest.mark.usefixtures("network")
 
 
-@dataclass
-class FakeNetwork:
-    """Features that tell which image they are of; counts what it is given."""
-
-    batches: list[int] = field(default_factory=list)
-
-    def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
-        self.batches.append(len(images))
-        values = np.stack([features(image) for image in images])
-        return {"sum": values[:, :2], "corner": values[:, 2:]}
+def embedded(job: ImageJob, rows: Sequence[dict[str, Any]]) -> Outcome:
+    """What becomes of a shard that must hold these rows of ``images``."""
+    return embed_shard(job, planned(job.output, rows))
 
 
-def features(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.array([image.sum(), -1.0, *image.ravel()[:5]], np.float32)
-
-
-@pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> FakeNetwork:
-    fake = FakeNetwork()
-    monkeypatch.setattr(embed_images, "_extractor", lambda _: fake)
-    monkeypatch.setattr(embed_images, "task_cpus", lambda: 2)
-    monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)  # three rows a group
-    return fake
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> ImageJob:
-    store = Store.at(str(tmp_path / "out"))
-    return ImageJob(store, "net", "set", SPEC, "", Embed(batch_images=1, image_seconds=5))
-
-
-@dataclass(frozen=True)
-class Folder:
-    """Images by number; ``shade`` tells them apart."""
-
-    path: Path
-
-    def put(self, number: int, shade: int | None) -> dict[str, Any]:
-        """Write an image, or none at all, and return its row of ``images``."""
-        path = self.path / f"{number:02d}.png"
-        if shade is None:
-            path.write_bytes(b"broken")
-        else:
-            pixels = np.full((8, 8, 3), shade, np.uint8)
-            pixels[0, 0] = number
-            Image.fromarray(pixels).save(path)
-        named = {"class_id": 0, "class_name": "c", "version": f"v{shade}"}
-        return {"image_id": f"{number:02d}", "uri": str(path), **named}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    (tmp_path / "images").mkdir()
-    return Folder(tmp_path / "images")
-
-
-def planned(job: ImageJob, rows: Sequence[dict[str, Any]]) -> Shard:
-    """The plan of a shard that must hold these rows of ``images``."""
-    table = pa.Table.from_pylist(list(rows), schema=IMAGES.schema).sort_by("image_id")
-    (shard,) = shards.write_plan(job.store, "_plans", iter([(Shard("s", "d", len(table)), table)]))
-    return shard
-
-
-def found(job: ImageJob, table: Any) -> list[dict[str, Any]]:
-    """The rows of the shard in the order of the file."""
-    path = job.files(Shard("s", "d", 0)).part(table)
-    return parquet.read_file(job.store, path).to_pylist() if job.store.exists(path) else []
-
-
-def expected(rows: Sequence[dict[str, Any]], shades: dict[str, int]) -> list[dict[str, Any]]:
-    """What ``embeddings`` must hold, computed plainly."""
-    result = []
-    for row in sorted(rows, key=lambda row: str(row["image_id"])):
-        if row["image_id"] in shades:
-            data = Path(row["uri"]).read_bytes()
-            values = features(np.asarray(Image.open(row["uri"]))).tolist()
-            fixed = {k: row[k] for k in ("image_id", "class_id", "class_name", "version")}
-            layers = {"sum": values[:2], "corner": values[2:]}
-            result.append(fixed | {"content": content_hash(data)} | layers)
-    return result
+def part(job: ImageJob) -> Path:
+    """The file of embeddings."""
+    return Path(job.output.path(EMBEDDINGS.part("s", *PAIR)))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_new_shard_in_bounded_row_groups(
     job: ImageJob, folder: Folder, network: FakeNetwork, batch: int
 ) -> None:
-    job = ImageJob(job.store, "net", "set", SPEC, "", Embed(batch_images=batch))
+    job = replace(job, settings=Embed(batch_images=batch))
     rows = [folder.put(n, None if n in (0, 4, 5) else 10 * n) for n in range(11)]
-    outcome = embed_shard(job, planned(job, rows))
-    good = {row["image_id"]: 0 for row in rows if row["image_id"] not in ("00", "04", "05")}
-    assert found(job, EMBEDDINGS) == expected(rows, good)
-    failed = found(job, FAILURES)
+    outcome = embedded(job, rows)
+    good = [row["image_id"] for row in rows if row["image_id"] not in ("00", "04", "05")]
+    assert found(job.output, EMBEDDINGS) == expected(rows, good)
+    failed = found(job.output, FAILURES)
     assert [row["image_id"] for row in failed] == ["00", "04", "05"]
     assert {row["content"] for row in failed} == {content_hash(b"broken")}
     assert outcome.counts == {"images": 11, "embedded": 8, "failed": 3, "computed": 11}
-    path = job.store.path(job.files(Shard("s", "d", 0)).part(EMBEDDINGS))
-    groups = pq.ParquetFile(path).metadata
+    groups = pq.ParquetFile(part(job)).metadata
     size = 3 if batch == 1 else 4 if batch == 2 else 5
     assert groups.num_row_groups == -(-11 // size)
     assert sum(network.batches) == 8
     assert max(network.batches) <= batch
     keys = {"load", "compute", "wait", "read", "decode", "write"}
     assert outcome.seconds.keys() == keys
-    assert min(outcome.seconds.values()) >= 0
 
 
 def test_ranges_are_those_of_the_rows_that_are_written(job: ImageJob, folder: Folder) -> None:
     for shades in ([1, 2, 3, 4, 5], [1, 9, 3, 4, 5], [None] * 5):
         rows = [folder.put(n, shade) for n, shade in enumerate(shades)]
-        embed_shard(job, planned(job, rows))
-        path = shard_ranges.path_of(job.files(Shard("s", "d", 0)).part(EMBEDDINGS))
-        values = [[*row["sum"], *row["corner"]] for row in found(job, EMBEDDINGS)]
+        embedded(job, rows)
+        path = shard_ranges.path_of(EMBEDDINGS.part("s", *PAIR))
+        values = [[*row["sum"], *row["corner"]] for row in found(job.output, EMBEDDINGS)]
         if values:
-            ranges = parquet.read_file(job.store, path)
+            ranges = parquet.read_file(job.output, path)
             assert ranges["lo"].to_pylist() == np.min(values, axis=0).tolist()
             assert ranges["hi"].to_pylist() == np.max(values, axis=0).tolist()
         else:
-            assert not job.store.exists(path)
+            assert not job.output.exists(path)
 
 
 states = st.dictionaries(
@@ -187,17 +116,17 @@ def test_whatever_changed_only_new_bytes_are_embedded(
     touched: set[int],
     classes: bool,
 ) -> None:
-    shutil.rmtree(job.store.path(), ignore_errors=True)
-    embed_shard(job, planned(job, [folder.put(n, shade) for n, shade in before.items()]))
+    shutil.rmtree(job.output.path(), ignore_errors=True)
+    embedded(job, [folder.put(n, shade) for n, shade in before.items()])
     rows = []
     for n, shade in after.items():
         row = folder.put(n, shade)
         row["version"] += " touched" if n in touched else ""
         rows.append(row | {"class_id": int(classes), "class_name": "d" if classes else "c"})
-    outcome = embed_shard(job, planned(job, rows))
-    good = {f"{n:02d}": shade for n, shade in after.items() if shade is not None}
-    assert found(job, EMBEDDINGS) == expected(rows, good)
-    failed = {r["image_id"]: (r["version"], r["class_name"]) for r in found(job, FAILURES)}
+    outcome = embedded(job, rows)
+    good = {f"{n:02d}" for n, shade in after.items() if shade is not None}
+    assert found(job.output, EMBEDDINGS) == expected(rows, good)
+    failed = {r["image_id"]: (r["version"], r["class_name"]) for r in found(job.output, FAILURES)}
     assert failed == {
         row["image_id"]: (row["version"], row["class_name"])
         for row in rows
@@ -211,12 +140,11 @@ def test_what_holds_already_is_not_written_again(
     job: ImageJob, folder: Folder, network: FakeNetwork
 ) -> None:
     rows = [folder.put(n, None if n == 2 else n) for n in range(5)]
-    embed_shard(job, planned(job, rows))
-    path = Path(job.store.path(job.files(Shard("s", "d", 0)).part(EMBEDDINGS)))
-    before = path.stat().st_mtime_ns
-    outcome = embed_shard(job, planned(job, [row for row in rows if row["image_id"] != "02"]))
-    assert path.stat().st_mtime_ns == before
-    assert not found(job, FAILURES)
+    embedded(job, rows)
+    before = part(job).stat().st_mtime_ns
+    outcome = embedded(job, [row for row in rows if row["image_id"] != "02"])
+    assert part(job).stat().st_mtime_ns == before
+    assert not found(job.output, FAILURES)
     assert outcome.counts == {"images": 4, "embedded": 4, "failed": 0, "computed": 0}
     assert network.batches == [1] * 4
 
@@ -227,15 +155,14 @@ def test_rows_of_other_files_in_its_place_are_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another attempt may replace the file between two looks at it."""
-    embed_shard(job, planned(job, [folder.put(n, n) for n in range(4)]))
-    files = job.files(Shard("s", "d", 0))
-    held = files.held()
-    embed_shard(job, planned(job, [folder.put(n, n) for n in range(2, 6)]))
+    embedded(job, [folder.put(n, n) for n in range(4)])
+    held = files(job.output).held()
+    embedded(job, [folder.put(n, n) for n in range(2, 6)])
     monkeypatch.setattr(shard_files.ShardFiles, "held", lambda _: held)
     with pytest.raises(RuntimeError, match="was replaced while it was read"):
-        embed_shard(job, planned(job, [folder.put(n, n) for n in range(8)]))
-    assert [row["image_id"] for row in found(job, EMBEDDINGS)] == ["02", "03", "04", "05"]
-    assert not [p for p in Path(job.store.path()).rglob(".tmp-*")]
+        embedded(job, [folder.put(n, n) for n in range(8)])
+    assert [row["image_id"] for row in found(job.output, EMBEDDINGS)] == ["02", "03", "04", "05"]
+    assert not [p for p in Path(job.output.path()).rglob(".tmp-*")]
 
 
 def test_groups_are_written_while_the_network_goes_on(
@@ -259,28 +186,58 @@ def test_groups_are_written_while_the_network_goes_on(
 
     monkeypatch.setattr(FakeNetwork, "__call__", compute)
     rows = [folder.put(n, n) for n in range(12)]
-    embed_shard(job, planned(job, rows))
-    assert len(found(job, EMBEDDINGS)) == 12
+    embedded(job, rows)
+    assert len(found(job.output, EMBEDDINGS)) == 12
 
 
-def test_the_network_hardly_waits(
+def test_images_are_read_while_the_network_computes(
     job: ImageJob, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading takes half as long as computing, writing too: both in the shadow of it."""
-    plain, read, merged = FakeNetwork.__call__, embed_images.images.read, shard_files._merged
+    reads = threading.Semaphore(0)
+    read, plain = decoding.read, FakeNetwork.__call__
 
+    def noting(uri: str) -> bytes:
+        data = read(uri)
+        reads.release()
+        return data
+
+    def compute(self: FakeNetwork, images: Any) -> Any:
+        # At the first pass two images have been read, at the tenth eleven.
+        for _ in range({0: 2}.get(len(self.batches), len(self.batches) < 10)):
+            assert reads.acquire(timeout=20)
+        return plain(self, images)
+
+    monkeypatch.setattr(decoding, "read", noting)
+    monkeypatch.setattr(FakeNetwork, "__call__", compute)
+    embedded(job, [folder.put(n, n) for n in range(12)])
+    assert len(found(job.output, EMBEDDINGS)) == 12
+
+
+def test_seconds_are_counted_by_activity(
+    job: ImageJob, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slowly(call: Any, seconds: float) -> Any:
-        return lambda *arguments: (time.sleep(seconds), call(*arguments))[1]
+        def later(*arguments: Any, **named: Any) -> Any:
+            time.sleep(seconds)
+            return call(*arguments, **named)
 
-    monkeypatch.setattr(FakeNetwork, "__call__", slowly(plain, 0.02))
-    monkeypatch.setattr(embed_images.images, "read", slowly(read, 0.01))
-    monkeypatch.setattr(shard_files, "_merged", slowly(merged, 0.03))
-    rows = [folder.put(n, n) for n in range(30)]
-    seconds = embed_shard(job, planned(job, rows)).seconds
-    assert seconds["compute"] > 0.6
-    assert seconds["read"] > 0.3
-    assert seconds["write"] > 0.3
-    assert seconds["wait"] < 0.3
+        return later
+
+    rows = [folder.put(n, n) for n in range(6)]
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "read", slowly(decoding.read, 0.02))
+        patch.setattr(decoding, "decode", slowly(decoding.decode, 0.03))
+        patch.setattr(shard_files, "_merged", slowly(shard_files._merged, 0.1))
+        seconds = embedded(job, rows).seconds
+    assert seconds["read"] >= 6 * 0.02
+    assert seconds["decode"] >= 6 * 0.03
+    assert seconds["write"] >= 2 * 0.1  # two groups
+    assert seconds["wait"] >= 0.02 + 0.03  # for the first image
+    shutil.rmtree(job.output.path())
+    monkeypatch.setattr(FakeNetwork, "__call__", slowly(FakeNetwork.__call__, 0.2))
+    seconds = embedded(job, rows).seconds
+    assert seconds["compute"] >= 6 * 0.2
+    assert seconds["write"] < seconds["compute"]  # without the time in which it had nothing to do
 
 
 @pytest.mark.parametrize("broken", ["compute", "write"])
@@ -291,8 +248,8 @@ def test_an_error_leaves_the_shard_as_it_was(
     broken: str,
 ) -> None:
     rows = [folder.put(n, n) for n in range(3)]
-    embed_shard(job, planned(job, rows))
-    before = found(job, EMBEDDINGS)
+    embedded(job, rows)
+    before = found(job.output, EMBEDDINGS)
 
     def fails(*_: object) -> Any:
         raise OSError("no space left on device")
@@ -302,19 +259,19 @@ def test_an_error_leaves_the_shard_as_it_was(
     else:
         monkeypatch.setattr(parquet.PartWriter, "write", fails)
     with pytest.raises(OSError, match="no space left"):
-        embed_shard(job, planned(job, [*rows, folder.put(7, 7)]))
-    assert found(job, EMBEDDINGS) == before
-    assert not [p for p in Path(job.store.path()).rglob(".tmp-*")]
+        embedded(job, [*rows, folder.put(7, 7)])
+    assert found(job.output, EMBEDDINGS) == before
+    assert not [p for p in Path(job.output.path()).rglob(".tmp-*")]
 
 
 def test_an_image_that_hangs_fails_and_the_others_do_not(job: ImageJob, folder: Folder) -> None:
-    job = ImageJob(job.store, "net", "set", SPEC, "", Embed(batch_images=1, image_seconds=0.3))
+    job = replace(job, settings=Embed(batch_images=1, image_seconds=0.3))
     rows = [folder.put(n, n) for n in range(6)]
     Path(rows[2]["uri"]).unlink()
     os.mkfifo(rows[2]["uri"])
-    outcome = embed_shard(job, planned(job, rows))
+    outcome = embedded(job, rows)
     assert outcome.counts["embedded"] == 5
-    (failed,) = found(job, FAILURES)
+    (failed,) = found(job.output, FAILURES)
     assert (failed["image_id"], failed["stage"], failed["error"]) == ("02", "read", "TimeoutError")
     assert failed["content"] is None
 
@@ -322,30 +279,33 @@ def test_an_image_that_hangs_fails_and_the_others_do_not(job: ImageJob, folder: 
 def test_an_image_of_both_files_counts_as_embedded(job: ImageJob, folder: Folder) -> None:
     """As two attempts at a time may leave it, of which one could read the image."""
     rows = [folder.put(n, n) for n in range(3)]
-    embed_shard(job, planned(job, rows))
-    failed = {**rows[1], "content": None, "stage": "read", "error": "E", "message": "m"}
-    files = job.files(Shard("s", "d", 0))
-    shard_files.write_failures(files, pa.Table.from_pylist([failed], schema=FAILURES.schema))
-    outcome = embed_shard(job, planned(job, rows))
+    embedded(job, rows)
+    table = pa.Table.from_pylist([failure(rows[1])], schema=FAILURES.schema)
+    shard_files.write_failures(files(job.output), table)
+    outcome = embedded(job, rows)
     assert outcome.counts == {"images": 3, "embedded": 3, "failed": 0, "computed": 0}
-    assert not found(job, FAILURES)
+    assert not found(job.output, FAILURES)
 
 
 def test_what_changes_sides_is_never_on_both(
     job: ImageJob, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed_shard(job, planned(job, [folder.put(0, None), folder.put(1, 1), folder.put(2, None)]))
+    embedded(job, [folder.put(0, None), folder.put(1, 1), folder.put(2, None)])
     seen: list[tuple[set[str], set[str]]] = []
     real = Store.create
 
+    def look() -> None:
+        both = [{r["image_id"] for r in found(job.output, t)} for t in (EMBEDDINGS, FAILURES)]
+        seen.append((both[0], both[1]))
+
     def create(self: Store, relative: str) -> Any:
-        tables = [{r["image_id"] for r in found(job, table)} for table in (EMBEDDINGS, FAILURES)]
-        seen.append((tables[0], tables[1]))
+        look()
         return real(self, relative)
 
     monkeypatch.setattr(Store, "create", create)
-    embed_shard(job, planned(job, [folder.put(0, 5), folder.put(1, None), folder.put(2, None)]))
-    seen.append(tuple({r["image_id"] for r in found(job, t)} for t in (EMBEDDINGS, FAILURES)))  # type: ignore[arg-type]
+    embedded(job, [folder.put(0, 5), folder.put(1, None), folder.put(2, None)])
+    look()
+    assert len(seen) > 2
     assert all(not embedded & failed for embedded, failed in seen)
     assert seen[-1] == ({"00"}, {"01", "02"})
 
@@ -377,6 +337,140 @@ def test_a_shard_takes_no_more_memory_than_a_few_groups(
 
     monkeypatch.setattr(parquet.PartWriter, "write", write)
     monkeypatch.setattr(FakeNetwork, "__call__", compute)
-    embed_shard(job, planned(job, [folder.put(n, n) for n in range(60)]))
-    assert pc.sum(pa.array([row["sum"][1] for row in found(job, EMBEDDINGS)])).as_py() == -60
+    embedded(job, [folder.put(n, n) for n in range(60)])
+    assert pc.sum(pa.array([row["sum"][1] for row in found(job.output, EMBEDDINGS)])).as_py() == -60
     assert most[0] <= 4 * 3  # one at work, one waiting, one complete, and the next begun
+
+
+# -- on an executor ------------------------------------------------------------------------------
+
+
+def item(shard: Shard) -> ShardItem:
+    return ShardItem(name=PAIR.item(shard.name), digest="d-0", pair=PAIR, shard=shard)
+
+
+@pytest.mark.parametrize("error", [None, MemoryError])
+def test_the_gpu_of_a_task_is_left_to_the_next_one(
+    job: ImageJob,
+    folder: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception] | None,
+) -> None:
+    released: list[bool] = []
+    monkeypatch.setattr(shard_task.gpus, "release", lambda: released.append(True))
+
+    def fails(*_: object) -> Any:
+        assert not released
+        raise MemoryError
+
+    if error:
+        monkeypatch.setattr(FakeNetwork, "__call__", fails)
+    shard = planned(job.output, [folder.put(n, n) for n in range(3)])
+    with pytest.raises(error) if error else nullcontext():
+        assert EmbedImages({PAIR: job})(item(shard)).counts["embedded"] == 3
+    assert released == [True]
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 3])
+def test_images_are_decoded_apart_once_an_attempt_has_failed(
+    job: ImageJob,
+    folder: Folder,
+    task: Task,
+    monkeypatch: pytest.MonkeyPatch,
+    attempt: int,
+) -> None:
+    apart: list[int] = []
+
+    def decoder(short_side: int) -> Any:
+        apart.append(short_side)
+        return nullcontext(lambda data: decoding.decode(data, short_side))
+
+    monkeypatch.setattr(shard_task.isolation, "decoder", decoder)
+    task.attempt = attempt
+    rows = [folder.put(n, n) for n in range(3)]
+    embedded(job, rows)
+    assert apart == [8] * (attempt > 0)
+    assert len(found(job.output, EMBEDDINGS)) == 3
+    (note,) = [path for path in job.output.files("_plans") if path.endswith(".json")] or [None]
+    assert (job.output.read_json(note) if note else None) == (
+        {"attempts": attempt + 1} if attempt else None
+    )
+
+
+def test_weights_are_fetched_once_a_machine(
+    job: ImageJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "tmp"
+    there.mkdir()
+    named = tempfile.NamedTemporaryFile
+    here = SimpleNamespace(gettempdir=lambda: str(there), NamedTemporaryFile=named)
+    monkeypatch.setattr(shard_task, "tempfile", here)
+    name = job.output.weights("net", "0123")
+    for output in (job.output, Output.at(f"memory://{tmp_path.name}/out")):
+        with output.create(name) as file:
+            file.write(b"tensors")
+        remote = replace(job, output=output, weights=name)
+        paths = [shard_task._local_weights(remote) for _ in range(2)]
+        assert [path.read_bytes() for path in paths] == [b"tensors"] * 2
+        if output.is_local:
+            assert paths == [Path(output.path(name))] * 2
+    assert paths == [there / f"kdsspark-{os.getuid()}" / "net-0123.safetensors"] * 2
+    assert len(list(paths[0].parent.iterdir())) == 1  # nothing half-fetched
+    with output.create(name) as file:
+        file.write(b"others")  # which never happens: the name has the digest of the tensors
+    assert shard_task._local_weights(remote).read_bytes() == b"tensors"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cpus", "device", "batch", "call"),
+    [
+        (7, 1, "cpu", 7, 28),  # as configured, four passes for each CPU
+        (None, 2, "cpu", 5, 40),
+        (None, 1, "cuda:1", 5, 5),  # one pass at a time on a GPU
+    ],
+)
+def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
+    job: ImageJob,
+    task: Task,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: int | None,
+    cpus: int,
+    device: str,
+    batch: int,
+    call: int,
+) -> None:
+    from kdsspark.network import batches
+
+    monkeypatch.setattr(batches, "batch_images", lambda *_: 5)
+    monkeypatch.setattr(shard_task.gpus, "device", lambda: device)
+    task.n_cpus = cpus
+    found = BATCH_AND_CALL(replace(job, settings=Embed(batch_images=chosen)))
+    assert found == (batch, call)
+
+
+@pytest.mark.parametrize(
+    ("settings", "cpus", "batch", "threads", "ahead"),
+    [({}, 1, 1, 2, 4), ({}, 6, 1, 6, 12), ({}, 1, 16, 2, 32), ({"decode_threads": 3}, 8, 1, 3, 6)],
+)
+def test_so_many_images_are_read_ahead_that_the_next_pass_finds_its_own(
+    job: ImageJob,
+    task: Task,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, int],
+    cpus: int,
+    batch: int,
+    threads: int,
+    ahead: int,
+) -> None:
+    made: list[tuple[Any, ...]] = []
+
+    def loader(*arguments: Any) -> Any:
+        made.append(arguments)
+        return lambda uris: (uri for uri in uris)
+
+    monkeypatch.setattr(shard_task, "Loader", loader)
+    task.n_cpus = cpus
+    limited = replace(job, settings=Embed(image_seconds=9, **settings))
+    with limited.load(["a", "b"], None, batch, "clock") as loaded:  # type: ignore[arg-type]
+        assert list(loaded) == ["a", "b"]
+    assert made == [(shard_task.decoding.read, None, threads, ahead, 9, "clock")]

@@ -1,0 +1,40 @@
+"""What the tests of the stage ``embed`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdsspark.config import Embed
+from kdsspark.output.output import Output
+from kdsspark.stages.embed import shard_files, shard_task
+from kdsspark.stages.embed.shard_task import ImageJob
+from tests.inprocess import Task
+from tests.stages.embed.fakes import PAIR, SPEC, FakeNetwork, Folder
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Output:
+    return Output.at(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "images").mkdir()
+    return Folder(tmp_path / "images")
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch, task: Task) -> FakeNetwork:
+    """The network of every task here; row groups have three rows."""
+    fake, task.n_cpus = FakeNetwork(), 2
+    monkeypatch.setattr(shard_task, "_extractor", lambda _: fake)
+    monkeypatch.setattr(shard_task, "_batch_and_call", lambda job: 2 * (job.settings.batch_images,))
+    monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)
+    return fake
+
+
+@pytest.fixture
+def job(output: Output) -> ImageJob:
+    return ImageJob(output, PAIR, SPEC, "", Embed(batch_images=1, image_seconds=5))
