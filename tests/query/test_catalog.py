@@ -109,7 +109,9 @@ def test_registering_again_finds_new_partitions_and_drops_lost_ones(
     counts = own.sql("SELECT dataset, COUNT(*) FROM again.top_features GROUP BY dataset").collect()
     assert dict(map(tuple, counts)) == {"birds": 21, "fish": 21}
     parts = own.sql("SHOW PARTITIONS again.survival").collect()
-    assert all("dataset=fish" in row["partition"] for row in parts)
+    assert {row["partition"] for row in parts} == {
+        f"network=given/dataset=fish/labels={labels}" for labels in ("shuffled", "true")
+    }
 
 
 def test_other_columns_replace_a_table_and_no_file(study: Study, spark: SparkSession) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +85,14 @@ def test_chosen_features_are_on_the_page(site: Path) -> None:
     ks = gaps[abs(gaps).round(9).idxmax()]
     assert f"signed distance: {ks:.3f}".replace("-", "\u2212") in words(page)
     assert path.with_suffix(".png").exists()
+
+
+def test_matplotlib_is_imported_only_to_draw() -> None:
+    """It takes a second, and most nights have nothing new."""
+    code = "import sys, kdsspark.stages.report.stage; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "jinja2", "scipy.stats"} & set(done.stdout.split())
+    assert "kdsspark.report.queries" in done.stdout.split()
 
 
 def test_a_dataset_that_is_not_summarized_is_named(study: Study) -> None:
