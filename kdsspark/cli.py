@@ -15,7 +15,7 @@ from kdsspark import __version__, config
 from kdsspark.config import Config
 from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
-from kdsspark.stages import RUN, STAGES
+from kdsspark.stages import RUN, STAGE_OF, STAGES
 
 if TYPE_CHECKING:
     from kdsspark.output.definitions import Kind
@@ -116,7 +116,7 @@ def _answer(options: argparse.Namespace, loaded: Config, run: Run) -> int:
     output = Output.at(loaded.output)
     if options.command == "sql":
         spark = session.start(loaded.spark, options.verbose)
-        return console.execute(spark, output, options.query, options.format)
+        return console.execute(spark, output, options.query, options.format, STAGE_OF)
     spark = session.start(catalog.with_metastore(loaded.spark), options.verbose)
     print(*catalog.register(spark, output, options.catalog), sep="\n")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -41,19 +41,6 @@ RUNS_SCHEMA: Final = """
 """
 """The fields of a run record; :mod:`kdsspark.pipeline.records` writes them."""
 
-STAGE_OF: Final = {
-    "images": "index",
-    **dict.fromkeys(("failures", "embeddings", "duplicates", "features"), "embed"),
-    **dict.fromkeys(("ranges", "histograms", "ks", "distances"), "measure"),
-    **dict.fromkeys(
-        ("significance", "thresholds", "davg", "layers", "distribution", "survival"), "summarize"
-    ),
-    **dict.fromkeys(("transforms", "transform_features", "full_network", "pruned"), "transform"),
-    "probe": "probe",
-    RUNS: "run",
-}
-"""Table -> the stage that makes it."""
-
 # SQLSTATE classes of mistakes in a query, not in the files or the machine: feature not supported,
 # cardinality, data exception, syntax or names, limits of the program.
 _MISTAKES: Final = ("0A", "21", "22", "42", "54")
@@ -87,30 +74,32 @@ def present(store: Store) -> list[str]:
 
 
 @contextmanager
-def explained(store: Store) -> Iterator[None]:
+def explained(store: Store, stage_of: Mapping[str, str]) -> Iterator[None]:
     """Turn the errors of queries that run in the block into errors of one line.
 
-    Raises :class:`ConfigError` for a wrong query; where a table is missing, it names the stage
-    that makes the table. Raises :class:`KdssparkError` for any other error of Spark.
+    ``stage_of`` maps tables to the stages that make them. Raises :class:`ConfigError` for a wrong
+    query; where a table is missing, it names the stage that makes the table. Raises :class:`KdssparkError` for any other error of Spark.
     """
     log = PySparkLogger.getLogger(_LOGGER)
     before, log.disabled = log.disabled, True  # it would print the stack of every mistake
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
-        raise _mistake(store, error) from error
+        raise _mistake(store, stage_of, error) from error
     finally:
         log.disabled = before
 
 
-def _mistake(store: Store, error: PySparkException | Py4JJavaError) -> KdssparkError:
+def _mistake(
+    store: Store, stage_of: Mapping[str, str], error: PySparkException | Py4JJavaError
+) -> KdssparkError:
     if isinstance(error, PySparkException) and error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
         name = (error.getMessageParameters() or {}).get("relationName", "").strip("`").lower()
-        missing = [table for table in needs([name]) if table in STAGE_OF and not store.files(table)]
+        missing = [table for table in needs([name]) if table in stage_of and not store.files(table)]
         if missing:
             return ConfigError(
                 f"{name} must be made before it is asked for, got no {missing[0]} in "
-                f"{store.url}: run the {STAGE_OF[missing[0]]} stage first"
+                f"{store.url}: run the {stage_of[missing[0]]} stage first"
             )
     cause = causes.of(error)
     kind = ConfigError if cause.state.startswith(_MISTAKES) else KdssparkError

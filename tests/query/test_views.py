@@ -17,6 +17,7 @@ from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.query.view_queries import VIEW_QUERIES
+from kdsspark.stages import STAGE_OF
 from kdsspark.tables import TABLES
 
 DOCS = Path(__file__).parents[2] / "docs" / "sql.md"
@@ -35,7 +36,7 @@ def test_every_table_and_view_is_there(study: Study, opened: SparkSession) -> No
 
 
 def test_every_table_has_its_stage() -> None:
-    assert set(views.STAGE_OF) == {*TABLES, "runs"}
+    assert set(STAGE_OF) == {*TABLES, "runs"}
 
 
 def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> None:
@@ -116,7 +117,7 @@ def test_a_pattern_matches_its_path_and_nothing_else(
 def test_views_cannot_be_written_to(study: Study, opened: SparkSession) -> None:
     before = study.output.files("")
     for sql in ("INSERT INTO thresholds SELECT * FROM thresholds", "DELETE FROM thresholds"):
-        with pytest.raises(KdssparkError), views.explained(study.output):
+        with pytest.raises(KdssparkError), views.explained(study.output, STAGE_OF):
             opened.sql(sql).collect()
     assert study.output.files("") == before
 
@@ -145,7 +146,7 @@ def test_a_wrong_query_is_one_line(
     sql: str,
     message: str,
 ) -> None:
-    with pytest.raises(ConfigError) as caught, views.explained(study.output):
+    with pytest.raises(ConfigError) as caught, views.explained(study.output, STAGE_OF):
         opened.sql(sql).collect()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -168,7 +169,7 @@ def test_a_table_that_is_not_there_names_its_stage(
 ) -> None:
     assert views.present(indexed) == ["images", "classes"]
     own = views.opened(spark, indexed)
-    with pytest.raises(ConfigError) as caught, views.explained(indexed):
+    with pytest.raises(ConfigError) as caught, views.explained(indexed, STAGE_OF):
         own.sql(f"SELECT * FROM {name}")
     assert f"got no {table} in {indexed.url}: run the {stage} stage first" in str(caught.value)
 
