@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from operator import add
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +13,11 @@ from kdsspark.output import parquet
 from kdsspark.stages.measure import plan, rows
 from kdsspark.stages.measure.plan import Piece
 from kdsspark.stages.measure.rows import CountedSlice, SlicePiece, count_piece, finish_slice
-from kdsspark.stages.measure.slice_task import MeasureJob, measure_slice
+from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, measure_slice
 from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.tables import HISTOGRAMS, KS, RANGES
 from tests import reference
-from tests.stages import here
+from tests.inprocess import InProcess
 from tests.stages.embedded import PAIR, Embedded, awkward, embed
 from tests.stages.measure.jobs import by_columns, measure_job, measured_slice
 
@@ -32,22 +31,23 @@ def data(tmp_path: Path) -> Embedded:
 
 
 @pytest.fixture
-def job(data: Embedded, monkeypatch: pytest.MonkeyPatch) -> MeasureJob:
-    monkeypatch.setattr(rows, "fold", here.fold)
+def job(data: Embedded) -> MeasureJob:
     one = measure_job(data, bins=BINS, shuffles=SHUFFLES, seed=SEED, exact=False)
     first, second = data.parts
     ranges = [(Piece(first, 0, 8),), (Piece(first, 8, 21), Piece(second, 0, 1))]
     return by_columns(data, one, *ranges, (Piece(second, 1, 29),))
 
 
-def pieces(job: MeasureJob, item: Any) -> list[SlicePiece]:
+def pieces(session: InProcess, item: MeasureSlice) -> list[SlicePiece]:
     counted = CountedSlice(**vars(item))
-    return [piece for _, piece in rows._pieces(None, [counted])]
+    return [piece for _, piece in rows._pieces(session, [counted])]
 
 
-def test_the_labels_of_a_shuffle_are_found_by_two_passes(data: Embedded, job: MeasureJob) -> None:
+def test_the_labels_of_a_shuffle_are_found_by_two_passes(
+    data: Embedded, job: MeasureJob, in_process: InProcess
+) -> None:
     item = measured_slice(data, job, "relu", 0, 9)
-    found = pieces(job, item)
+    found = pieces(in_process, item)
     assert [piece.file for piece in found] == list(job.files)
     for piece in found:
         assert piece.job.files == ()
@@ -62,10 +62,11 @@ def test_the_labels_of_a_shuffle_are_found_by_two_passes(data: Embedded, job: Me
     ("layer", "start", "stop"), [("relu", 0, 9), ("relu", 4, 6), ("double", 0, 2)]
 )
 def test_counts_of_pieces_add_up(
-    data: Embedded, job: MeasureJob, layer: str, start: int, stop: int
+    data: Embedded, job: MeasureJob, in_process: InProcess, layer: str, start: int, stop: int
 ) -> None:
     found = [
-        count_piece(piece) for piece in pieces(job, measured_slice(data, job, layer, start, stop))
+        count_piece(piece)
+        for piece in pieces(in_process, measured_slice(data, job, layer, start, stop))
     ]
     assert [one[0].sum() for one in found] != [0, 0, 0]
     codes = reference.codes(data.layers[layer], BINS)[:, start:stop]
@@ -81,7 +82,11 @@ def test_counts_of_pieces_add_up(
 
 @pytest.mark.parametrize("units", [1, 4, 99])
 def test_a_finished_slice_is_the_slice_measured_at_once(
-    data: Embedded, job: MeasureJob, monkeypatch: pytest.MonkeyPatch, units: int
+    data: Embedded,
+    job: MeasureJob,
+    in_process: InProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    units: int,
 ) -> None:
     monkeypatch.setattr(plan, "units_of_a_block", lambda _: units)
     item = measured_slice(data, job, "relu", 0, 9)
@@ -94,8 +99,8 @@ def test_a_finished_slice_is_the_slice_measured_at_once(
     expected = [parquet.read_file(data.output, path) for path in paths]
     for path in paths:
         data.output.remove(path)
-    counts = count_piece(pieces(job, item)[0])
-    for piece in pieces(job, item)[1:]:
+    counts = count_piece(pieces(in_process, item)[0])
+    for piece in pieces(in_process, item)[1:]:
         counts = add(counts, count_piece(piece))
     outcome = finish_slice(CountedSlice(**vars(item), counts=counts))
     assert outcome.counts == whole.counts == {"images": IMAGES, "features": 9}
