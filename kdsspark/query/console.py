@@ -32,7 +32,8 @@ def execute(
 ) -> int:
     """Run ``statements``, or else those on standard input; returns the exit code.
 
-    ``form`` is one of ``FORMATS``, ``stage_of`` maps tables to the stages that make them. Raises as :meth:`Console.run` does.
+    ``form`` is one of ``FORMATS``, ``stage_of`` maps tables to the stages that make them. Raises
+    as :meth:`Console.run` does.
     """
     console = Console(session, store, form, sys.stdout, stage_of)
     try:
