@@ -78,8 +78,8 @@ def explained(store: Store, stage_of: Mapping[str, str]) -> Iterator[None]:
     """Turn the errors of queries that run in the block into errors of one line.
 
     ``stage_of`` maps tables to the stages that make them. Raises :class:`ConfigError` for a wrong
-    query; where a table is missing, it names the stage that makes the table. Raises :class:`KdssparkError` for
-    any other error of Spark.
+    query; where a table is missing, it names the stage that makes it. Raises
+    :class:`KdssparkError` for any other error of Spark.
     """
     log = PySparkLogger.getLogger(_LOGGER)
     before, log.disabled = log.disabled, True  # it would print the stack of every mistake
