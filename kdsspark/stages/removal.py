@@ -31,11 +31,10 @@ def remove(output: Output, kind: Kind, name: str) -> None:
     and the record of a network. So an interrupted removal is not taken for a complete one.
     """
     names: _Names = {kind: name}
-    for path, pair in definitions.receipts_of_pairs(output):
-        if getattr(pair, kind) == name:
-            output.remove(path)
-    _remove_receipts_of_duplicates(output)
-    _remove(output, [path for path, pair in output.plan_files() if getattr(pair, kind) == name])
+    for files in (definitions.receipts_of_pairs(output), output.plan_files()):
+        _remove(output, [path for path, pair in files if getattr(pair, kind) == name])
+    # The next run counts again, for the counts of each dataset are over all datasets.
+    _remove(output, output.files(f"{receipts.FOLDER}/{DUPLICATES.name}"))
     for folder in (*(f for stage in STAGES for f in stage.beside), gathered.FOLDER):
         _remove(output, _matching(output, folder, names))
     tables = [table for stage in STAGES for table in stage.tables if table not in _LAST]
@@ -55,21 +54,12 @@ def remove_results(output: Output, pair: Pair) -> None:
     n_before = STAGES.index(EMBED) + 1
     kept = {complete.KIND, *(stage.name for stage in STAGES[:n_before])}
     for kind in set(output.folders(receipts.FOLDER)) - kept:
-        of_kind = output.receipts(kind)
-        for item in (pair.name, *of_kind.of(pair)):
-            of_kind.remove(item)
+        output.receipts(kind).remove_of(pair)
     for stage in STAGES[n_before:]:
         for folder in stage.beside:
             _remove(output, output.all_files(output.beside(folder, pair)))
         for table in stage.tables:
             _remove(output, _of_table(output, table, pair._asdict()))
-
-
-def _remove_receipts_of_duplicates(output: Output) -> None:
-    """Have the next run count again, for the counts of each dataset are over all datasets."""
-    found = output.receipts(DUPLICATES.name)
-    for item in found.all():
-        found.remove(item)
 
 
 def _remove_unused_features(output: Output) -> None:

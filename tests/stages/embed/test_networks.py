@@ -241,6 +241,6 @@ def test_layers_of_an_output_stay_as_they_are(output: Output) -> None:
         write_ready_made_features(output, [source("b", x=3)])
     assert str(caught.value) == (
         f"dataset b: network clip has the layers {{'x': 2}} in {output.url}, got {{'x': 3}}: "
-        "choose another network name or output"
+        "choose another network name or output, or kdsspark forget --network clip"
     )
     assert layer_widths(output, "clip") == {"x": 2}
