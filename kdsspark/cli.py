@@ -1,24 +1,29 @@
-"""The command line: ``kdsspark COMMAND --config FILE [--set KEY=VALUE ...]``."""
+"""The command line: ``kdsspark COMMAND --config FILE [--set KEY=VALUE ...]``.
+
+This module imports little, so that :func:`main` takes charge of signals at once.
+"""
 
 from __future__ import annotations
 
 import argparse
+import atexit
+import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from kdsspark import __version__, config
-from kdsspark.config import Config
-from kdsspark.config.redaction import without_secrets
-from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
-from kdsspark.stages import RUN, STAGE_OF, STAGES
+from kdsspark import __version__, interrupts
+from kdsspark.errors import ConfigError, KdssparkError, StartError, TooManyFailuresError
 
 if TYPE_CHECKING:
+    from kdsspark.config import Config
     from kdsspark.output.definitions import Kind
+    from kdsspark.output.lock import Lock
     from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
 
@@ -28,62 +33,153 @@ QUESTIONS: Final = {
     "register": "make the tables and views known to a metastore",
     "forget": "remove a network or dataset from all tables of the output",
 }
+_INTERRUPTED: Final = "interrupted; run again to go on"
+# After a signal. Then the process ends, even if a store that is out of reach has no record yet.
+_SECONDS_TO_END: Final = 30
+_SECONDS_OF_SPARK: Final = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0 done, 1 failed, 2 wrong use, 3 too many failures.
+    """Run one command and return its exit code.
+
+    0: done. 1: failed. 2: the command or the configuration is wrong. 3: too many images failed.
+    A signal ends the process instead: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
 
     A user's mistake is one line on stderr; only a defect or a broken machine shows a traceback.
     """
+    received = interrupts.Interrupts()
     options = _parser().parse_args(arguments)
-    # A scheduler that ends a run is told, and recorded, like a user who interrupts it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # Not before the options are read: importing pyarrow and pandas takes a moment.
-    from kdsspark.pipeline.records import Run
-
-    run = Run(options.command)
-    code, line = _attempt(options, run)
+    _encode_output(options)
+    command = _Command(options)
+    code, line = command.outcome(received)
     if line:
-        line = without_secrets(line)
         print(f"kdsspark: {line}", file=sys.stderr)
-    if options.command not in QUESTIONS or run.stages:
-        _record(options, run, run.config, code, line)
+    command.record(code, line)
     return code
 
 
-def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
-    """The exit code, and the line that says what went wrong."""
-    try:
-        loaded = config.load(options.config, options.overrides)
-        run.config = loaded
-        if options.command not in QUESTIONS:
-            _run(options, loaded, run)
-            return 0, None
-        return _answer(options, loaded, run), None
-    except KdssparkError as error:
-        return error.exit_code, str(error)
-    except KeyboardInterrupt:
-        return 1, "interrupted; run again to go on"
-    except Exception as error:
-        if options.verbose:
-            print(_traceback(error), file=sys.stderr)
-        return 1, f"failed: {_innermost(error)}\nkdsspark: details in {_log(error)}"
+@dataclass
+class _Command:
+    """A command under way, and what has to be put in order when a signal ends it."""
 
+    options: argparse.Namespace
+    config: Config | None = None
+    run: Run | None = None
+    lock: Lock | None = None
 
-def _run(options: argparse.Namespace, loaded: Config, run: Run) -> None:
-    from kdsspark.output.lock import Lock
-    from kdsspark.pipeline.study import Study
+    def outcome(self, received: interrupts.Interrupts) -> tuple[int, str | None]:
+        """Do it; the exit code, and the line that says what went wrong."""
+        from kdsspark.config.redaction import without_secrets
 
-    pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
-    study = Study(loaded, options.fresh, options.verbose, options.retry_failures, pairs)
-    with Lock(study.output):
-        study.settle()
         try:
-            study.do(options.command, run.stage)
-        except TooManyFailuresError:
+            if _is_prompt(self.options):
+                interrupts.as_exceptions()
+                return self._do(), None
+            ended = received.during(self._do)
+            if isinstance(ended, signal.Signals):
+                self.interrupt(ended)
+            return ended, None
+        except KdssparkError as error:
+            return error.exit_code, without_secrets(f"{error}{_where_details_are(error)}")
+        except KeyboardInterrupt:  # at a prompt
+            return interrupts.exit_code(signal.SIGINT), "interrupted"
+        except Exception as error:
+            if self.options.verbose:
+                print(_traceback(error), file=sys.stderr)
+            return 1, without_secrets(_failure(error, self.config))
+
+    def _do(self) -> int:
+        """Do it; the exit code."""
+        self._prepare()
+        assert self.config is not None, "read by _prepare"
+        if self.options.command in QUESTIONS:
+            assert self.run is not None, "made by _prepare"
+            return _answer(self.options, self.config, self.run)
+        self._run(self.config)
+        return 0
+
+    def _prepare(self) -> None:
+        """Import what takes a moment to import, and read the configuration."""
+        from kdsspark import config
+        from kdsspark.pipeline.records import Run
+
+        self.run = Run(self.options.command)
+        self.config = self.run.config = config.load(self.options.config, self.options.overrides)
+
+    def _run(self, config: Config) -> None:
+        from kdsspark.engine import machine
+        from kdsspark.output.lock import Lock
+        from kdsspark.pipeline.study import Study
+
+        assert self.run is not None, "made by _prepare"
+        options = self.options
+        machine.check_files(config.output)
+        machine.find_a_home()
+        pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
+        study = Study(config, options.fresh, options.verbose, options.retry_failures, pairs)
+        self.lock = Lock(study.output)
+        with self.lock:
+            study.settle()
+            try:
+                study.do(options.command, self.run.stage)
+            except TooManyFailuresError:
+                _close(study, options.command)
+                raise
             _close(study, options.command)
-            raise
-        _close(study, options.command)
+
+    def interrupt(self, received: signal.Signals) -> NoReturn:
+        """End the process in order: Spark, the record of the run, the lock, temporary files.
+
+        The work goes on in its thread meanwhile. Whatever it writes is written whole or not at all,
+        so the next run can go on from there. The lock is therefore released last.
+        """
+        code, line = interrupts.exit_code(received), _INTERRUPTED
+        if self.options.command in QUESTIONS:
+            line = "interrupted"
+        if self.lock and self.lock.lost:  # its heartbeat has sent the signal
+            code, line = 1, self.lock.lost
+        interrupts.exit_within(_SECONDS_TO_END, code)
+        interrupts.say_last(f"kdsspark: {line}")
+        with suppress(Exception):
+            if "kdsspark.engine.session" in sys.modules:
+                from kdsspark.engine import session
+
+                session.stop(_SECONDS_OF_SPARK)
+        with suppress(Exception):
+            if self.config is None:
+                self._prepare()
+            self.record(code, line)
+        with suppress(Exception):
+            if self.lock:
+                self.lock.release()
+        with suppress(Exception):
+            atexit._run_exitfuncs()
+        os._exit(code)
+
+    def record(self, code: int, line: str | None) -> None:
+        """Write how the run ended beside the tables, and for monitoring where that is asked for.
+
+        Questions that change nothing leave no record.
+        """
+        options, run = self.options, self.run
+        if run is None or (options.command in QUESTIONS and not run.stages):
+            return
+        from kdsspark.output.output import Output
+        from kdsspark.pipeline import records
+
+        record, last = run.ended(code, line.partition("\n")[0] if line else None), None
+        if self.config:
+            with suppress(Exception):  # an output out of reach has been told of
+                output = Output.at(self.config.output)
+                records.write(output, record)
+                last = records.latest(output, options.command, exit_code=0)
+        if options.metrics:
+            from kdsspark.pipeline import metrics
+
+            try:
+                metrics.write(options.metrics, metrics.gauges(record, options.config, last))
+            except KdssparkError as error:
+                print(f"kdsspark: {error}", file=sys.stderr)
 
 
 def _unit(text: str) -> int:
@@ -112,6 +208,7 @@ def _answer(options: argparse.Namespace, loaded: Config, run: Run) -> int:
     from kdsspark.engine import session
     from kdsspark.output.output import Output
     from kdsspark.query import catalog, console
+    from kdsspark.stages import STAGE_OF
 
     output = Output.at(loaded.output)
     if options.command == "sql":
@@ -122,32 +219,25 @@ def _answer(options: argparse.Namespace, loaded: Config, run: Run) -> int:
     return 0
 
 
-def _record(
-    options: argparse.Namespace, run: Run, loaded: Config | None, code: int, line: str | None
-) -> None:
-    """Write what happened beside the tables, and for monitoring where that is asked for."""
-    from kdsspark.output.output import Output
-    from kdsspark.pipeline import records
+def _is_prompt(options: argparse.Namespace) -> bool:
+    """Whether statements are typed at a terminal."""
+    return options.command == "sql" and options.query is None and sys.stdin.isatty()
 
-    record, last = run.ended(code, line.partition("\n")[0] if line else None), None
-    if loaded:
-        with suppress(Exception):  # an output out of reach has been told of
-            output = Output.at(loaded.output)
-            records.write(output, record)
-            last = records.latest(output, options.command, exit_code=0)
-    if options.metrics:
-        from kdsspark.pipeline import metrics
 
-        try:
-            metrics.write(options.metrics, metrics.gauges(record, options.config, last))
-        except KdssparkError as error:
-            print(f"kdsspark: {error}", file=sys.stderr)
+def _encode_output(options: argparse.Namespace) -> None:
+    """Print what the terminal's encoding lacks as escapes; CSV and JSON are UTF-8 everywhere."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_data = options.command == "sql" and options.format != "table"
+        encoding = "utf-8" if is_data else None
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 # -- options -------------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
+    from kdsspark.stages import RUN, STAGES
+
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", required=True, metavar="FILE", help="YAML; any fsspec URL")
     common.add_argument(
@@ -210,11 +300,29 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 # -- errors --------------------------------------------------------------------------------------
 
 
-def _innermost(error: BaseException) -> str:
-    """The cause of an error in one line; of a failed task, the Python error in it."""
-    from kdsspark.query import causes
+def _where_details_are(error: KdssparkError) -> str:
+    if not isinstance(error, StartError):
+        return ""
+    from kdsspark.engine.session import keep_log
 
-    return causes.of(error).line
+    return f"; what it wrote is in {keep_log()}"
+
+
+def _failure(error: Exception, config: Config | None) -> str:
+    """What to say of an error that is no mistake of the user's: its cause, and where details are.
+
+    For a failed task, the cause is the Python error in it.
+    """
+    from kdsspark import causes
+    from kdsspark.engine import machine
+
+    line = f"failed: {causes.of(error).line}"
+    if "No space left on device" in line:
+        line += machine.free_space(config.output if config else None)
+    try:
+        return f"{line}\nkdsspark: details in {_log(error)}"
+    except OSError as unwritten:
+        return f"{line}\nkdsspark: no details, TMPDIR must be a folder with space: {unwritten}"
 
 
 def _log(error: BaseException) -> str:
@@ -227,4 +335,6 @@ def _log(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    from kdsspark.config.redaction import without_secrets
+
     return without_secrets("".join(traceback.format_exception(error)))
