@@ -22,6 +22,7 @@ from kdsspark.errors import ConfigError, KdssparkError, StartError, TooManyFailu
 
 if TYPE_CHECKING:
     from kdsspark.config import Config
+    from kdsspark.output.definitions import Kind
     from kdsspark.output.lock import Lock
     from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
@@ -30,6 +31,7 @@ QUESTIONS: Final = {
     "status": "say what is done, stale, missing and failed; computes nothing",
     "sql": "run Spark SQL on the tables and ready-made views",
     "register": "make the tables and views known to a metastore",
+    "forget": "remove a network or dataset from all tables of the output",
 }
 _INTERRUPTED: Final = "interrupted; run again to go on"
 # After a signal. Then the process ends, even if a store that is out of reach has no record yet.
@@ -91,7 +93,8 @@ class _Command:
         self._prepare()
         assert self.config is not None, "read by _prepare"
         if self.options.command in QUESTIONS:
-            return _answer(self.options, self.config)
+            assert self.run is not None, "made by _prepare"
+            return _answer(self.options, self.config, self.run)
         self._run(self.config)
         return 0
 
@@ -156,10 +159,10 @@ class _Command:
     def record(self, code: int, line: str | None) -> None:
         """Write how the run ended beside the tables, and for monitoring where that is asked for.
 
-        Questions leave no record.
+        Questions that change nothing leave no record.
         """
         options, run = self.options, self.run
-        if run is None or options.command in QUESTIONS:
+        if run is None or (options.command in QUESTIONS and not run.stages):
             return
         from kdsspark.output.output import Output
         from kdsspark.pipeline import records
@@ -190,20 +193,27 @@ def _close(study: Study, command: str) -> None:
         print(text)
 
 
-def _answer(options: argparse.Namespace, loaded: Config) -> int:
+def _answer(options: argparse.Namespace, loaded: Config, run: Run) -> int:
     if options.command == "status":
         from kdsspark.pipeline.status import status
 
         print(status(loaded))
         return 0
+    if options.command == "forget":
+        from kdsspark.pipeline.forget import forget
+
+        kind: Kind = "network" if options.dataset is None else "dataset"
+        print(forget(loaded, kind, getattr(options, kind), run.stage))
+        return 0
     from kdsspark.engine import session
     from kdsspark.output.output import Output
     from kdsspark.query import catalog, console
+    from kdsspark.stages import STAGE_OF
 
     output = Output.at(loaded.output)
     if options.command == "sql":
         spark = session.start(loaded.spark, options.verbose)
-        return console.execute(spark, output, options.query, options.format)
+        return console.execute(spark, output, options.query, options.format, STAGE_OF)
     spark = session.start(catalog.with_metastore(loaded.spark), options.verbose)
     print(*catalog.register(spark, output, options.catalog), sep="\n")
     return 0
@@ -256,6 +266,12 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--format", choices=("table", "csv", "json"), default="table")
         elif name == "register":
             added.add_argument("--catalog", required=True, metavar="NAME", help="of the database")
+        elif name == "forget":
+            added.set_defaults(metrics=None)
+            which = added.add_mutually_exclusive_group(required=True)
+            for kind in ("dataset", "network"):
+                help_text = f"a {kind} that the output holds, configured or not"
+                which.add_argument(f"--{kind}", metavar="NAME", help=help_text)
     return parser
 
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyspark import SparkConf
+import pyarrow as pa
+import pytest
+from pyspark import SparkConf, TaskContext
+
+from kdsspark.engine import session, work
 
 
 class Tasks:
@@ -95,3 +100,23 @@ class Task:
 
     def resources(self) -> dict[str, Any]:
         return self.gpus
+
+
+@contextmanager
+def task() -> Iterator[Task]:
+    """Code of executors finds a task in the block."""
+    running, cpus = Task(), pa.cpu_count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TaskContext, "get", lambda: running)
+        patch.setattr(work, "_freeze", lambda _: None)
+        yield running
+    pa.set_cpu_count(cpus)
+    work._grant(None)
+
+
+@contextmanager
+def without_spark() -> Iterator[None]:
+    """Studies that are made in the block run their tasks in this process."""
+    with task(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "at_need", lambda *_: InProcess())
+        yield

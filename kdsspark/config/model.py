@@ -180,7 +180,9 @@ class Embed(_Section):
 
     # Images of one work unit and one Parquet file, up to half as many more.
     shard_images: int = Field(512, ge=1, le=_LARGEST_SHARD)
-    batch_images: int | None = Field(None, ge=1)  # images per forward pass; null: chosen
+    # Images per forward pass; null: chosen by the network and the type of device. Another number
+    # gives features other last bits.
+    batch_images: int | None = Field(None, ge=1)
     decode_threads: int | None = Field(None, ge=1)  # per task; null: chosen
     image_seconds: float = Field(120, gt=0)  # for reading an image, and again for decoding it
     max_failures: float = Field(0.01, ge=0, le=1)  # share of images that may fail; above: exit 3

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from kdsspark.datasets.left_out import BROKEN_LINK, HIDDEN, NO_FILE, LeftOut
 from kdsspark.errors import DatasetError
-from kdsspark.output.filesystems import is_local, local_version, version_of
+from kdsspark.output.filesystems import absolute, is_local, local_version, locate, version_of
 
 BATCH: Final = 65_536
 
@@ -70,11 +70,21 @@ def refuse_repeated(where: str, found: Sequence[str], columns: Iterable[str]) ->
 
 @dataclass(frozen=True)
 class Root:
-    """The folder or file at a dataset's path: as ``fs`` names it, and as the user gave it."""
+    """The folder or file at a dataset's path: as ``fs`` names it, and as a URL or local path."""
 
     fs: fsspec.AbstractFileSystem
     path: str
     url: str
+
+    @classmethod
+    def at(cls, place: str) -> Root:
+        """The root at a configured place, the same however that is spelled.
+
+        Raises ValueError or ImportError where no file system for it is known or installed.
+        """
+        url = absolute(place)
+        fs, path = locate(url)
+        return cls(fs, path.rstrip("/"), url)
 
     def uri(self, path: str) -> str:
         """The URL of a file, which other processes find it by: it may name a host, too."""

@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,7 +22,7 @@ from kdsspark.datasets import readymade_parquet as columns
 from kdsspark.datasets.left_out import HIDDEN, LeftOut, summary
 from kdsspark.datasets.listing import BATCH, LISTING, Root, is_text, refuse_repeated
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output.filesystems import file_version, locate
+from kdsspark.output.filesystems import file_version
 
 _PARQUET: Final = (".parquet", ".pq")
 
@@ -44,9 +43,7 @@ class Source:
     @property
     def root(self) -> Root:
         """The folder of the files, or the only file."""
-        url = self.dataset.embeddings.rstrip("/")
-        fs, path = locate(url)
-        return Root(fs, path.rstrip("/"), url)
+        return Root.at(self.dataset.embeddings)
 
     def arrays(self, path: str) -> dict[str, str]:
         """Layer -> the array that belongs to one of ``files``."""
@@ -114,7 +111,8 @@ def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
     """The files of a folder, or one Parquet file whatever its name; no file is opened yet."""
     where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
-        fs, root = _located(where, dataset)
+        found_at = _located(where, dataset)
+        fs, root = found_at.fs, found_at.path
         single = fs.isfile(root)
         found = sorted(fs.find(root)) if not single and fs.exists(root) else []
         visible = list(_visible(found, root, left_out))
@@ -134,13 +132,13 @@ def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
     return Source(dataset, files, {}, {}, prefixes)
 
 
-def _located(where: str, dataset: EmbeddingsDataset) -> tuple[fsspec.AbstractFileSystem, str]:
+def _located(where: str, dataset: EmbeddingsDataset) -> Root:
     try:
-        fs, root = locate(dataset.embeddings)
+        root = Root.at(dataset.embeddings)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
-    fs.invalidate_cache()
-    return fs, root
+    root.fs.invalidate_cache()
+    return root
 
 
 def _visible(found: Iterable[str], root: str, left_out: LeftOut) -> Iterator[str]:

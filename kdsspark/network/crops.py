@@ -46,7 +46,8 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
         pixels = pixels.flip(1)
     steps = 255 / preprocessing.scale  # of a pixel value per unit of mean and std
     mean, std = (
-        torch.tensor(values, device=pixels.device).mul_(steps).view(1, 3, 1, 1)
+        # A copy that blocks would wait until a GPU has computed all that is queued.
+        torch.tensor(values).mul_(steps).view(1, 3, 1, 1).to(pixels.device, non_blocking=True)
         for values in (preprocessing.mean, preprocessing.std)
     )
     return pixels.to(torch.float32).sub_(mean).div_(std)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
+_LOCAL: Final = ("file", "local")
 _SCHEME: Final = re.compile(r"([\w.+:-]+)://")
 _CHAINED: Final = re.compile(r"[\w.+-]+://|/")
 _SPECIAL: Final = re.compile(r"[?#]|::")
@@ -29,7 +31,7 @@ def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """
     found = _SCHEME.match(url)
     scheme = found[1] if found else "file"
-    if scheme in ("file", "local"):
+    if scheme in _LOCAL:
         fs = LocalFileSystem()
         return fs, fs._strip_protocol(url)
     if scheme in ("http", "https"):
@@ -41,6 +43,26 @@ def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     # Some file systems of fsspec drop what follows, and a slash before it; none drops a letter.
     fs, path = url_to_fs(f"{url[: special.start()]}x")
     return fs, path[:-1] + url[special.start() :]
+
+
+def absolute(url: str) -> str:
+    """The one spelling of a place that several texts may name: `./a/`, `/here/a`, `file:///here/a`.
+
+    A local place becomes a path that begins at `/`, without `.`, `..` and repeated slashes; a
+    symbolic link keeps its name unless `..` follows it. In the URL of a store such parts can be
+    names, so that only slashes at its end are left out.
+    """
+    found = _SCHEME.match(url)
+    if found and found[1] not in _LOCAL:
+        return found[0] + url[found.end() :].rstrip("/")
+    path = "/"
+    for part in LocalFileSystem._strip_protocol(url).split("/"):
+        if part == "..":
+            above = posixpath.realpath(path) if posixpath.islink(path) else path
+            path = posixpath.dirname(above)
+        elif part not in ("", "."):
+            path = posixpath.join(path, part)
+    return path
 
 
 def http_url(url: str) -> str:

@@ -54,6 +54,11 @@ class Receipts:
         """Take a commit back; the item's files count as unfinished from now on."""
         self.store.remove(self._path(item))
 
+    def remove_of(self, pair: Pair) -> None:
+        """Take back the commits of a pair and of its parts."""
+        self.remove(pair.name)
+        self.store.remove(self._folder(str(pair)))
+
     def of(self, pair: Pair) -> dict[ItemName, Receipt]:
         """The receipts of the parts of a pair."""
         return self._below(str(pair))

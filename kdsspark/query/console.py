@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TextIO
 
@@ -27,12 +27,15 @@ _ROWS_OF_A_TABLE: Final = 1000  # held in memory to align them; the other format
 _NO_STATEMENT: Final = ("PARSE_EMPTY_STATEMENT", "PARSE_SYNTAX_ERROR")
 
 
-def execute(session: Any, store: Store, statements: str | None, form: str) -> int:
+def execute(
+    session: Any, store: Store, statements: str | None, form: str, stage_of: Mapping[str, str]
+) -> int:
     """Run ``statements``, or else those on standard input; returns the exit code.
 
-    ``form`` is one of ``FORMATS``. Raises as :meth:`Console.run` does.
+    ``form`` is one of ``FORMATS``, ``stage_of`` maps tables to the stages that make them. Raises
+    as :meth:`Console.run` does.
     """
-    console = Console(session, store, form, sys.stdout)
+    console = Console(session, store, form, sys.stdout, stage_of)
     try:
         if statements is None:
             return console.read(sys.stdin if sys.stdin.isatty() else _utf8(sys.stdin))
@@ -51,11 +54,14 @@ def _utf8(source: TextIO) -> TextIO:
 class Console:
     """Runs statements on the views of an output and prints their results."""
 
-    def __init__(self, session: Any, store: Store, form: str, out: TextIO) -> None:
+    def __init__(
+        self, session: Any, store: Store, form: str, out: TextIO, stage_of: Mapping[str, str]
+    ) -> None:
         self._session = views.opened(session, store)
         self._store = store
         self._form = form
         self._out = out
+        self._stage_of = stage_of
 
     def run(self, statements: str) -> None:
         """Run one statement, or several with ``;`` between them, up to the first that is wrong.
@@ -103,7 +109,7 @@ class Console:
 
     def _run_one(self, statement: str) -> None:
         sql.refuse_other_bytes(statement)
-        with views.explained(self._store):
+        with views.explained(self._store, self._stage_of):
             try:
                 frame = self._session.sql(statement)
             except ParseException as error:

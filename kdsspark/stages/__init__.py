@@ -94,6 +94,11 @@ STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, CHECK, REPORT, TRANSFORM, PRO
 RUN: Final = "run"
 """The command that goes through all stages that are part of a run."""
 
+STAGE_OF: Final = {table.name: stage.name for stage in STAGES for table in stage.tables} | {
+    "runs": RUN
+}
+"""Table -> the stage that makes it, or the command, for the records of runs."""
+
 
 def stages_of(command: str) -> list[Stage]:
     """The stages that a command goes through, in order."""

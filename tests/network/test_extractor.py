@@ -351,14 +351,14 @@ def test_passes_side_by_side_that_do_not_fit_are_halved(
 
 def on_a_gpu(extractor: Extractor, monkeypatch: pytest.MonkeyPatch, views: int) -> None:
     """Let it think that it computes on a GPU, where more than so many views do not fit."""
-    network = extractor._network
+    network, upload = extractor._network, extractor_module._upload
 
     def forward(pixels: Tensor) -> Any:
         if len(pixels) > views:
             raise torch.cuda.OutOfMemoryError("no memory left")
         return network(pixels)
 
-    monkeypatch.setattr(extractor_module, "_upload", lambda pixels, _: torch.tensor(pixels))
+    monkeypatch.setattr(extractor_module, "_upload", lambda images, _: upload(images, "cpu"))
     monkeypatch.setattr(devices, "kind", lambda device: f"kind of {device}")
     extractor._network = forward  # type: ignore[assignment]
     extractor.device = "cuda"

@@ -16,6 +16,7 @@ from kdsspark.output import parquet
 from kdsspark.output.store import Store
 from kdsspark.query import console
 from kdsspark.query.console import Console
+from kdsspark.stages import STAGE_OF
 from kdsspark.tables import IMAGES
 
 NAMES = ["it's", 'say "no", please', "<script>é</script>", "a/b\\c=d", "two\nlines\x1b[31m", "日本"]
@@ -36,7 +37,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def result(spark: SparkSession, store: Store, statements: str, form: str = "table") -> str:
     out = io.StringIO()
-    Console(spark, store, form, out).run(statements)
+    Console(spark, store, form, out, STAGE_OF).run(statements)
     return out.getvalue()
 
 
@@ -102,7 +103,9 @@ def test_several_statements_share_a_session_and_stop_at_a_mistake(
     assert result(spark, store, statements) == "y\n3\n"
     out = io.StringIO()
     with pytest.raises(ConfigError, match="nowhere"):
-        Console(spark, store, "csv", out).run("SELECT 1 AS a; SELECT * FROM nowhere; SELECT 2")
+        Console(spark, store, "csv", out, STAGE_OF).run(
+            "SELECT 1 AS a; SELECT * FROM nowhere; SELECT 2"
+        )
     assert out.getvalue() == "a\n1\n"
 
 
@@ -111,14 +114,14 @@ def test_statements_of_a_pipe_go_on_after_a_mistake(
 ) -> None:
     out = io.StringIO()
     statements = "SELECT 1 AS a;\nSELEC 2; SELECT * FROM ks;\nSELECT 3 AS b;; -- the end\n"
-    assert Console(spark, store, "csv", out).read(io.StringIO(statements)) == 2
+    assert Console(spark, store, "csv", out, STAGE_OF).read(io.StringIO(statements)) == 2
     assert out.getvalue() == "a\n1\nb\n3\n"
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("kdsspark: [PARSE_SYNTAX_ERROR]")
     assert second.startswith(
         "kdsspark: ks must be made before it is asked for, got no ks in file://"
     )
-    assert Console(spark, store, "csv", out).read(io.StringIO("SELECT 1 AS a")) == 0
+    assert Console(spark, store, "csv", out, STAGE_OF).read(io.StringIO("SELECT 1 AS a")) == 0
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_at_a_terminal_lines_are_read_until_a_semicolon(
 
     monkeypatch.setattr("builtins.input", answer)
     out = io.StringIO()
-    assert Console(spark, store, "csv", out).read(_Terminal()) == 0
+    assert Console(spark, store, "csv", out, STAGE_OF).read(_Terminal()) == 0
     assert out.getvalue() == "a\n1\nb\n2\n"
     assert [p.strip() for p in prompts] == [
         "kdsspark>", "...>", "kdsspark>", "kdsspark>", "...>", "kdsspark>", "kdsspark>",
@@ -172,9 +175,9 @@ def test_execute_prints_and_returns_the_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert console.execute(spark, store, "SELECT COUNT(*) AS n FROM images", "csv") == 0
+    assert console.execute(spark, store, "SELECT COUNT(*) AS n FROM images", "csv", STAGE_OF) == 0
     _pipe(monkeypatch, b"SELEC")
-    assert console.execute(spark, store, None, "csv") == 2
+    assert console.execute(spark, store, None, "csv", STAGE_OF) == 2
     assert capsys.readouterr().out == "n\n6\n"
 
 
@@ -195,7 +198,7 @@ def test_standard_input_is_utf8_with_or_without_a_mark(
     data: bytes,
 ) -> None:
     _pipe(monkeypatch, data)
-    assert console.execute(spark, store, None, "csv") == 0
+    assert console.execute(spark, store, None, "csv", STAGE_OF) == 0
     assert capsys.readouterr().out == "x\né日😀\n"
 
 
@@ -216,7 +219,7 @@ def test_other_bytes_are_one_line_and_the_other_statements_run(
     got: str,
 ) -> None:
     _pipe(monkeypatch, b"SELECT 1 AS a; " + data)
-    assert console.execute(spark, store, None, "csv") == 2
+    assert console.execute(spark, store, None, "csv", STAGE_OF) == 2
     out, err = capsys.readouterr()
     assert out == "a\n1\n"
     assert err.startswith("kdsspark: statements must be UTF-8, got byte 0x")
@@ -224,7 +227,7 @@ def test_other_bytes_are_one_line_and_the_other_statements_run(
     if not data.startswith(b"\xff"):
         assert err.endswith(f"{got}\n".replace('after "SELECT', 'after " SELECT'))
     with pytest.raises(ConfigError) as caught:  # as an argument of the command line
-        console.execute(spark, store, data.decode(errors="surrogateescape"), "csv")
+        console.execute(spark, store, data.decode(errors="surrogateescape"), "csv", STAGE_OF)
     assert str(caught.value) == f"statements must be UTF-8, got {got}"
 
 

@@ -14,7 +14,6 @@ from kdsspark.datasets.layouts.layout import Layout, Published
 from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import Root
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output.filesystems import locate
 
 LAYOUTS: Final[dict[str, Layout]] = {
     "folder": Layout(folder.read),
@@ -43,24 +42,24 @@ def images(dataset: ImageDataset, left_out: LeftOut) -> Iterator[pa.Table]:
         ) from error
 
 
-def _root(dataset: ImageDataset) -> Root:
-    try:
-        fs, path = locate(dataset.path)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(
-            f"datasets.{dataset.name}.path: must be a local path or an fsspec URL, "
-            f"got {dataset.path}: {' '.join(str(error).split())}"
-        ) from error
-    fs.invalidate_cache()
-    return Root(fs, path.rstrip("/"), dataset.path.rstrip("/"))
-
-
 def expected(dataset: Dataset) -> Published | None:
     """The published size of what ``dataset`` asks for, where there is one."""
     if not isinstance(dataset, ImageDataset):
         return None
     found = LAYOUTS[dataset.layout].published
     return found if found is not None and found.split == dataset.split else None
+
+
+def _root(dataset: ImageDataset) -> Root:
+    try:
+        root = Root.at(dataset.path)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"datasets.{dataset.name}.path: must be a local path or an fsspec URL, "
+            f"got {dataset.path}: {' '.join(str(error).split())}"
+        ) from error
+    root.fs.invalidate_cache()
+    return root
 
 
 def _check_split(dataset: ImageDataset, splits: tuple[str, ...] | None) -> None:

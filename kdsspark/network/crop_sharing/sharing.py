@@ -2,11 +2,10 @@
 
 Five crops of a photograph cover each of its pixels about three times. Therefore each of the first
 blocks (:mod:`prefix`) is computed on the whole image, on its mirror, and on narrow strips of the
-crops; the crops' maps for the next block are put together from these (:mod:`overlap`). Strips are
-cut from the crops' own maps, so that their outer edges are padded as the crops are, and are wide
-enough that nothing is used of what their inner edges spoil. What the maps of the whole image lack
-of a crop's are the rings at its border. They only grow: by one pixel with every 3 x 3 convolution,
-and to half of it behind a pooling.
+crops. The crops' maps for the next block are put together from these (:mod:`overlap`): their rings
+from the strips, the rest from the whole. Strips are cut from the crops' own maps, so that their
+outer edges are padded as the crops are. They are so wide that the pixels which their inner edges
+spoil are not used. A ring grows by one pixel with every 3 x 3 convolution, and a pooling halves it.
 
 A layer's mean over the views is a weighted sum over these maps. The linear layers are computed
 for all images together, since reading their weights takes longer than multiplying by them.
@@ -67,6 +66,7 @@ class Shared:
         return features
 
     def _features(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The features as sharing gives them, not finite if any pixel that is computed is not."""
         found = [self._maps(image) for image in images]
         means = [found_means for found_means, _ in found]
         features = {i: torch.stack([mean[i] for mean in means]) for i in means[0]}

@@ -140,7 +140,8 @@ def write_ready_made_features(output: Output, sources: list[readymade.Source]) -
         if known and known != source.widths:
             raise DatasetError(
                 f"dataset {source.dataset.name}: network {network} has the layers {known} in "
-                f"{output.url}, got {source.widths}: choose another network name or output"
+                f"{output.url}, got {source.widths}: choose another network name or output, or "
+                f"kdsspark forget --network {network}"
             )
         rows, feature = [], 0
         for depth, (layer, width) in enumerate(source.widths.items()):

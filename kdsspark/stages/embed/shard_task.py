@@ -26,8 +26,7 @@ from kdsspark.config import Embed
 from kdsspark.engine import gpus
 from kdsspark.engine.work import Outcome, WorkItem, earlier_attempts, task_cpus
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
-from kdsspark.images import isolation as isolated
+from kdsspark.images import decoding, isolation
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.network.spec import NetworkSpec
@@ -70,7 +69,7 @@ class ImageJob:
         """Read images in threads, so many ahead that the next forward pass finds its own."""
         threads = self.settings.decode_threads or max(2, task_cpus())
         ahead = 2 * max(threads, batch)
-        loader = Loader(images.read, decode, threads, ahead, self.settings.image_seconds, clock)
+        loader = Loader(decoding.read, decode, threads, ahead, self.settings.image_seconds, clock)
         return closing(loader(uris))
 
 
@@ -165,8 +164,8 @@ def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     """
     short_side = job.spec.preprocessing.resize
     if earlier_attempts() > 0:
-        return isolated.decoder(short_side)
-    return nullcontext(partial(images.decode, short_side=short_side))
+        return isolation.decoder(short_side)
+    return nullcontext(partial(decoding.decode, short_side=short_side))
 
 
 @dataclass(frozen=True)

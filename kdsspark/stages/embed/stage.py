@@ -33,7 +33,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import RANGES, Pair, stem
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.stages import EMBED, index
+from kdsspark.stages import EMBED, index, removal
 from kdsspark.stages.embed import (
     attempts,
     complete,
@@ -124,6 +124,8 @@ def run(context: Context) -> None:
     _embed(context.session, output, items, images, imports)
     for pair in context.pairs:
         complete.commit(output, pair)
+        if complete.all_failed(output, pair):
+            removal.remove_results(output, pair)
     duplicates.find(context)
     EMBED.receipts(output).gather()
     for pair in context.pairs:

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from kdsspark import config
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets.readymade import Source
 from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
@@ -195,7 +195,7 @@ def test_a_real_network_is_kept_as_it_is(output: Output) -> None:
 
 
 def source(name: str, network: str = "clip", kind: str = "float32", **widths: int) -> Source:
-    dataset = Dataset(name=name, network=network, embeddings=f"/{name}.parquet")
+    dataset = EmbeddingsDataset(name=name, network=network, embeddings=f"/{name}.parquet")
     return Source(dataset, (), widths, dict.fromkeys(widths, pa.type_for_alias(kind)))
 
 
@@ -241,6 +241,6 @@ def test_layers_of_an_output_stay_as_they_are(output: Output) -> None:
         write_ready_made_features(output, [source("b", x=3)])
     assert str(caught.value) == (
         f"dataset b: network clip has the layers {{'x': 2}} in {output.url}, got {{'x': 3}}: "
-        "choose another network name or output"
+        "choose another network name or output, or kdsspark forget --network clip"
     )
     assert layer_widths(output, "clip") == {"x": 2}

@@ -20,7 +20,7 @@ from kdsspark.stages.measure.plan import Way
 from kdsspark.tables import DAVG, DISTRIBUTION, HISTOGRAMS, KS, LAYERS, RANGES, SURVIVAL, TABLES
 from tests.studies import run, write_embeddings
 
-pytestmark = pytest.mark.usefixtures("spark")
+pytestmark = pytest.mark.usefixtures("without_spark")
 IMAGES, CLASSES, PAIR = 400, 5, ("clip", "given")
 NOT_MEASURED = {
     *("images", "embeddings", "failures", "duplicates", "probe"),
@@ -98,7 +98,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(source: Path) -> Output:
+def whole(source: Path, without_spark: None) -> Output:  # noqa: ARG001
     return _measured(source.parent / "whole", source)
 
 

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import builtins
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import SGDClassifier
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from kdsspark import config
 from kdsspark.config import Probe, Transform
-from kdsspark.errors import DatasetError, KdssparkError
+from kdsspark.errors import DatasetError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import PROBE as PROBE_STAGE
-from kdsspark.stages.probe import classifier as probe_classifier
-from kdsspark.stages.probe import layer_task as probe_layer
-from kdsspark.stages.probe.layer_task import ProbeItem
+from kdsspark.stages.probe import stage as probe
 from kdsspark.stats.split import images_to_test
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
 from tests.studies import run, write_embeddings
 
-pytestmark = pytest.mark.usefixtures("spark")
+pytestmark = pytest.mark.usefixtures("without_spark")
 
 NAMES = ['it\'s "quoted"', "a/b", "<script>alert(1)</script>", "Übung 猫", "one"]
 TABLES = {"all": EMBEDDINGS, "relevant": PRUNED, "full_network": FULL_NETWORK}
@@ -59,10 +54,9 @@ PAIR = Pair("clip", "birds")
 OWN = Transform()
 
 
-def _study(folder: Path, memory: str = "1GiB") -> Study:
+def _study(folder: Path) -> Study:
     datasets = [{"name": "birds", "embeddings": str(folder / "birds"), "network": "clip"}]
-    raw = {"output": str(folder / "out"), "datasets": datasets, "measure": {"memory": memory}}
-    return run(config.parse(raw))
+    return run(config.parse({"output": str(folder / "out"), "datasets": datasets}))
 
 
 def _transform(study: Study) -> None:
@@ -84,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(folder: Path) -> Study:
+def study(folder: Path, without_spark: None) -> Study:  # noqa: ARG001
     found = _study(folder)
     _transform(found)
     _probe(found)
@@ -167,22 +161,13 @@ def test_features_are_counted_and_methods_named(study: Study) -> None:
     assert (found["n_train"] + found["n_test"] == 151).all()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        Probe(l2=False),
-        Probe(signed_root=True, c=10.0),
-        Probe(seed=3, test=0.5, l2=False, signed_root=True),
-    ],
-)
-def test_settings_are_applied_per_image(study: Study, settings: Probe) -> None:
-    _probe(study, settings)
-    done = PROBE_STAGE.receipts(study.output).of(PAIR).values()
-    assert {receipt.counts["converged"] for receipt in done} == {1}
+def test_other_settings_probe_again(study: Study) -> None:
+    other = Probe(seed=3, test=0.5, l2=False, signed_root=True)
+    _probe(study, other)
     for features in TABLES:
-        expected = _expected(study, "narrow", features, settings)
         found = _found(study).loc[("narrow", features)]
-        assert {c: (r["n_test"], r["correct"]) for c, r in found.iterrows()} == expected
+        counts = {c: (row["n_test"], row["correct"]) for c, row in found.iterrows()}
+        assert counts == _expected(study, "narrow", features, other)
     _probe(study)
 
 
@@ -199,58 +184,15 @@ def test_what_is_done_is_not_done_again(study: Study) -> None:
     assert not study.output.exists(stray)
 
 
-def test_beyond_memory_it_streams(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "birds").symlink_to(folder / "birds")
-    study = _study(tmp_path, memory="128KiB")
-    _transform(study)
-    _probe(study)
-    found = _found(study).xs(-1, level="class_id")
-    assert found.loc[("wide", "all"), "method"] == "SGD"  # 151 x 50 x 24 bytes
-    assert found.loc[("narrow", "all"), "method"] == "LinearSVC"
-    rows = _images(study, EMBEDDINGS)
-    x, y = _vectors(rows, "wide"), rows["class_id"].to_numpy()
-    place = {image: i for i, image in enumerate(rows["image_id"])}
-    n_train = int((~rows["tested"]).sum())
-    model = SGDClassifier(alpha=1 / n_train, average=n_train, random_state=0)
-    parts = [
-        [place[i] for i in parquet.read_file(study.output, path)["image_id"].to_pylist()]
-        for path in study.output.files(EMBEDDINGS.partition("clip", "birds"))
-    ]
-    for number in range(-(-20_000 // n_train)):
-        for part in np.random.default_rng(number).permutation(3):
-            trained = [i for i in parts[part] if not rows["tested"][i]]
-            model.partial_fit(x[trained], y[trained], np.arange(5))
-    tested = rows["tested"].to_numpy()
-    right = model.predict(x[tested]) == y[tested]
-    assert found.loc[("wide", "all"), "correct"] == right.sum()
-    at_once = _expected(study, "wide", "all")[-1][1]
-    assert abs(at_once - right.sum()) <= 5
-
-
-def test_images_are_learned_in_the_order_of_their_ids(study: Study) -> None:
-    parts = tuple(study.output.files(EMBEDDINGS.partition("clip", "birds")))
-    columns = (("narrow", 6),)
-    job = ProbeItem(
-        name=PAIR.item("all-0001"),
-        digest="",
-        output=study.output,
-        pair=PAIR,
-        layer="narrow",
-        features="all",
-        layers=columns,
-        parts=parts,
-        settings=SETTINGS,
-        streams=False,
-    )
-    vectors, labels = probe_layer._gathered(job, probe_layer._images(job))
-    rows = _images(study, EMBEDDINGS)
-    rows = rows[~rows["tested"]]
-    np.testing.assert_allclose(vectors, _vectors(rows, "narrow"), rtol=1e-15)
-    assert labels.tolist() == rows["class_id"].tolist()
-
-
-def test_few_images_are_seen_more_often() -> None:
-    assert [probe_classifier.passes_over(n) for n in (1, 150, 2000, 10**8)] == [20_000, 134, 10, 10]
+def test_what_does_not_fit_in_memory_is_streamed(study: Study) -> None:
+    given, output = study.config, study.output
+    measure = given.measure.model_copy(update={"memory": "128KiB"})
+    little = given.model_copy(update={"measure": measure})
+    items, expected = probe.plan(output, little, PAIR).items, 128 << 10
+    for item in items:
+        assert item.streams == (151 * item.n_features * 24 > expected), item.name
+    assert {item.layer for item in items if item.streams} == {"wide", "*"}
+    assert not any(item.streams for item in probe.plan(output, given, PAIR).items)
 
 
 def test_one_class_is_always_right(tmp_path: Path) -> None:
@@ -274,19 +216,6 @@ def test_the_stages_before_are_asked_for(tmp_path: Path) -> None:
     _transform(study)
     with pytest.raises(DatasetError, match=expected):
         _probe(study, SETTINGS, Transform(t_plus=0.9))
-
-
-def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".")[0] == "sklearn":
-            raise ImportError("No module named 'sklearn'")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(KdssparkError, match=r"No module named 'sklearn'; pip install 'kdsspark\["):
-        probe_classifier.fit_at_once(np.zeros((2, 1)), np.array([0, 1], np.int32), 1.0)
 
 
 def test_the_closing_table_shows_every_layer(study: Study) -> None:
