@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from kdsspark.cli import main
-from kdsspark.engine import session
 from kdsspark.output import gathered
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records as runs
-from kdsspark.pipeline.study import Study
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
 OF_SHARDS_AND_SLICES = ("embeddings", "failures", "_ranges", "ks", "histograms", "_summaries")
@@ -71,11 +69,3 @@ def test_a_run_that_is_terminated_says_so_and_is_recorded(tmp_path: Path) -> Non
     last = runs.latest(store)
     assert last
     assert (last.exit_code, last.error) == (143, "interrupted; run again to go on")
-
-
-def test_in_cluster_mode_spark_starts_before_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """YARN waits 100 seconds for it, and listing may take longer."""
-    asked = []
-    monkeypatch.setattr(session, "at_need", lambda *of: asked.append(of))
-    Study(image_config("nowhere", {"set": "nowhere"}))
-    assert len(asked) == 1

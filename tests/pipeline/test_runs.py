@@ -253,7 +253,7 @@ def test_stages_say_what_must_come_first(tmp_path: Path, images: Path) -> None:
         run(config, "embed")
     with pytest.raises(DatasetError, match="run the embed stage first"):
         run(config, "measure")
-    with pytest.raises(DatasetError, match="run the measure stage first"):
+    with pytest.raises(DatasetError, match="is not embedded by tiny, run embed first"):
         run(config, "summarize")
 
 

@@ -208,7 +208,7 @@ def test_one_class_is_always_right(tmp_path: Path) -> None:
 
 
 def test_the_stages_before_are_asked_for(tmp_path: Path) -> None:
-    _write(tmp_path / "birds", [7, 7], parts=1)
+    _write(tmp_path / "birds", [8, 7], parts=1)
     study = _study(tmp_path)
     expected = "dataset birds: is not transformed for network clip with these settings"
     with pytest.raises(DatasetError, match=expected):
