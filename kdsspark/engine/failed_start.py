@@ -36,7 +36,7 @@ def cause(error: Exception, written: str) -> str:
         if found := pattern.search(written):
             return found[1].strip()
     logged = _LOGGED.findall(written)
-    lines = [line for line in written.splitlines() if line.strip()]
+    lines = [line for line in written.splitlines() if line.strip() and "WARN" not in line]
     return str(logged[-1] if logged else lines[0] if lines else causes.of(error).line)
 
 

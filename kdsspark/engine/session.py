@@ -158,7 +158,7 @@ class _Launched(subprocess.Popen[bytes]):
 
 
 _launched: Final[list[_Launched]] = []
-java_gateway.Popen = _Launched  # type: ignore[attr-defined]
+java_gateway.Popen = _Launched  # type: ignore[attr-defined, assignment]
 
 
 def _log_in(name: str) -> None:
