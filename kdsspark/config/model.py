@@ -28,6 +28,8 @@ from kdsspark.config.types import (
     Distance,
     LayerNames,
     LayoutName,
+    Location,
+    Master,
     Name,
     Scalar,
     Size,
@@ -69,7 +71,7 @@ class Network(_Section):
 
     name: Name
     architecture: str = "vgg16"  # a torchvision classification model
-    weights: str = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
+    weights: Location = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
     seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # for weights: random
     layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
@@ -95,7 +97,7 @@ class ImageDataset(_NamedDataset):
     """Images with classes."""
 
     ready_made: ClassVar[bool] = False
-    path: str  # what the layout reads: a folder, a manifest, a shard
+    path: Location  # what the layout reads: a folder, a manifest, a shard
     layout: LayoutName = "folder"
     split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
 
@@ -109,7 +111,7 @@ class EmbeddingsDataset(_NamedDataset):
     """Ready-made embeddings with labels."""
 
     ready_made: ClassVar[bool] = True
-    embeddings: str  # Parquet file or folder of ready-made embeddings
+    embeddings: Location  # Parquet file or folder of ready-made embeddings
     label: str = "class_name"  # their label column
     network: Name = "given"  # the network partition they are filed under
 
@@ -163,8 +165,14 @@ def _of_its_kind(value: object) -> object:
 class Spark(_Section):
     """Defaults for the Spark session; what spark-submit sets wins."""
 
-    master: str = "local[*]"
+    master: Master = "local[*]"
     conf: dict[str, Scalar] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_master(self) -> Spark:
+        if "spark.master" in self.conf:
+            raise ValueError("conf must not have spark.master, which is the key master")
+        return self
 
 
 class Embed(_Section):
@@ -220,7 +228,7 @@ class Probe(_Section):
 class Config(_Section):
     """A whole study: networks x datasets, and where everything goes."""
 
-    output: str = Field(min_length=1)  # local path or any fsspec URL
+    output: Location = Field(min_length=1)  # local path or any fsspec URL
     networks: tuple[Network, ...] = Field((), strict=False)
     datasets: tuple[Annotated[Dataset, BeforeValidator(_of_its_kind)], ...] = Field(
         min_length=1, strict=False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import IO, Any, Final
 
@@ -10,10 +11,27 @@ import yaml
 from kdsspark.errors import ConfigError
 
 _FREE_KEYS: Final = ["spark", "conf"]  # where keys have dots of their own
+_INT: Final = "tag:yaml.org,2002:int"
+_FLOAT: Final = "tag:yaml.org,2002:float"
+_TIME: Final = "tag:yaml.org,2002:timestamp"
+
+
+class Written(float):
+    """A number of the YAML, with the text that it was read from.
+
+    In ``spark.conf``, ``4.10`` may be a version. Other keys take the number alone.
+    """
+
+    text: str
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key given twice is an error: the first would silently mean nothing."""
+    """YAML as a person reads it.
+
+    A key given twice is an error: the first would silently mean nothing. So is a number with a
+    zero in front, which YAML 1.1 reads as octal. Dates (``2024-01-01``) and times (``1:30``, in
+    YAML 1.1 the number 90) are text, and ``1e3`` is a number.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -21,6 +39,40 @@ class _Loader(yaml.SafeLoader):
             if keys.count(value) > 1:
                 raise yaml.MarkedYAMLError(f"key {value!r} is given twice", key.start_mark)
         return super().construct_mapping(node, deep)
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        if _ZERO_IN_FRONT.match(node.value):
+            meant = f"write {node.value.lstrip('+-0') or 0} or '{node.value}'"
+            raise yaml.MarkedYAMLError(
+                f"{node.value} has a zero in front, which could mean octal: {meant}",
+                node.start_mark,
+            )
+        return super().construct_yaml_int(node)
+
+    def construct_written(self, node: yaml.ScalarNode) -> float:
+        number = Written(super().construct_yaml_float(node))
+        number.text = node.value
+        return number
+
+
+_ZERO_IN_FRONT: Final = re.compile(r"[-+]?0[0-9_]")
+_DIGITS: Final = list("-+0123456789")
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] not in (_INT, _FLOAT, _TIME)]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_INT, re.compile(r"[-+]?(0x[0-9a-fA-F_]+|[0-9][0-9_]*)\Z"), _DIGITS)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"""[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?\Z
+        | [-+]?\.(inf|Inf|INF|nan|NaN|NAN)\Z""",
+        re.VERBOSE,
+    ),
+    [*_DIGITS, "."],
+)
+_Loader.add_constructor(_INT, _Loader.construct_int)
+_Loader.add_constructor(_FLOAT, _Loader.construct_written)
 
 
 def read_yaml(text: str | IO[str]) -> Any:
@@ -40,8 +92,9 @@ def apply(raw: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set must be KEY=VALUE, got {override!r}")
     try:
         value = read_yaml(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {dotted}: value must be YAML, got {text!r}") from None
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or getattr(error, "context", None) or error
+        raise ConfigError(f"--set {dotted}: value must be YAML, got {text!r}: {problem}") from None
     node: Any = raw
     for depth, part in enumerate(parents):
         key = _key(node, part, ".".join(parents[: depth + 1]))

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
+import fsspec
 from pydantic import AfterValidator, PlainValidator
 from pydantic_core import ErrorDetails
 
+from kdsspark.config.overrides import Written
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!//|:)(/)?")
+_MASTER = re.compile(
+    r"""local | local\[(\d*[1-9]\d*|\*)(\s*,\s*\d+)?\]
+    | local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]
+    | spark://[^\s:]+:\d+(,[^\s:]+:\d+)* | yarn | k8s://\S+""",
+    re.VERBOSE,
+)
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 
 RESERVED_LAYERS: Final = frozenset(
@@ -49,8 +60,39 @@ def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
 
 
 def _scalar(value: object) -> object:
+    if isinstance(value, Written):
+        return value.text
     if not isinstance(value, str | int | float):
         raise ValueError("must be text, a number, true or false")
+    return value
+
+
+def _location(value: str) -> str:
+    """A path or URL that leads where a person thinks it does.
+
+    A URL with one slash, ``s3:/bucket/key``, would be a local path; ``file:/x``, as Java writes
+    it, is ``/x``. A shell replaces ``~`` and ``$NAME``, and no shell reads this file.
+    """
+    scheme = _ONE_SLASH.match(value)
+    if scheme and scheme[1].lower() == "file" and scheme[2]:
+        return value[len("file:") :]
+    if scheme and (scheme[2] or scheme[1] in fsspec.available_protocols()):
+        raise ValueError(
+            f"must have two slashes after {scheme[1]}:, or begin with ./ if it is a local path"
+        )
+    if value.startswith("$"):
+        raise ValueError("must have no variable of a shell, or begin with ./ if it is a local path")
+    if value.startswith("~"):
+        try:
+            Path(value).expanduser()
+        except RuntimeError:
+            raise ValueError("must not begin with ~ where the user has no home") from None
+    return value
+
+
+def _master(value: str) -> str:
+    if not _MASTER.fullmatch(value):
+        raise ValueError("must be local, local[N], local[*], spark://HOST:PORT, yarn or k8s://URL")
     return value
 
 
@@ -63,6 +105,8 @@ def _memory(value: str) -> str:
 Name = Annotated[str, AfterValidator(_name)]
 LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+Location = Annotated[str, AfterValidator(_location)]
+Master = Annotated[str, AfterValidator(_master)]
 Size = Annotated[str, AfterValidator(_memory)]
 LayoutName = Literal[
     "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
@@ -99,6 +143,8 @@ def one_line(error: ErrorDetails, known: Mapping[tuple[str, ...], Collection[str
     if error["type"] == "missing":
         return f"{key}: must be given, got nothing"
     message = _in_words(error)
+    if error["type"] == "string_type" and isinstance(error["input"], bool | int | float):
+        message = "must be text in quotes"
     where = f"{key}: " if key else ""
     return f"{where}{message}" if "got " in message else f"{where}{message}, {_got(error['input'])}"
 

@@ -21,7 +21,7 @@ from kdsspark.datasets import readymade_npy as npy
 from kdsspark.datasets import readymade_parquet as columns
 from kdsspark.datasets.left_out import HIDDEN, LeftOut, summary
 from kdsspark.datasets.listing import BATCH, LISTING, Root, is_text, refuse_repeated
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output.filesystems import file_version
 
 _PARQUET: Final = (".parquet", ".pq")
@@ -61,7 +61,9 @@ class Source:
 
 
 def source(dataset: EmbeddingsDataset, left_out: LeftOut | None = None) -> Source:
-    """Find the files and their layers (driver), and count other files; raises DatasetError.
+    """Find the files and their layers (driver), and count other files.
+
+    Raises :class:`ConfigError` for a path that leads to no such files, else :class:`DatasetError`.
 
     Widths and types are those of the first row. :func:`listing` compares them with all headers and
     schemas, :func:`batches` with all values.
@@ -109,13 +111,12 @@ def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
     """The files of a folder, or one Parquet file whatever its name; no file is opened yet."""
     where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
-        found_at = Root.at(dataset.embeddings)
+        found_at = _located(where, dataset)
         fs, root = found_at.fs, found_at.path
-        fs.invalidate_cache()
         single = fs.isfile(root)
         found = sorted(fs.find(root)) if not single and fs.exists(root) else []
         visible = list(_visible(found, root, left_out))
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
     if single and not root.endswith(npy.SUFFIX):
         return Source(dataset, (root,), {}, {})
@@ -126,9 +127,18 @@ def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
     if not files:
         others = summary(left_out.groups(())) or "none"
         got = ".npy without Parquet metadata" if arrays or single else others
-        raise DatasetError(f"{where} must be a Parquet file or a folder of some, found {got}")
+        raise ConfigError(f"{where} must be a Parquet file or a folder of some, found {got}")
     prefixes = npy.layer_prefixes(f"dataset {dataset.name}", arrays, files) if arrays else {}
     return Source(dataset, files, {}, {}, prefixes)
+
+
+def _located(where: str, dataset: EmbeddingsDataset) -> Root:
+    try:
+        root = Root.at(dataset.embeddings)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
+    root.fs.invalidate_cache()
+    return root
 
 
 def _visible(found: Iterable[str], root: str, left_out: LeftOut) -> Iterator[str]:

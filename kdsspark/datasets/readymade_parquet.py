@@ -15,7 +15,7 @@ import pyarrow.dataset
 import pyarrow.types as kinds
 
 from kdsspark.config.types import check_layer_names
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError
 
 _LISTS: Final = (kinds.is_list, kinds.is_fixed_size_list, kinds.is_large_list)
 _NAMES: Final = (kinds.is_integer, kinds.is_string, kinds.is_large_string, kinds.is_string_view)
@@ -102,7 +102,7 @@ def folder_label(where: str, below: str, column: str, stored: Sequence[str]) -> 
     folders = pa.dataset.HivePartitioning(schema, segment_encoding="uri").parse(below)
     values: dict[str, str | None] = pa.dataset.get_partition_keys(folders)
     if column not in values:
-        raise DatasetError(f"{where} must have the label column {column}, got {', '.join(stored)}")
+        raise ConfigError(f"{where} must have the label column {column}, got {', '.join(stored)}")
     value = values[column]
     if value is None:
         raise DatasetError(f"{where} column {column}: must not be null")

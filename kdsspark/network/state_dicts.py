@@ -22,6 +22,7 @@ from kdsspark.output.filesystems import http_url, locate
 
 _HTTP: Final = ("http://", "https://")
 _SUFFIXES: Final = (".pth", ".pt", ".safetensors")
+_ABSENT: Final = (404, 410)  # HTTP: not found, gone
 _WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts keep the tensors
 
 
@@ -29,8 +30,8 @@ def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Ten
     """The tensors that ``weights`` names, on the CPU, in the precision in which they were saved.
 
     ``weights`` is ``random``, one of torchvision's names for this architecture, or a path or URL
-    of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these, and
-    WeightsError if it cannot be fetched, is damaged, or holds anything but tensors.
+    of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these or leads
+    nowhere, and WeightsError if it cannot be fetched, is damaged, or holds anything but tensors.
     """
     published = published_weights(architecture)
     if weights == "random":
@@ -76,12 +77,16 @@ def _fetch(weights: str, copy: Path) -> Path:
             return copy
         filesystem, path = locate(weights)
         if not filesystem.isfile(path):
-            raise FileNotFoundError("no such file")
+            raise ConfigError(f"weights: cannot read {weights}: no such file")
         if isinstance(filesystem, LocalFileSystem):
             return Path(path)
         filesystem.get_file(path, str(copy))
-    except (OSError, ValueError, ImportError) as error:
-        raise WeightsError(f"weights: cannot read {weights}: {error}") from error
+    except (ValueError, ImportError) as error:  # an unknown kind of URL
+        raise ConfigError(f"weights: cannot read {weights}: {error}") from error
+    except OSError as error:
+        absent = getattr(error, "code", None) in _ABSENT  # of urllib's HTTPError
+        kind = ConfigError if absent else WeightsError
+        raise kind(f"weights: cannot read {weights}: {error}") from error
     return copy
 
 

@@ -84,7 +84,7 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_http(tmp_path: Path, server: str) -> None:
     torch.save(STATE, tmp_path / "x.pth")
     assert_equal(read_file(f"{server}/x.pth?signature=a.b"), STATE)
-    with pytest.raises(WeightsError, match=r"cannot read http://.*y.pth: .*404"):
+    with pytest.raises(ConfigError, match=r"cannot read http://.*y.pth: .*404"):
         read_file(f"{server}/y.pth")
 
 
@@ -166,7 +166,7 @@ def test_other_contents(tmp_path: Path, content: object, message: str) -> None:
 
 @pytest.mark.parametrize("weights", ["/no/such/x.pth", "memory://no/x.pt", "nosuch://x/y.pth"])
 def test_missing_files(weights: str) -> None:
-    with pytest.raises(WeightsError, match=f"weights: cannot read {weights}: "):
+    with pytest.raises(ConfigError, match=f"weights: cannot read {weights}: "):
         read_file(weights)
 
 

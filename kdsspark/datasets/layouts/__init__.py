@@ -33,10 +33,9 @@ def images(dataset: ImageDataset, left_out: LeftOut) -> Iterator[pa.Table]:
     layout = LAYOUTS[dataset.layout]
     _check_split(dataset, layout.splits)
     try:
-        root = Root.at(dataset.path)
-        root.fs.invalidate_cache()
+        root = _root(dataset)
         yield from layout.read(dataset, root, left_out)
-    except (OSError, ValueError, ImportError, EOFError, zlib.error, pa.ArrowException) as error:
+    except (OSError, ValueError, EOFError, zlib.error, pa.ArrowException) as error:
         raise DatasetError(
             f"dataset {dataset.name}: {dataset.layout} {dataset.path} cannot be read: "
             f"{' '.join(str(error).split())}"
@@ -49,6 +48,18 @@ def expected(dataset: Dataset) -> Published | None:
         return None
     found = LAYOUTS[dataset.layout].published
     return found if found is not None and found.split == dataset.split else None
+
+
+def _root(dataset: ImageDataset) -> Root:
+    try:
+        root = Root.at(dataset.path)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"datasets.{dataset.name}.path: must be a local path or an fsspec URL, "
+            f"got {dataset.path}: {' '.join(str(error).split())}"
+        ) from error
+    root.fs.invalidate_cache()
+    return root
 
 
 def _check_split(dataset: ImageDataset, splits: tuple[str, ...] | None) -> None:
