@@ -27,6 +27,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=18",
         "fsspec>=2024.6",
+        "cachetools>=6",  # the first that reads a missing value once for all threads
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
         "numba>=0.62",
@@ -36,6 +37,7 @@ setup(
         "matplotlib>=3.8",
         "safetensors>=0.4",
         "Pillow>=11.3",  # the first with AVIF
+        "prometheus-client>=0.20",
         "tqdm>=4.66",
     ],
     extras_require={
@@ -57,7 +59,6 @@ setup(
             "duckdb>=1.1",
             "moto[server]>=5",
             "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
-            "prometheus-client>=0.20",
             "scikit-learn>=1.5",
             "setuptools>=70.1",  # builds the wheel that the tests look into
         ],

@@ -4,7 +4,7 @@
 
 Three times the same ten-crop features of generated photographs (500 x 375, JPEG), by a network
 with random weights and on the same CPUs: the stage `embed` through Spark, from files to Parquet;
-the network alone on tensors in memory, with the batch that the stage takes; and a script that
+the network alone on images in memory, as many in a call as the stage gives it; and a script that
 reads, crops and embeds one image after the other, in eager float32 in torch's default memory
 format, with a forward hook on every ReLU. The stage is timed once its Python worker runs and has
 loaded the network. Times are of this machine; the ratios are what to compare.
@@ -33,6 +33,7 @@ from kdsspark import config
 from kdsspark.images import decoding as images
 from kdsspark.network import batches
 from kdsspark.network.extractor import Extractor
+from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED
@@ -69,15 +70,19 @@ def embed_all(made: Study, dataset: str) -> None:
 def bare(
     network: Prepared, made: Study, paths: Sequence[Path], cpus: int, shared: bool = True
 ) -> Callable[[], object]:
-    """The network alone, on as many images as the stage takes at a time."""
+    """The network alone, on as many images as the stage gives it in a call."""
     spec = network.spec
     extractor = Extractor.load(spec, made.output.path(network.weights), threads=cpus)
     if not shared:
         extractor._shared = None
-    taken = paths[: batches.batch_images(spec, "cpu")]
+    taken = paths[: call_images(spec, cpus)]
     decoded = [images.decode(path.read_bytes(), spec.preprocessing.resize) for path in taken]
-    inputs = extractor.inputs(decoded)
-    return torch.inference_mode()(lambda: extractor.forward(inputs))
+    return lambda: extractor(decoded)
+
+
+def call_images(spec: NetworkSpec, cpus: int) -> int:
+    """Images that the stage gives the network in a call."""
+    return batches.call_images(batches.batch_images(spec, "cpu"), "cpu", cpus)
 
 
 class PlainScript:
@@ -125,7 +130,7 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     embed_all(made, WARM)
     stage = len(paths) / seconds_of(lambda: embed_all(made, TIMED))
     made.context.session.stop()
-    batch = batches.batch_images(network.spec, "cpu")
+    batch = call_images(network.spec, options.cpus)
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
     script = PlainScript(options.architecture)

@@ -18,6 +18,7 @@ from kdsspark.errors import ConfigError, KdssparkError, TooManyFailuresError
 from kdsspark.stages import RUN, STAGES
 
 if TYPE_CHECKING:
+    from kdsspark.output.definitions import Kind
     from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
 
@@ -25,6 +26,7 @@ QUESTIONS: Final = {
     "status": "say what is done, stale, missing and failed; computes nothing",
     "sql": "run Spark SQL on the tables and ready-made views",
     "register": "make the tables and views known to a metastore",
+    "forget": "remove a network or dataset from all tables of the output",
 }
 
 
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if line:
         line = without_secrets(line)
         print(f"kdsspark: {line}", file=sys.stderr)
-    if options.command not in QUESTIONS:
+    if options.command not in QUESTIONS or run.stages:
         _record(options, run, run.config, code, line)
     return code
 
@@ -57,7 +59,7 @@ def _attempt(options: argparse.Namespace, run: Run) -> tuple[int, str | None]:
         if options.command not in QUESTIONS:
             _run(options, loaded, run)
             return 0, None
-        return _answer(options, loaded), None
+        return _answer(options, loaded, run), None
     except KdssparkError as error:
         return error.exit_code, str(error)
     except KeyboardInterrupt:
@@ -95,11 +97,17 @@ def _close(study: Study, command: str) -> None:
         print(text)
 
 
-def _answer(options: argparse.Namespace, loaded: Config) -> int:
+def _answer(options: argparse.Namespace, loaded: Config, run: Run) -> int:
     if options.command == "status":
         from kdsspark.pipeline.status import status
 
         print(status(loaded))
+        return 0
+    if options.command == "forget":
+        from kdsspark.pipeline.forget import forget
+
+        kind: Kind = "network" if options.dataset is None else "dataset"
+        print(forget(loaded, kind, getattr(options, kind), run.stage))
         return 0
     from kdsspark.engine import session
     from kdsspark.output.output import Output
@@ -119,7 +127,7 @@ def _record(
 ) -> None:
     """Write what happened beside the tables, and for monitoring where that is asked for."""
     from kdsspark.output.output import Output
-    from kdsspark.pipeline import metrics, records
+    from kdsspark.pipeline import records
 
     record, last = run.ended(code, line.partition("\n")[0] if line else None), None
     if loaded:
@@ -128,8 +136,10 @@ def _record(
             records.write(output, record)
             last = records.latest(output, options.command, exit_code=0)
     if options.metrics:
+        from kdsspark.pipeline import metrics
+
         try:
-            metrics.write(options.metrics, metrics.render(record, options.config, last))
+            metrics.write(options.metrics, metrics.gauges(record, options.config, last))
         except KdssparkError as error:
             print(f"kdsspark: {error}", file=sys.stderr)
 
@@ -166,6 +176,12 @@ def _parser() -> argparse.ArgumentParser:
             added.add_argument("--format", choices=("table", "csv", "json"), default="table")
         elif name == "register":
             added.add_argument("--catalog", required=True, metavar="NAME", help="of the database")
+        elif name == "forget":
+            added.set_defaults(metrics=None)
+            which = added.add_mutually_exclusive_group(required=True)
+            for kind in ("dataset", "network"):
+                help_text = f"a {kind} that the output holds, configured or not"
+                which.add_argument(f"--{kind}", metavar="NAME", help=help_text)
     return parser
 
 
@@ -195,10 +211,10 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
 
 
 def _innermost(error: BaseException) -> str:
-    """The last line of what went wrong, which for a failed task is the Python error in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    python = [line for line in lines if "Error: " in line and not line.startswith(("at ", "File"))]
-    return (python or lines or [repr(error)])[0]
+    """The cause of an error in one line; of a failed task, the Python error in it."""
+    from kdsspark.query import causes
+
+    return causes.of(error).line
 
 
 def _log(error: BaseException) -> str:

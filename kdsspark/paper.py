@@ -1,11 +1,13 @@
-"""The paper's tables 1, 2 and 3, and ours beside them.
+"""The paper's numbers: its tables 1, 2 and 3, what its text states, and ours beside them.
 
-Ours come as frames of the report's queries. Numbers of the paper are those of its VGG16 trained
-on ImageNet 2012; another network's stand beside them all the same, for comparison.
+Every number and list of datasets that the paper publishes is in this module. Its numbers are those
+of VGG16 trained on ImageNet 2012; the report compares other networks with them all the same. Our
+numbers come as frames of the report's queries.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -13,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import linregress
 
 LAYERS: Final = pd.DataFrame(
     {
@@ -23,7 +26,10 @@ LAYERS: Final = pd.DataFrame(
         "features": [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6 + [4096] * 2,
     }
 )
-"""Table 1: the features that each layer of VGG16 gives to the embedding."""
+"""Table 1: the features of each layer of VGG16 in the embedding."""
+
+FEATURES: Final = int(LAYERS["features"].sum())
+"""The features of the whole embedding: 12,416."""
 
 DATASETS: Final = pd.DataFrame(
     [
@@ -41,7 +47,26 @@ DATASETS: Final = pd.DataFrame(
     ],
     columns=["dataset", "n_images", "n_classes", "images_per_class", "group"],
 )
-"""Table 2, and the overlap with ImageNet 2012 (section 6.2): a subset, b intersects, c disjoint."""
+"""Table 2, and the group of each dataset, one of ``GROUPS``."""
+
+GROUPS: Final = {"a": "subset of the source task", "b": "intersects", "c": "disjoint"}
+"""How the classes of a dataset overlap with those of ImageNet 2012 (section 6.2)."""
+
+FINE_GRAINED: Final = ("cub200", "flowers102", "catsdogs", "stanforddogs")
+"""Datasets of similar classes (section 5)."""
+
+BROAD: Final = ("imagenet", "mit67", "caltech101", "caltech256")
+"""Datasets of classes of all kinds (section 5)."""
+
+BROAD_SUBSETS: Final = ("imagenet", "caltech101", "caltech256")
+"""Broad datasets of group a (section 6.2)."""
+
+NARROW_SUBSETS: Final = ("stanforddogs", "catsdogs")
+"""Fine-grained datasets of group a (section 6.2)."""
+
+TEXTURED: Final = ("wood", "flowers102")
+"""Datasets with unusually long bars in low layers (section 6.1), where conv features discriminate
+better than fc features (section 5.2)."""
 
 THRESHOLDS: Final = pd.DataFrame(
     [
@@ -59,26 +84,47 @@ THRESHOLDS: Final = pd.DataFrame(
     ],
     columns=["dataset", "t_plus", "davg_plus", "t_minus", "davg_minus"],
 )
-"""Table 3: the thresholds, and davg there in features of 12,416."""
+"""Table 3: the thresholds, and davg at them, in features of ``FEATURES``."""
+
+R2: Final = (0.82, 0.84)
+"""Section 7.1: the coefficients of determination of the fits of t+ and t- (:func:`log_fit`)."""
+
+REMAINING: Final = (0.27, 0.32)
+"""Section 7.1: the shares of features that stay relevant for a class, above t+ and below t-."""
+
+LOWEST_ENDS, HIGHEST_ENDS = 0.4, 0.9
+"""Section 7: the highest ks of the class with the poorest features and of that with the best."""
+
+SHUFFLED_ENDS: Final = (0.1, 0.3)
+"""Section 7: the ks between which classes with shuffled labels run out of features."""
+
+LOW_LEVEL_KS: Final = (0.84, 0.87)
+"""Figure 7: ks of features of the first two layers for classes of flowers102."""
+
+FOOD_SPIKE: Final = 0.08
+"""Section 6.2: the share of fc distances of food101 around 0."""
+
+TEXTURES_RANK: Final = 4
+"""Section 6.2: the place of textures among the datasets by that share, from the lowest."""
 
 _NAMES: Final = frozenset(DATASETS["dataset"])
 
 
 def canonical(dataset: str) -> str | None:
-    """``"Caltech-101"`` -> ``"caltech101"``: the paper's name of a dataset, None for another's.
+    """``"Caltech-101"`` -> ``"caltech101"``: the paper's name of a dataset, None for others.
 
-    Case and ``_``, ``.``, ``-`` do not count.
+    Ignores case and ``_``, ``.``, ``-``.
     """
     plain = re.sub(r"[_.-]", "", dataset).lower()
     return plain if plain in _NAMES else None
 
 
 def beside(ours: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows of ours whose dataset is the paper's: for each column ours, the paper's, the difference.
+    """Our rows for datasets of the paper: for each column ours, the paper's and the difference.
 
     ``ours`` has dataset and ``columns``. The result has dataset (our name) and, per column c,
     c_ours, c_paper and c_difference (ours - paper's; NaN where ours is null), in the paper's
-    order; it is empty where no dataset is the paper's.
+    order. It is empty if we have none of its datasets.
     """
     known = ours.assign(name=ours["dataset"].astype(str).map(canonical))
     rows = paper.merge(known, left_on="dataset", right_on="name", suffixes=("_paper", "_ours"))
@@ -91,9 +137,9 @@ def beside(ours: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[str]) -> p
 
 
 def layers_beside(ours: pd.DataFrame) -> pd.DataFrame:
-    """Table 1 and our layers: layer, features_ours, features_paper; NaN where one has it not.
+    """Table 1 and our layers: layer, features_ours, features_paper; NaN where one lacks the layer.
 
-    ``ours`` has layer and features. Empty where no layer has a name of the table.
+    ``ours`` has layer and features. The result is empty if no layer has a name of the table.
     """
     if not set(ours["layer"]) & set(LAYERS["layer"]):
         return pd.DataFrame(columns=["layer", "features_ours", "features_paper"])
@@ -119,24 +165,22 @@ class LogFit(NamedTuple):
 def log_fit(images_per_class: npt.ArrayLike, t: npt.ArrayLike) -> LogFit | None:
     """The paper's fit of thresholds against the mean class size (section 7.1).
 
-    Datasets whose threshold is NaN are left out. None where fewer than three remain or all
-    classes are of one size: any curve would fit.
+    Leaves out datasets whose threshold is NaN. None if fewer than three remain, or if they have
+    equal class sizes or equal thresholds: any curve would fit.
     """
     x, y = np.log(np.asarray(images_per_class, float)), np.asarray(t, float)
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
-    slope, intercept = np.polyfit(x, y, 1)
-    left = y - (intercept + slope * x)
-    r2 = 1 - (left @ left) / ((y - y.mean()) @ (y - y.mean()))
-    return LogFit(float(slope), float(intercept), float(r2), int(x.size))
+    fit = linregress(x, y)
+    return LogFit(float(fit.slope), float(fit.intercept), float(fit.rvalue**2), int(x.size))
 
 
 def published_fits(without: str | None = None) -> tuple[LogFit, LogFit]:
     """The fits of t+ and t- of table 3, on the exact mean class sizes of table 2.
 
-    The paper states R2 of 0.82 and 0.84. All eleven datasets give 0.77 and 0.73; without
-    imagenet, of which it says that other reasons outweigh the class size, 0.82 and 0.84.
+    All eleven datasets give R2 of 0.77 and 0.73. Without imagenet, where the paper sees other
+    reasons outweigh the class size, they give the stated ``R2``.
     """
     rows = THRESHOLDS.merge(DATASETS, on="dataset")
     rows = rows[rows["dataset"] != without]
@@ -145,3 +189,12 @@ def published_fits(without: str | None = None) -> tuple[LogFit, LogFit]:
     if plus is None or minus is None:
         raise ValueError("the published tables must hold at least three datasets")
     return plus, minus
+
+
+def noise_scale(images_per_class: float) -> float:
+    """The ks that a meaningless class of n images exceeds for one feature in eleven, by chance.
+
+    sqrt(ln(11) / (2 n)), from the one-sided tail exp(-2 n x**2) = 1/11 of the distance between
+    n values and very many. The thresholds of table 3 lie at 0.9 to 1.6 times this scale.
+    """
+    return math.sqrt(math.log(11) / (2 * images_per_class))

@@ -1,4 +1,4 @@
-"""What people see on a terminal: the progress of a stage, and aligned tables."""
+"""Output for people: the progress of a stage, and aligned tables (driver)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _SECONDS_BETWEEN_LINES = 15.0
 class Progress:
     """``with Progress("embed", 130, "images") as progress: progress.show(done, failed)``.
 
-    Shows done/total, rate, time left and failures so far. A stage with nothing to do shows
-    nothing.
+    Shows done/total, rate, time left and failures so far: a bar on a terminal, elsewhere a line
+    every 15 seconds and one at the end. A stage with nothing to do shows nothing.
     """
 
     def __init__(self, stage: str, total: int, unit: str, stream: TextIO | None = None) -> None:
         self._stage, self._total, self._unit = stage, total, unit
         self._stream = stream or sys.stderr
         self._bar: tqdm[None] | None = None
-        self._started = self._spoke = time.monotonic()
-        self._last = (0, 0)
-        self._said: tuple[int, int] | None = None
+        self._started = self._printed_at = time.monotonic()
+        self._state = (0, 0)  # done, failed
+        self._printed: tuple[int, int] | None = None
 
     def __enter__(self) -> Progress:
         if self._total and self._stream.isatty():
-            size = shutil.get_terminal_size()  # 80 x 24 where the terminal does not say
+            size = shutil.get_terminal_size()  # 80 x 24 if unknown
             self._bar = tqdm(
                 total=self._total,
                 desc=f"{self._stage:<9}",
@@ -51,23 +51,23 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.close()
-        elif self._total and kind is None and self._said != self._last:
-            self._say()
+        elif self._total and kind is None and self._printed != self._state:
+            self._print()
 
     def show(self, done: int, failed: int = 0) -> None:
-        """Tell how far the stage is; cheap enough to be called several times a second."""
-        previous, self._last = self._last, (done, failed)
+        """Show how far the stage is; cheap enough to be called several times a second."""
+        previous, self._state = self._state, (done, failed)
         if self._bar:
             self._bar.set_postfix(failed=failed, refresh=False)
             self._bar.update(done - previous[0])
             self._bar.refresh()
-        elif self._total and time.monotonic() - self._spoke >= _SECONDS_BETWEEN_LINES:
-            self._say()
+        elif self._total and time.monotonic() - self._printed_at >= _SECONDS_BETWEEN_LINES:
+            self._print()
 
-    def _say(self) -> None:
-        done, failed = self._said = self._last
-        self._spoke = time.monotonic()
-        seconds = self._spoke - self._started
+    def _print(self) -> None:
+        done, failed = self._printed = self._state
+        self._printed_at = time.monotonic()
+        seconds = self._printed_at - self._started
         rate = done / seconds if seconds else 0.0
         left = f", {(self._total - done) / rate:.0f} s left" if 0 < done < self._total else ""
         print(
@@ -79,7 +79,10 @@ class Progress:
 
 
 def aligned(rows: Sequence[Sequence[str]], to_the_right: Collection[int]) -> str:
-    """Rows of as many cells each, columns one below the other; some by number to the right."""
+    """Rows of equally many cells as lines with aligned columns.
+
+    ``to_the_right`` has the numbers of the columns that are aligned to the right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
 from kdsspark.datasets.layouts import images
+from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import LISTING
 from kdsspark.errors import KdssparkError
 
@@ -49,19 +50,21 @@ def _cells(names: list[str]) -> np.ndarray:
     return cells
 
 
-def dataset(layout: str, path: Path | str, split: str | None = None, name: str = "set") -> Dataset:
+def dataset(
+    layout: str, path: Path | str, split: str | None = None, name: str = "set"
+) -> ImageDataset:
     values = {"name": name, "path": str(path), "layout": layout, "split": split}
-    return Dataset.model_validate(values)
+    return ImageDataset.model_validate(values)
 
 
-def rows(of: Dataset) -> list[dict[str, str]]:
+def rows(of: ImageDataset) -> list[dict[str, str]]:
     """Every image of a dataset, sorted by its path."""
-    tables = list(images(of))
+    tables = list(images(of, LeftOut()))
     assert all(table.schema == LISTING for table in tables)
     return sorted((row for t in tables for row in t.to_pylist()), key=lambda row: row["path"])
 
 
-def labels(of: Dataset) -> dict[str, str]:
+def labels(of: ImageDataset) -> dict[str, str]:
     """Path below the root -> class name; every uri is that of the image's own file."""
     found = rows(of)
     assert len({row["path"] for row in found}) == len(found)
@@ -70,10 +73,10 @@ def labels(of: Dataset) -> dict[str, str]:
     return {row["path"]: row["class_name"] for row in found}
 
 
-def refusal(of: Dataset, error: type[KdssparkError]) -> str:
+def refusal(of: ImageDataset, error: type[KdssparkError]) -> str:
     """The one line that reading a dataset ends with."""
     with pytest.raises(error) as caught:
-        list(images(of))
+        list(images(of, LeftOut()))
     line = str(caught.value)
     assert len(line.splitlines()) == 1
     return line

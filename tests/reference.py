@@ -58,3 +58,38 @@ def threshold(true: Values, shuffled: Values, sign: int) -> tuple[float, float]:
     curve = [davg(true, shuffled, k / 1000, sign) for k in range(1001)]
     best = curve.index(max(curve))
     return sign * best / 1000, float(curve[best])
+
+
+def codes(values: Values, bins: int) -> Values:
+    """The bin of every value [images, units] over the range of its unit; ``bins`` if in none."""
+    found = np.full(values.shape, bins)
+    for unit, x in enumerate(values.T.astype(np.float64)):
+        finite = x[np.isfinite(x)]
+        for i in np.flatnonzero(np.isfinite(x)):
+            one = histogram(x[i : i + 1], finite.min(), finite.max(), bins)
+            found[i, unit] = int(one.argmax())
+    return found
+
+
+def distances(
+    values: Values, labelings: list[Values], n_classes: int, bins: int
+) -> dict[tuple[int, int, int], dict[str, Any]]:
+    """(unit, class, shuffle) -> the columns of ``ks``, and ``counts``, of [images, units]."""
+    found = {}
+    for unit, x in enumerate(values.T.astype(np.float64)):
+        finite = x[np.isfinite(x)]
+        lo, hi = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+        for shuffle, labeling in enumerate(labelings):
+            for class_id in range(n_classes):
+                inner, outer = x[labeling == class_id], x[labeling != class_id]
+                counts = [histogram(side, lo, hi, bins) for side in (inner, outer)]
+                ks, where = binned_ks(*counts)
+                found[unit, class_id, shuffle] = {
+                    "n_inner": int(counts[0].sum()),
+                    "n_outer": int(counts[1].sum()),
+                    "ks": ks,
+                    "bin": where,
+                    "ks_exact": exact_ks(inner, outer),
+                    "counts": counts[0].tolist(),
+                }
+    return found

@@ -1,4 +1,4 @@
-"""What people see of a stage: a bar on a terminal, lines elsewhere, nothing for no work."""
+"""What people see of a stage: a bar on a terminal, lines elsewhere, nothing for no work; tables."""
 
 import io
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from kdsspark import terminal
-from kdsspark.terminal import Progress
+from kdsspark.terminal import Progress, aligned
 
 
 class Terminal(io.StringIO):
@@ -103,3 +103,15 @@ def test_the_default_is_standard_error(capsys: pytest.CaptureFixture[str]) -> No
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("index: 1/1 datasets")
+
+
+def test_columns_are_aligned() -> None:
+    rows = [["layer", "unit", "ks"], ["conv1_1", "7", "-1"], ["", "12386", ""]]
+    assert aligned(rows, to_the_right={1, 2}).split("\n") == [
+        "layer     unit  ks",
+        "conv1_1      7  -1",
+        "         12386",
+    ]
+    assert aligned(rows[:1], to_the_right=()) == "layer  unit  ks"
+    with pytest.raises(ValueError, match="shorter"):
+        aligned([["a", "b"], ["c"]], to_the_right=())

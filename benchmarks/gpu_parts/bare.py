@@ -33,79 +33,54 @@ class Way:
     precision: str = "bfloat16"
     images: int = 32
     memory: str = "nhwc"  # or nchw
-    mode: str = "eager"  # with any of: fused, graph, compiled, tuned
+    mode: str = "fused"  # or eager, or compiled
     crops: str = "apart"
 
     def __str__(self) -> str:
         return f"{self.precision} {self.images} {self.memory} {self.mode} {self.crops}"
 
 
-_TODAY = Way()
-_FLOAT = Way("float32")
-_FUSED = Way(mode="fused")
-_TOGETHER = Way(mode="fused", crops="together")
+OURS = Way(), Way("float32", memory="nchw")
+"""As the package computes."""
+
+_EAGER = replace(OURS[0], mode="eager")
+_TOGETHER = replace(OURS[0], crops="together")
 _WAYS = (
-    _TODAY,
-    _FUSED,
-    replace(_TODAY, crops="together"),
+    _EAGER,
+    OURS[0],
+    Way("float32", memory="nhwc", mode="eager"),
+    replace(OURS[1], mode="eager"),
+    OURS[1],
     _TOGETHER,
-    _FLOAT,
-    replace(_FLOAT, memory="nchw"),
-    replace(_TODAY, crops="each"),
-    replace(_FLOAT, mode="fused"),
-    replace(_FLOAT, mode="fused", crops="together"),
-    replace(_FLOAT, mode="fused", memory="nchw"),
+    Way("tf32", mode="eager"),
     Way("tf32"),
-    Way("tf32", mode="fused"),
+    Way("float16", mode="eager"),
     Way("float16"),
-    Way("float16", mode="fused"),
-    replace(_TODAY, memory="nchw"),
-    replace(_TODAY, mode="tuned"),
-    replace(_FLOAT, mode="tuned"),
-    replace(_FLOAT, mode="tuned", memory="nchw"),
-    replace(_TODAY, images=8),
-    replace(_TODAY, images=64),
-    replace(_FUSED, images=8),
-    replace(_FUSED, images=16),
-    replace(_FUSED, images=64),
-    replace(_TOGETHER, images=8),
-    replace(_TOGETHER, images=64),
-    replace(_TOGETHER, images=128),
-    replace(_TODAY, mode="compiled"),
-    replace(_TOGETHER, mode="fused graph"),
-    replace(_TODAY, mode="graph"),
-    replace(_TODAY, images=1),
-    replace(_FUSED, images=1),
-    replace(_FUSED, images=1, mode="fused graph"),
-    replace(_TODAY, images=1, crops="each", mode="graph"),
-    replace(_TODAY, mode="compiled", crops="together"),
-    replace(_FLOAT, mode="compiled"),
-    replace(_FLOAT, images=8),
-    replace(_FLOAT, images=64),
-    Way("tf32", mode="fused", crops="together"),
-    Way("tf32", memory="nchw"),
-    Way("float16", mode="fused", crops="together"),
-    replace(_TODAY, images=128),
+    replace(OURS[0], images=8),
+    replace(OURS[0], images=64),
+    replace(OURS[0], images=1),
+    replace(OURS[1], images=16),
+    Way("float32", memory="nhwc"),
+    replace(_EAGER, mode="compiled"),
+    replace(_EAGER, crops="each"),
 )
 _QUICK = (
-    Way("float32", images=2),
-    Way("float32", images=2, mode="fused", memory="nchw"),
+    Way("float32", images=2, mode="eager"),
+    Way("float32", images=2, memory="nchw"),
     Way("tf32", images=2, crops="each"),
-    Way("float32", images=2, mode="fused", crops="together"),
+    Way("float32", images=2, crops="together"),
     Way("float32", images=2, mode="compiled"),
-    Way("float32", images=2, mode="graph"),
 )
 
 
 def steps(bench: Bench) -> Iterator[Step]:
     """The most telling ways first."""
     bare = Bare(bench)
-    for number, way in enumerate(_QUICK if bench.quick else _WAYS):
+    ways = _QUICK if bench.quick else _WAYS
+    for way in ways:
         yield str(way), partial(bare.measure, way)
-        if number == 3:
-            for profiled in (replace(way, mode="eager", crops="apart"), way):
-                yield f"profile, {profiled}", partial(_profile, bench, profiled)
-            yield "means over space, bfloat16", partial(_pooling, bench)
+        if way == ways[1]:
+            yield f"profile, {way}", partial(_profile, bench, way)
 
 
 class Bare:
@@ -115,13 +90,13 @@ class Bare:
         self._bench, self._crops = bench, crops
         self._architecture = architecture or bench.vgg
         self._expected: dict[tuple[str, int], Features] = {}
-        self._extractors: dict[str, Extractor] = {}
+        self._extractors: dict[tuple[str, bool], Extractor] = {}
 
     def measure(self, way: Way, wanted: float = 0.6) -> Values:
         """Images a second, share of the matrix rate, and how far features move from eager ones."""
         bench = self._bench
-        extractor = self._extractor(dtype_of(way.precision))
-        with tf32(way.precision == "tf32"), _tuned("tuned" in way.mode), torch.inference_mode():
+        extractor = self._extractor(dtype_of(way.precision), way.mode == "fused")
+        with tf32(way.precision == "tf32"), torch.inference_mode():
             call = forward(extractor, bench, way)
             seconds = bench.seconds(call, wanted)
             moved = self._moved(way, named(extractor.spec, call()))
@@ -129,12 +104,12 @@ class Bare:
         share = rate * flops(extractor.spec) / bench.matrix_rate(way.precision)
         return {"images/s": rate, "share": share, "GiB": bench.peak_gib(), **moved}
 
-    def _extractor(self, precision: str) -> Extractor:
-        if precision not in self._extractors:
-            made = self._bench.extractor(self._architecture, precision, self._crops)
-            made._shared = None
-            self._extractors[precision] = made
-        return self._extractors[precision]
+    def _extractor(self, precision: str, fused: bool) -> Extractor:
+        key = precision, fused
+        if key not in self._extractors:
+            made = self._bench.extractor(self._architecture, precision, self._crops, fused=fused)
+            self._extractors[key] = made
+        return self._extractors[key]
 
     def _moved(self, way: Way, found: Features) -> Values:
         """The first way of a precision and number of images is what others are compared with."""
@@ -149,10 +124,9 @@ class Bare:
 def forward(extractor: Extractor, bench: Bench, way: Way) -> Forward:
     """The forward pass of ``way``, on some photographs."""
     pixels = bench.pixels(way.images)
-    run = (
-        _apart(extractor, way, pixels) if way.crops == "apart" else _shared(extractor, way, pixels)
-    )
-    return _captured(run) if "graph" in way.mode else run
+    if way.crops == "apart":
+        return _apart(extractor, way, pixels)
+    return _shared(bench, extractor, way, pixels)
 
 
 def _apart(extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
@@ -161,21 +135,22 @@ def _apart(extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
     layout = torch.channels_last if way.memory == "nhwc" else torch.contiguous_format
     network = extractor._network.to(memory_format=layout)
     views = views.contiguous(memory_format=layout)
-    if "fused" in way.mode:
-        network = candidates.fused(network)
-    if "compiled" in way.mode:
+    if way.mode == "compiled":
         network = torch.compile(network, dynamic=False)
     images = len(pixels)
     return lambda: [out.view(images, -1, out.shape[1]).mean(1) for out in network(views)]
 
 
-def _shared(extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
-    extractor._network.to(memory_format=torch.channels_last)
-    shared = sharing.split(extractor._network, extractor.spec)
+def _shared(bench: Bench, extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
+    # Its blocks must be found before convolutions are fused.
+    spec = extractor.spec
+    whole = bench.extractor(spec.architecture, spec.precision, spec.crops, fused=False)
+    whole._network.to(memory_format=torch.channels_last)
+    shared = sharing.split(whole._network, spec)
     assert shared is not None
-    extractor._shared = shared
-    pairs = extractor.inputs(pixels)
-    if "fused" in way.mode:
+    whole._shared, whole._layout = shared, torch.channels_last
+    pairs = whole.inputs(pixels)
+    if bench.on_gpu and way.mode == "fused":
         shared = candidates.fused_shared(shared)
     if way.crops == "each":
         return lambda: shared(pairs)
@@ -183,40 +158,7 @@ def _shared(extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward
     stacked = stacked.contiguous(memory_format=torch.channels_last)
     together = candidates.Together(shared, len(pixels))
     together(stacked)  # counts what does not change
-    run = torch.compile(together.__call__, dynamic=False) if "compiled" in way.mode else together
-    return lambda: run(stacked)
-
-
-def _captured(call: Forward) -> Forward:
-    """The call's kernels as one CUDA graph."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            call()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        outputs = call()
-
-    def replay() -> Sequence[Tensor]:
-        graph.replay()
-        return outputs
-
-    return replay
-
-
-class _tuned:  # noqa: N801  (used as a function)
-    """Whether cuDNN tries its algorithms out for every shape."""
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-
-    def __enter__(self) -> None:
-        torch.backends.cudnn.benchmark = self._wanted
-
-    def __exit__(self, *_: object) -> None:
-        torch.backends.cudnn.benchmark = False
+    return lambda: together(stacked)
 
 
 def _profile(bench: Bench, way: Way) -> Values:
@@ -237,27 +179,3 @@ def _profile(bench: Bench, way: Way) -> Values:
     shares = {name.removeprefix("aten::"): 100 * operations[name] / total for name in most}
     kernels = {k[:80]: v for k, v in times.items() if not k.startswith("aten::") and v > 0}
     return {"ms": total / 1e3, **shares, "kernels": kernels}
-
-
-def _pooling(bench: Bench) -> Values:
-    """Three ways to the means of the largest maps: a reduction, products with ones, and pooling."""
-    shape = (20, 8, 28, 28) if bench.quick else (320, 64, 224, 224)
-    maps = torch.randn(shape, device=bench.device).to(torch.bfloat16)
-    maps = maps.contiguous(memory_format=torch.channels_last)
-    views, channels, height, width = shape
-    ones = torch.ones(views * height, 1, width, device=bench.device, dtype=torch.bfloat16)
-    rows = maps.permute(0, 2, 3, 1).reshape(views * height, width, channels)
-
-    def products() -> Tensor:
-        sums = candidates.products(ones, rows)
-        return sums.view(views, height, channels).sum(1) / (height * width)
-
-    calls = {
-        "mean": lambda: maps.mean((2, 3), dtype=torch.float32),
-        "products": products,
-        "pooling": lambda: torch.nn.functional.adaptive_avg_pool2d(maps, 1),
-        "relu_": maps.relu_,
-    }
-    return {
-        f"{name} GB/s": maps.nbytes / bench.seconds(call, 0.1) / 1e9 for name, call in calls.items()
-    }

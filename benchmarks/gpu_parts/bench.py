@@ -8,10 +8,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdsspark.config import Network
 from kdsspark.images import decoding
-from kdsspark.network import activations, weights
+from kdsspark.network import activations, fusing, weights
 from kdsspark.network.architectures import BUILT_IN, skeleton
 from kdsspark.network.crops import VIEWS
 from kdsspark.network.extractor import Extractor
@@ -118,11 +119,19 @@ class Bench:
         return self.folder / f"{architecture}.safetensors"
 
     def extractor(
-        self, architecture: str, precision: str, crops: str = "ten", device: str | None = None
+        self,
+        architecture: str,
+        precision: str,
+        crops: str = "ten",
+        device: str | None = None,
+        batch: int | None = None,
+        fused: bool = True,
     ) -> Extractor:
-        """The network as a task loads it."""
+        """The network as a task loads it, or without fused convolutions."""
         spec = self.spec(architecture, precision, crops)
-        return Extractor.load(spec, self._weights(architecture), device or self.device)
+        device = device or self.device
+        with nullcontext() if fused else patch.object(fusing, "fuse"):
+            return Extractor.load(spec, self._weights(architecture), device, None, batch)
 
     def tidy(self) -> None:
         """Give memory back that nothing holds any more."""

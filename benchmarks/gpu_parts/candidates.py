@@ -1,4 +1,4 @@
-"""What the package might do on a card, and does not yet: for parts b, d and e to judge."""
+"""What the package might do on a card, and does not yet: for part b to judge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, fx, nn
 
-from kdsspark.network import crops
+from kdsspark.network import crops, fusing
 from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.crop_sharing.overlap import Part
 from kdsspark.network.crop_sharing.prefix import Block, Stage, Step
@@ -18,41 +18,13 @@ from kdsspark.network.crops import VIEWS
 _TEN: Final = VIEWS["ten"]
 
 
-class ConvolutionReLU(nn.Module):
-    """A convolution and the ReLU behind it in one call of cuDNN, which adds the bias, too."""
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.convolution = convolution
-
-    def forward(self, maps: Tensor) -> Tensor:
-        c = self.convolution
-        if not maps.is_cuda:
-            return c(maps).relu_()
-        options = (list(c.stride), list(c.padding), list(c.dilation), c.groups)
-        return torch.cudnn_convolution_relu(maps, c.weight, c.bias, *options)
-
-
 def fused(reader: fx.GraphModule) -> fx.GraphModule:
-    """A module of :func:`activations.read` with such calls; the two share their tensors."""
+    """A copy of a part of a network, fused; the two share their tensors."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(reader.graph, {}))
     module = fx.GraphModule(reader, graph)
-    for node in list(graph.nodes):
-        if not _is(module, node, nn.ReLU) or not _is(module, node.args[0], nn.Conv2d):
-            continue
-        before = node.args[0]
-        if len(before.users) == 1:
-            together = ConvolutionReLU(module.get_submodule(before.target))
-            module.set_submodule(before.target, together)
-            node.replace_all_uses_with(before)
-            graph.erase_node(node)
-    module.recompile()
+    fusing.fuse(module)
     return module
-
-
-def _is(module: fx.GraphModule, node: fx.Node, kind: type[nn.Module]) -> bool:
-    return node.op == "call_module" and isinstance(module.get_submodule(str(node.target)), kind)
 
 
 def fused_stage(stage: Stage) -> Stage:
@@ -67,7 +39,7 @@ def fused_block(block: Block) -> Block:
         last = steps[-1] if steps else None
         pair = last is not None and isinstance(last.module, nn.Conv2d) and not last.layers
         if pair and isinstance(step.module, nn.ReLU):
-            steps[-1] = Step(ConvolutionReLU(last.module), last.reach, step.layers)
+            steps[-1] = Step(fusing.ConvolutionReLU(last.module), last.reach, step.layers)
         else:
             steps.append(step)
     return Block(tuple(steps))

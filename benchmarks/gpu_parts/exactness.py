@@ -2,25 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
+
+import numpy as np
 
 from gpu_parts.bench import Bench, Features, dtype_of, errors, tf32
 from gpu_parts.report import Step, Values
 
 _IMAGES = 2
-_NETWORKS = ("vgg16", "resnet50", "squeezenet1_1", "alexnet")
+_SEVERAL_PASSES = 40  # images
 
 
 def steps(bench: Bench) -> Iterator[Step]:
-    """Every precision of a few networks."""
-    for architecture in _NETWORKS[2:] if bench.quick else _NETWORKS:
-        comparison = _Comparison(bench, architecture)
-        yield f"{architecture}, float64 on the CPU", comparison.expect
-        for precision in ("float32", "tf32", "bfloat16", "float16"):
-            yield f"{architecture}, {precision}", partial(comparison.on_device, precision)
-        for precision in ("float32", "bfloat16"):
-            yield f"{architecture}, {precision}, CPU", partial(comparison.on_cpu, precision)
+    """Fused against apart, bit for bit; then every precision."""
+    for architecture in (bench.vgg, "squeezenet1_1", "alexnet", "resnet18"):
+        for precision in ("bfloat16", "float32"):
+            name = f"{architecture}, {precision}, equal"
+            yield name, partial(_equal, bench, architecture, precision)
+    comparison = _Comparison(bench, bench.vgg)
+    yield f"{bench.vgg}, float64 on the CPU", comparison.expect
+    for precision in ("float32", "tf32", "bfloat16", "float16"):
+        yield f"{bench.vgg}, {precision}", partial(comparison.on_device, precision)
+    yield f"{bench.vgg}, float32, CPU", partial(comparison.on_cpu, "float32")
+
+
+def _equal(bench: Bench, architecture: str, precision: str) -> Values:
+    """Whether features equal others to the last bit: without fusing, of a second call, alone."""
+    pixels = bench.pixels(3 if bench.quick else _SEVERAL_PASSES)
+    ours = bench.extractor(architecture, precision)
+    found = ours(pixels)
+    others = {
+        "unfused": bench.extractor(architecture, precision, fused=False)(pixels),
+        "again": ours(pixels),
+        "alone": _joined([ours([one]) for one in pixels[-3:]]),
+    }
+    return {
+        name: all(np.array_equal(found[k][-len(v) :], v) for k, v in features.items())
+        for name, features in others.items()
+    }
+
+
+def _joined(outputs: Sequence[Features]) -> Features:
+    return {layer: np.concatenate([one[layer] for one in outputs]) for layer in outputs[0]}
 
 
 class _Comparison:

@@ -49,7 +49,7 @@ def _halved(bench: Bench, precision: str) -> Values:
     moved = errors(found, expected)
     return {
         "halvings": len(heard.texts),
-        "images a pass": extractor._most,
+        "images a pass": extractor.batch,
         "complete": complete and finite,
         "again equal": same,
         "moved_norm": moved["norm"],

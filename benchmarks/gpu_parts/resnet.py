@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import models
 
-from gpu_parts.bare import Bare, Way
+from gpu_parts.bare import OURS, Bare
 from gpu_parts.bench import Bench
 from gpu_parts.report import Step, Values
 from gpu_parts.task import Job, Tasks
@@ -24,24 +25,13 @@ def steps(bench: Bench) -> Iterator[Step]:
     """A task, the script that users write, and the network alone."""
     images = 2 if bench.quick else 320
     tasks = Tasks(bench, _NAME, "center")
-    half = Way("bfloat16", images)
+    half, exact = (replace(way, images=images) for way in OURS)
     yield str(Job(half)), partial(tasks.measure, Job(half), 1)
     yield "plain script", partial(_script, bench)
-    for job in (
-        Job(half, pipelined=True),
-        Job(half, pipelined=True, decoder="card"),
-        Job(half, pipelined=True, decoder="processes"),
-        Job(Way("float32", images)),
-    ):
+    for job in (Job(half, decoder="processes"), Job(exact, decoder="processes")):
         yield str(job), partial(tasks.measure, job, 1)
     bare = Bare(bench, _NAME, "center")
-    for way in (
-        half,
-        Way("tf32", images),
-        Way("float32", images),
-        Way("float32", images, "nchw"),
-        Way("bfloat16", images, mode="compiled"),
-    ):
+    for way in (replace(half, mode="eager"), half, exact, replace(half, mode="compiled")):
         yield f"alone, {way}", partial(bare.measure, way, 0.4)
 
 

@@ -6,33 +6,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from gpu_parts.bare import Way
+from gpu_parts.bare import OURS
 from gpu_parts.bench import Bench
 from gpu_parts.report import Step
 from gpu_parts.task import Job, Tasks
 
 
 def steps(bench: Bench) -> Iterator[Step]:
-    """As it is today, then what might be gained."""
-    today = Way(images=2) if bench.quick else Way()
-    fused = replace(today, mode="fused")
-    together = replace(fused, crops="together")
-    exact = replace(today, precision="float32")
-    jobs = (
-        Job(today),
-        Job(today, pipelined=True),
-        Job(fused, pipelined=True),
-        Job(together, pipelined=True),
-        Job(exact),
-        Job(fused, pipelined=True, decoder="card"),
-        Job(together, pipelined=True, decoder="processes"),
-        Job(together, pipelined=True, decoder="card"),
-        Job(replace(exact, memory="nchw", mode="fused"), pipelined=True),
-        Job(today, decoder="processes"),
-        Job(replace(today, images=today.images * 2)),
-        Job(replace(together, images=today.images * 2), pipelined=True),
-        Job(replace(together, precision="float32"), pipelined=True),
-    )
+    """As the package computes, and without its overlap."""
+    half, exact = (replace(way, images=2) if bench.quick else way for way in OURS)
     tasks = Tasks(bench, bench.vgg, "ten")
-    for job in jobs[:7] if bench.quick else jobs:
+    for job in (
+        Job(half),
+        Job(half, decoder="processes"),
+        Job(exact),
+        Job(half, overlapped=False),
+        Job(half, overlapped=False, decoder="processes"),
+        Job(exact, overlapped=False),
+    ):
         yield str(job), partial(tasks.measure, job)

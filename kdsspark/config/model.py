@@ -7,18 +7,27 @@ it got.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import fsspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from kdsspark.config.overrides import apply, read_yaml
 from kdsspark.config.types import (
     Distance,
     LayerNames,
-    Layout,
+    LayoutName,
     Name,
     Scalar,
     Size,
@@ -70,31 +79,85 @@ class Network(_Section):
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
-class Dataset(_Section):
-    """Images with classes (``path``), or ready-made embeddings with labels (``embeddings``)."""
+class _NamedDataset(_Section):
+    """What both kinds of dataset have; saved with the keys of both, as the YAML may give them."""
 
     name: Name
-    path: str | None = None  # what the layout reads: a folder, a manifest, a shard
-    layout: Layout = "folder"
-    split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
-    embeddings: str | None = None  # Parquet file or folder of ready-made embeddings
-    label: str = "class_name"  # their label column
-    network: Name = "given"  # the network partition they are filed under
     group: str | None = None  # datasets of one group are drawn together (paper figure 8)
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Dataset:
-        if (self.path is None) == (self.embeddings is None):
-            got = "neither" if self.path is None else "both"
-            raise ValueError(f"must have either path or embeddings, got {got}")
-        if self.split is not None and self.path is None:
-            raise ValueError(f"split must be null where embeddings are given, got {self.split!r}")
-        return self
+    @model_serializer(mode="wrap")
+    def _with_the_keys_of_both(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        keys: dict[str, Any] = own(self)
+        return foreign_keys(type(self)) | keys
+
+
+class ImageDataset(_NamedDataset):
+    """Images with classes."""
+
+    ready_made: ClassVar[bool] = False
+    path: str  # what the layout reads: a folder, a manifest, a shard
+    layout: LayoutName = "folder"
+    split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
 
     @property
-    def ready_made(self) -> bool:
-        """Whether this dataset comes as embeddings instead of images."""
-        return self.embeddings is not None
+    def location(self) -> str:
+        """Where the dataset lies, as the user gave it."""
+        return self.path
+
+
+class EmbeddingsDataset(_NamedDataset):
+    """Ready-made embeddings with labels."""
+
+    ready_made: ClassVar[bool] = True
+    embeddings: str  # Parquet file or folder of ready-made embeddings
+    label: str = "class_name"  # their label column
+    network: Name = "given"  # the network partition they are filed under
+
+    @property
+    def location(self) -> str:
+        """Where the dataset lies, as the user gave it."""
+        return self.embeddings
+
+
+Dataset = ImageDataset | EmbeddingsDataset
+_SOURCES: Final[dict[str, type[Dataset]]] = {"path": ImageDataset, "embeddings": EmbeddingsDataset}
+
+
+def dataset_kind(keys: Mapping[str, Any]) -> type[Dataset]:
+    """The kind of dataset that a section of ``datasets`` describes."""
+    return ImageDataset if keys.get("embeddings") is None else EmbeddingsDataset
+
+
+def foreign_keys(kind: type[_Section]) -> dict[str, Any]:
+    """The keys that only the other kind of dataset has, with their defaults."""
+    return {
+        key: None if field.is_required() else field.default
+        for other in _SOURCES.values()
+        for key, field in other.model_fields.items()
+        if key not in kind.model_fields
+    }
+
+
+def _of_its_kind(value: object) -> object:
+    """A dataset from its section of the YAML, in which the keys of the other kind mean nothing.
+
+    Both kinds are validated, so that a mistake in any key is refused.
+    """
+    if not isinstance(value, dict):
+        return ImageDataset.model_validate(value)  # which says what it must be
+    found = {}
+    for source, kind in _SOURCES.items():
+        foreign = foreign_keys(kind)
+        own = {key: item for key, item in value.items() if key not in foreign}
+        missing = {} if own.get(source) is not None else {source: ""}
+        found[source] = kind.model_validate(own | missing)
+    given = [source for source in found if value.get(source) is not None]
+    if len(given) != 1:
+        got = "both" if given else "neither"
+        raise ValueError(f"must have either path or embeddings, got {got}")
+    if given == ["embeddings"] and value.get("split") is not None:
+        raise ValueError(f"split must be null where embeddings are given, got {value['split']!r}")
+    return found[given[0]]
 
 
 class Spark(_Section):
@@ -109,7 +172,9 @@ class Embed(_Section):
 
     # Images of one work unit and one Parquet file, up to half as many more.
     shard_images: int = Field(512, ge=1, le=_LARGEST_SHARD)
-    batch_images: int | None = Field(None, ge=1)  # images per forward pass; null: chosen
+    # Images per forward pass; null: chosen by the network and the type of device. Another number
+    # gives features other last bits.
+    batch_images: int | None = Field(None, ge=1)
     decode_threads: int | None = Field(None, ge=1)  # per task; null: chosen
     image_seconds: float = Field(120, gt=0)  # for reading an image, and again for decoding it
     max_failures: float = Field(0.01, ge=0, le=1)  # share of images that may fail; above: exit 3
@@ -157,7 +222,9 @@ class Config(_Section):
 
     output: str = Field(min_length=1)  # local path or any fsspec URL
     networks: tuple[Network, ...] = Field((), strict=False)
-    datasets: tuple[Dataset, ...] = Field(min_length=1, strict=False)
+    datasets: tuple[Annotated[Dataset, BeforeValidator(_of_its_kind)], ...] = Field(
+        min_length=1, strict=False
+    )
     spark: Spark = Spark()
     embed: Embed = Embed()
     measure: Measure = Measure()
@@ -171,9 +238,9 @@ class Config(_Section):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{what} must have different names, got {name!r} twice")
-        if not self.networks and not all(d.ready_made for d in self.datasets):
+        if not self.networks and self.image_datasets:
             raise ValueError("networks must not be empty where a dataset has images, got none")
-        given = {d.network for d in self.datasets if d.ready_made}
+        given = {d.network for d in self.embeddings_datasets}
         for network in self.networks:
             if network.name in given:
                 raise ValueError(
@@ -182,23 +249,36 @@ class Config(_Section):
                 )
         return self
 
+    @property
+    def image_datasets(self) -> list[ImageDataset]:
+        """The datasets of images, in the order of the file."""
+        return [d for d in self.datasets if isinstance(d, ImageDataset)]
+
+    @property
+    def embeddings_datasets(self) -> list[EmbeddingsDataset]:
+        """The datasets of ready-made embeddings, in the order of the file."""
+        return [d for d in self.datasets if isinstance(d, EmbeddingsDataset)]
+
     def pairs(self) -> list[tuple[str, Dataset]]:
         """Every (network name, dataset) to embed and measure, in the order of the file."""
-        images = [(n.name, d) for n in self.networks for d in self.datasets if not d.ready_made]
-        return images + [(d.network, d) for d in self.datasets if d.ready_made]
+        images: list[tuple[str, Dataset]] = [
+            (n.name, d) for n in self.networks for d in self.image_datasets
+        ]
+        return images + [(d.network, d) for d in self.embeddings_datasets]
 
 
-_SECTIONS: Final[dict[tuple[str, ...], type[BaseModel]]] = {
-    (): Config,
-    ("networks",): Network,
-    ("networks", "preprocessing"): Preprocessing,
-    ("datasets",): Dataset,
-    ("spark",): Spark,
-    ("embed",): Embed,
-    ("measure",): Measure,
-    ("transform",): Transform,
-    ("probe",): Probe,
+_KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
+    (): Config.model_fields,
+    ("networks",): Network.model_fields,
+    ("networks", "preprocessing"): Preprocessing.model_fields,
+    ("datasets",): ImageDataset.model_fields | EmbeddingsDataset.model_fields,
+    ("spark",): Spark.model_fields,
+    ("embed",): Embed.model_fields,
+    ("measure",): Measure.model_fields,
+    ("transform",): Transform.model_fields,
+    ("probe",): Probe.model_fields,
 }
+"""The known keys of every section, by the keys that lead to it."""
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -222,4 +302,4 @@ def parse(raw: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(one_line(error.errors(include_url=False)[0], _SECTIONS)) from None
+        raise ConfigError(one_line(error.errors(include_url=False)[0], _KEYS)) from None

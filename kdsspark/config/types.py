@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, PlainValidator
+from pydantic import AfterValidator, PlainValidator
 from pydantic_core import ErrorDetails
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
@@ -64,7 +64,7 @@ Name = Annotated[str, AfterValidator(_name)]
 LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 Size = Annotated[str, AfterValidator(_memory)]
-Layout = Literal[
+LayoutName = Literal[
     "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
     "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
 ]  # fmt: skip
@@ -87,15 +87,15 @@ def parse_size(text: str) -> int:
     return int(float(number) * 1024**exponent)
 
 
-def one_line(error: ErrorDetails, sections: Mapping[tuple[str, ...], type[BaseModel]]) -> str:
+def one_line(error: ErrorDetails, known: Mapping[tuple[str, ...], Collection[str]]) -> str:
     """``measure.bins: must be greater than or equal to 2, got 0``.
 
-    ``sections`` are the models by the keys that lead to them, for the names of known keys.
+    ``known`` are the keys of every section, by the keys that lead to it.
     """
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
-        return f"{key}: unknown key, must be one of {', '.join(sections[section].model_fields)}"
+        return f"{key}: unknown key, must be one of {', '.join(known[section])}"
     if error["type"] == "missing":
         return f"{key}: must be given, got nothing"
     message = _in_words(error)

@@ -1,40 +1,40 @@
-"""Embeddings made elsewhere: Parquet files with labels, and the values as lists or ``.npy`` arrays.
+"""Embeddings made elsewhere: Parquet files with labels, and values as lists or ``.npy`` arrays.
 
-Each column of fixed-length lists (:mod:`readymade_parquet`), or each set of arrays beside the
-Parquet files (:mod:`readymade_npy`), is a layer, its positions are the units. The label is a
-column, or a Hive-style folder ``label=...`` as Spark's ``partitionBy`` writes. Rows are named by
-their Parquet file and position, or by an ``image_id`` column where there is one; errors count
-them from 0.
+A layer is a column of fixed-length lists (:mod:`readymade_parquet`), or a set of arrays beside the
+Parquet files (:mod:`readymade_npy`); the positions in a list are the units. The label is a column,
+or a Hive-style folder ``label=...`` as Spark's ``partitionBy`` writes. A row has the name in its
+column ``image_id``, else its Parquet file and position as a name; errors count rows from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade_npy as npy
 from kdsspark.datasets import readymade_parquet as columns
-from kdsspark.datasets.listing import BATCH, LISTING, Root
+from kdsspark.datasets.left_out import HIDDEN, LeftOut, summary
+from kdsspark.datasets.listing import BATCH, LISTING, Root, is_text, refuse_repeated
 from kdsspark.errors import DatasetError
-from kdsspark.output.filesystems import file_version, locate
+from kdsspark.output.filesystems import file_version
 
 _PARQUET: Final = (".parquet", ".pq")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One ready-made dataset: its Parquet files, and layers: name -> width, and element type.
+    """One ready-made dataset: its Parquet files, and the width and element type of each layer.
 
-    ``prefixes``: where the values are arrays, the layers' (see :mod:`readymade_npy`); else empty.
+    ``prefixes``: layer -> prefix of its arrays (see :mod:`readymade_npy`); empty for lists.
     """
 
-    dataset: Dataset
+    dataset: EmbeddingsDataset
     files: tuple[str, ...]
     widths: dict[str, int]
     value_types: dict[str, pa.DataType]
@@ -43,9 +43,7 @@ class Source:
     @property
     def root(self) -> Root:
         """The folder of the files, or the only file."""
-        url = cast(str, self.dataset.embeddings).rstrip("/")
-        fs, path = locate(url)
-        return Root(fs, path.rstrip("/"), url)
+        return Root.at(self.dataset.embeddings)
 
     def arrays(self, path: str) -> dict[str, str]:
         """Layer -> the array that belongs to one of ``files``."""
@@ -57,18 +55,18 @@ class Source:
         return " ".join(file_version(fs, p) for p in (path, *self.arrays(path).values()))
 
     def where(self, path: str, column: str | None = None) -> str:
-        """How errors begin."""
+        """The beginning of errors."""
         where = f"dataset {self.dataset.name}: {path}"
         return where if column is None else f"{where} column {column}"
 
 
-def source(dataset: Dataset) -> Source:
-    """Find the files and what they hold (driver); raises :class:`DatasetError`.
+def source(dataset: EmbeddingsDataset, left_out: LeftOut | None = None) -> Source:
+    """Find the files and their layers (driver), and count other files; raises DatasetError.
 
-    Widths and types are the first row's; all others are held against them by :func:`listing`
-    (headers and schemas) and :func:`batches` (values).
+    Widths and types are those of the first row. :func:`listing` compares them with all headers and
+    schemas, :func:`batches` with all values.
     """
-    found = _find(dataset)
+    found = _find(dataset, left_out or LeftOut())
     for path in found.files:
         with _open(found, path) as file:
             if _has_rows(found, file):
@@ -78,10 +76,10 @@ def source(dataset: Dataset) -> Source:
 
 
 def listing(source: Source) -> Iterator[pa.Table]:
-    """The rows of every file with their labels, in order, as :mod:`listing` gives images (driver).
+    """The rows of every file, in order, in tables of ``LISTING`` (driver).
 
-    A row's version is that of its file, and of the arrays that belong to it. Raises
-    :class:`DatasetError` for files whose layers differ, before a value is read.
+    The version of a row is that of its file and of the arrays that belong to it. Raises
+    :class:`DatasetError` for files whose layers differ, before any value is read.
     """
     for path in source.files:
         with _open(source, path) as file:
@@ -107,31 +105,41 @@ def batches(source: Source, path: str, rows: int) -> Iterator[dict[str, pa.Array
 # -- files --------------------------------------------------------------------------------------
 
 
-def _find(dataset: Dataset) -> Source:
-    """The files of a folder, or one Parquet file whatever its name; nothing is opened yet."""
+def _find(dataset: EmbeddingsDataset, left_out: LeftOut) -> Source:
+    """The files of a folder, or one Parquet file whatever its name; no file is opened yet."""
     where = f"dataset {dataset.name}: embeddings {dataset.embeddings}"
     try:
-        fs, root = locate(cast(str, dataset.embeddings))
+        found_at = Root.at(dataset.embeddings)
+        fs, root = found_at.fs, found_at.path
         fs.invalidate_cache()
         single = fs.isfile(root)
         found = sorted(fs.find(root)) if not single and fs.exists(root) else []
+        visible = list(_visible(found, root, left_out))
     except (OSError, ValueError, ImportError) as error:
         raise DatasetError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
     if single and not root.endswith(npy.SUFFIX):
         return Source(dataset, (root,), {}, {})
-    visible = [path for path in found if not _hidden(path, root)]
     files = tuple(path for path in visible if path.lower().endswith(_PARQUET))
     arrays = [path for path in visible if path.endswith(npy.SUFFIX)]
+    for path in set(visible).difference(files, arrays):
+        left_out.add(path)
     if not files:
-        got = ".npy without Parquet metadata" if arrays or single else "none"
+        others = summary(left_out.groups(())) or "none"
+        got = ".npy without Parquet metadata" if arrays or single else others
         raise DatasetError(f"{where} must be a Parquet file or a folder of some, found {got}")
     prefixes = npy.layer_prefixes(f"dataset {dataset.name}", arrays, files) if arrays else {}
     return Source(dataset, files, {}, {}, prefixes)
 
 
-def _hidden(path: str, root: str) -> bool:
-    """Whether a name below ``root`` begins like the temporary files of other programs."""
-    return any(part.startswith((".", "_")) for part in path.removeprefix(root).split("/"))
+def _visible(found: Iterable[str], root: str, left_out: LeftOut) -> Iterator[str]:
+    """Files whose name below ``root`` does not begin like temporary files of other programs."""
+    for path in found:
+        if not is_text(path):
+            raise ValueError(f"file names must be valid UTF-8, got {path!r}")
+        if any(part.startswith((".", "_")) for part in path.removeprefix(root).split("/")):
+            left_out.add(path, HIDDEN)
+        elif not path.endswith("/"):  # else an object that stands for a folder
+            yield path
 
 
 @contextmanager
@@ -146,7 +154,7 @@ def _open(source: Source, path: str) -> Iterator[pq.ParquetFile]:
 
 
 def _has_rows(source: Source, file: pq.ParquetFile) -> bool:
-    """Spark writes files without rows, with any columns; beside an array nothing is skipped."""
+    """Whether to read a file. Spark writes files without rows; one that has arrays must be read."""
     return bool(source.prefixes or file.metadata.num_rows)
 
 
@@ -199,7 +207,7 @@ def _from_arrays(source: Source, path: str, total: int, rows: int) -> Iterator[d
 
 @contextmanager
 def _opened(source: Source, path: str, rows: int) -> Iterator[dict[str, npy.Array]]:
-    """Layer -> open array of one metadata file with ``rows``, which it must have, too."""
+    """Layer -> open array of one metadata file. Each must have as many ``rows`` as that file."""
     fs = source.root.fs
     with ExitStack() as stack:
         arrays = {
@@ -238,9 +246,7 @@ def _rows(source: Source, path: str, file: pq.ParquetFile) -> Iterator[pa.Table]
 
 
 def _stored(where: str, found: Sequence[str], label: str) -> list[str]:
-    """Which of the label and the ids a file has as columns."""
+    """The columns of a file that hold labels and ids."""
     stored = [column for column in (label, "image_id") if column in found]
-    for column in stored:
-        if found.count(column) > 1:
-            raise DatasetError(f"{where} must have one column {column}, got {found.count(column)}")
+    refuse_repeated(where, found, stored)
     return stored

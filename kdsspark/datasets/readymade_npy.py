@@ -5,8 +5,8 @@ Row i of an array belongs to row i of the metadata file of the same number:
     img_emb/img_emb_0.npy    text_emb/text_emb_0.npy    metadata/metadata_0.parquet
     img_emb/img_emb_1.npy    text_emb/text_emb_1.npy    metadata/metadata_1.parquet
 
-or all of them in one folder. What an array's path is without its number and suffix is the prefix
-of a layer. Arrays are read a few rows at a time, and never unpickled.
+or all of them in one folder. The prefix of a layer is the path of its arrays without their numbers
+and suffix. Arrays are read a few rows at a time, and never unpickled.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class Array:
         return pa.float64() if self.dtype.itemsize == 8 else pa.float32()
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """Some rows as float32 or float64 [rows, width]; raises :class:`DatasetError`."""
+        """Rows from ``start`` to before ``stop`` as float32 or float64, [rows, width].
+
+        Raises :class:`DatasetError`.
+        """
         row = self.width * self.dtype.itemsize
         with _readable(self.where):
             self.file.seek(self.start + start * row)
@@ -84,7 +87,7 @@ def opened(fs: fsspec.AbstractFileSystem, path: str, where: str) -> Iterator[Arr
 
 
 def refuse_other_rows(array: Array, rows: int, metadata: str) -> None:
-    """Raise :class:`DatasetError` unless an array is as long as its metadata."""
+    """Raise :class:`DatasetError` unless an array has as many rows as its metadata."""
     if array.rows != rows:
         raise DatasetError(
             f"{array.where} must have {rows} rows as {metadata} has, got {array.rows}"
@@ -92,7 +95,7 @@ def refuse_other_rows(array: Array, rows: int, metadata: str) -> None:
 
 
 def refuse_other_values(array: Array, width: int, kind: pa.DataType) -> None:
-    """Raise :class:`DatasetError` unless an array is like the first of its layer."""
+    """Raise :class:`DatasetError` unless an array has the width and type of its layer."""
     if array.width != width:
         raise DatasetError(f"{array.where} must have {width} values a row, got {array.width}")
     if array.value_type != kind:
@@ -103,7 +106,7 @@ def refuse_other_values(array: Array, width: int, kind: pa.DataType) -> None:
 def layer_prefixes(where: str, arrays: Sequence[str], metadata: Sequence[str]) -> dict[str, str]:
     """Layer -> prefix of its arrays, in the prefixes' order.
 
-    Beside a single table without a number, numbers belong to the arrays' names. Raises
+    If there is one table and its name has no number, numbers are part of the arrays' names. Raises
     :class:`DatasetError` for an array without metadata and for metadata without an array.
     """
     by_number = _by_number(where, metadata)
@@ -142,7 +145,7 @@ def _by_number(where: str, metadata: Sequence[str]) -> dict[str, str]:
 def _split(path: str) -> tuple[str, str]:
     """``img_emb/img_emb_07.npy`` -> ``img_emb/img_emb_`` and ``07``, which may be empty."""
     match = _NUMBERED.fullmatch(path)
-    assert match, path  # a suffix is what these files were found by
+    assert match, path  # every file here was chosen by its suffix
     return match["prefix"], match["number"]
 
 
@@ -156,14 +159,14 @@ def _named(where: str, prefixes: Sequence[str], metadata: Sequence[str]) -> dict
 
 
 def _layer(prefix: str, paths: Sequence[str]) -> str:
-    """A layer is named like the folder that holds its arrays only, else like the arrays."""
+    """The name of the folder, if it holds the arrays of this layer alone; else of the arrays."""
     folder, name = posixpath.split(prefix)
     alone = sum(path.startswith(f"{folder}/") for path in paths) == 1
     return posixpath.basename(folder) if alone else name.rstrip("._-") or posixpath.basename(folder)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and dtype; raises whatever a damaged header leads to."""
+    """Shape, whether in Fortran order, and dtype. A damaged header raises errors of many kinds."""
     version = npy.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"format version must be 1.0 or 2.0, got {'.'.join(map(str, version))}")

@@ -1,6 +1,6 @@
 """Ready-made embeddings as Parquet columns: lists become layers, labels and ids become strings.
 
-``where`` names dataset, file and, if one is concerned, column in errors; rows are counted from 0.
+``where`` is the beginning of errors: dataset, file and perhaps column. Rows count from 0.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def refuse_other_types(
 
 
 def first_width(where: str, lists: pa.Array) -> int:
-    """Length of the first list, to which all others are held."""
+    """The length of the first list, which all others must have."""
     found: int | None = pc.list_value_length(lists)[0].as_py()
     if not found:
         got = "null" if found is None else "an empty list"
@@ -57,9 +57,10 @@ def first_width(where: str, lists: pa.Array) -> int:
 
 
 def checked(where: str, lists: pa.Array, width: int, kind: pa.DataType, first: int) -> pa.Array:
-    """The lists with elements of one type; raises for another length than ``width`` and nulls.
+    """The lists with elements of one type.
 
-    ``first`` is the row of the file that the first list is.
+    ``first`` is the row of the first list in the file. Raises :class:`DatasetError` for a list of
+    another length than ``width`` and for nulls.
     """
     lengths = pc.list_value_length(lists)
     wrong = pc.fill_null(pc.not_equal(lengths, width), True)
@@ -76,13 +77,13 @@ def checked(where: str, lists: pa.Array, width: int, kind: pa.DataType, first: i
 
 
 def as_lists(values: pa.Array, width: int) -> pa.ListArray:
-    """Values of one row after the other -> one list of ``width`` a row."""
+    """Values, row after row -> one list of ``width`` values for each row."""
     offsets = np.arange(0, len(values) + 1, width, dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
 def texts(where: str, values: pa.Array, first: int) -> pa.Array:
-    """A column of names or whole numbers as strings; errors for nulls name the row."""
+    """A column of names or integers as strings. Raises for nulls, with the row."""
     kind = values.type.value_type if kinds.is_dictionary(values.type) else values.type
     if not any(is_name(kind) for is_name in _NAMES):
         raise DatasetError(f"{where}: must be strings or integers, got {kind}")

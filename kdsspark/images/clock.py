@@ -1,4 +1,4 @@
-"""Where the seconds of a task go."""
+"""Counts where the seconds of a task go (executor)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Clock:
-    """Seconds by activity; those of several threads add up."""
+    """Seconds by activity, added up over threads."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -20,7 +20,7 @@ class Clock:
 
     @contextmanager
     def time(self, activity: str) -> Iterator[None]:
-        """Count the block, also one that raises."""
+        """Add the seconds of the block to ``activity``, also if it raises."""
         start = time.perf_counter()
         try:
             yield
@@ -30,7 +30,7 @@ class Clock:
                 self.seconds[activity] = self.seconds.get(activity, 0.0) + spent
 
     def until_next(self, activity: str, items: Iterable[T]) -> Iterator[T]:
-        """The items; what it takes to get each of them is counted."""
+        """The items, with the seconds spent waiting for each added to ``activity``."""
         iterator = iter(items)
         while True:
             with self.time(activity):

@@ -1,4 +1,4 @@
-"""Decoding in processes of their own: a decoder that crashes takes down only its own process."""
+"""Decodes in processes of their own, so that a decoder that crashes fails one image (executor)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
+from kdsspark.images import decoding
 from kdsspark.images.loading import Decode, Pixels
 
-# Not forked: the process that asks runs threads, and holds a network.
+# Not forked: the parent runs threads and holds a network.
 _context = multiprocessing.get_context("spawn")
 
 
 @contextmanager
 def decoder(short_side: int) -> Iterator[Decode]:
-    """``images.decode``, each thread that calls it with a process of its own, until the block ends.
+    """:func:`.decoding.decode`, run in one process for each thread that calls it.
 
-    A process that ends on an image, by a crash or for want of memory, fails that image with
-    ``ChildProcessError``, and the next image gets a new one.
+    If a process ends on an image, by a crash or because memory runs out, the image fails with
+    ``ChildProcessError``, and the next image gets a new process. All end with the block.
     """
     children = _Children(short_side)
     try:
@@ -40,14 +40,14 @@ class _Children:
         connection = getattr(self._own, "connection", None) or self._start()
         try:
             connection.send(data)
-            found: Pixels | ImageError = connection.recv()
+            result: Pixels | ImageError = connection.recv()
         except (EOFError, OSError) as error:
             del self._own.connection
             message = "decoding it ended the process: a crash, or not enough memory"
             raise ImageError("decode", "ChildProcessError", message) from error
-        if isinstance(found, ImageError):
-            raise found
-        return found
+        if isinstance(result, ImageError):
+            raise result
+        return result
 
     def kill(self) -> None:
         for process in self._started:
@@ -65,13 +65,14 @@ class _Children:
 
 
 def _serve(connection: Connection, short_side: int) -> None:
+    """Decode what comes until the parent closes the connection or is gone."""
     while True:
         try:
             data = connection.recv()
         except EOFError:
             return
         try:
-            found: Pixels | ImageError = images.decode(data, short_side)
+            result: Pixels | ImageError = decoding.decode(data, short_side)
         except ImageError as error:
-            found = error
-        connection.send(found)
+            result = error
+        connection.send(result)

@@ -1,4 +1,4 @@
-"""Images read and decoded by threads, ahead of whoever takes them (executor)."""
+"""Reads and decodes images in threads, ahead of the caller that takes them (executor)."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ import numpy as np
 import numpy.typing as npt
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
-from kdsspark.images import retries as transient
 from kdsspark.images.clock import Clock
+from kdsspark.images.retries import patiently
 
 _POLL_SECONDS: Final = 0.2
 
 Pixels = npt.NDArray[np.uint8]
 """RGB [height, width, channels=3]."""
 
+Read = Callable[[str], bytes]
+"""The bytes that a uri names; raises :class:`ImageError`."""
 
 Decode = Callable[[bytes], Pixels]
-"""Raises :class:`ImageError`."""
+"""The pixels of an encoded image; raises :class:`ImageError`."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """An image, or how far it came."""
+    """What became of one image."""
 
-    content: str | None  # :func:`content_hash` of its bytes; null where they could not be read
-    result: Pixels | ImageError | None  # null where it was not to be decoded
+    content: str | None  # :func:`content_hash` of its bytes; None where they could not be read
+    result: Pixels | ImageError | None  # None where only the content is wanted
 
 
 def content_hash(data: bytes) -> str:
@@ -47,14 +48,14 @@ def content_hash(data: bytes) -> str:
 
 @dataclass(eq=False)
 class _Image:
-    """One image on its way."""
+    """One image on its way through a thread."""
 
     uri: str
     loaded: Future[Loaded] = field(default_factory=Future)
     content: str | None = None
     stage: str = "read"
-    since: float = math.inf  # when the stage began; infinite while no thread has come to it
-    given_up: bool = False  # nobody waits any more; another thread took the place of this one's
+    since: float = math.inf  # when the stage began; infinite before a thread takes the image
+    given_up: bool = False  # too slow: the caller went on, and another thread was started
 
     def begin(self, stage: str) -> None:
         self.stage, self.since = stage, time.monotonic()
@@ -62,23 +63,23 @@ class _Image:
 
 @dataclass(frozen=True)
 class Loader:
-    """``for loaded in loader(uris)``: in order, with ``ahead`` images under way or waiting.
+    """``for loaded in loader(uris)``: yields in order, with ``ahead`` images in work or waiting.
 
-    Transient errors of reading are retried (:mod:`.retries`). Reading, all its tries together,
-    and decoding may each take ``seconds``. A thread cannot be stopped from outside: one that
-    takes longer is left behind, another takes its place, and the image has failed with
-    ``TimeoutError``. Of code that never lets another thread run (no reader or decoder here
-    does) that is no protection.
+    Transient errors of reading are retried (:mod:`.retries`). Reading, with all its tries, may take
+    ``seconds``, and so may decoding. Python cannot stop a thread: one that takes longer is left
+    behind, a new one replaces it, and its image fails with ``TimeoutError``. This does not help
+    against code that never lets other threads run; no reader or decoder here is such code.
     """
 
-    decode: Decode | None  # null: only the content is wanted
+    read: Read
+    decode: Decode | None  # None: only the content is wanted
     threads: int
     ahead: int
     seconds: float
     clock: Clock
 
     def __call__(self, uris: Iterable[str]) -> Generator[Loaded, None, None]:
-        """Every image; raises what a thread raises, but for an :class:`ImageError`."""
+        """Every image. An :class:`ImageError` is its result; any other error is raised."""
         queue: SimpleQueue[_Image | None] = SimpleQueue()
         under_way: deque[_Image] = deque()
         for _ in range(self.threads):
@@ -95,7 +96,7 @@ class Loader:
             _end(queue)
 
     def _start(self, queue: SimpleQueue[_Image | None]) -> None:
-        # A daemon, since one that hangs must not keep the process from ending.
+        # A daemon: a thread that hangs must not keep the process alive.
         threading.Thread(target=self._work, args=(queue,), daemon=True, name="loader").start()
 
     def _work(self, queue: SimpleQueue[_Image | None]) -> None:
@@ -112,7 +113,7 @@ class Loader:
         try:
             image.begin("read")
             with self.clock.time("read"):
-                data = transient.patiently(partial(images.read, image.uri))
+                data = patiently(partial(self.read, image.uri))
                 image.content = content_hash(data)
             if self.decode is None:
                 return Loaded(image.content, None)
@@ -133,7 +134,7 @@ class Loader:
 
 
 def _end(queue: SimpleQueue[_Image | None]) -> None:
-    """Let the threads end when they are through with the image they have."""
+    """Let each thread end after the image it is working on."""
     try:
         while True:
             queue.get_nowait()

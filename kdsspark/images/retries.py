@@ -1,4 +1,4 @@
-"""Errors that may be gone a moment later, and waiting for it."""
+"""Tries again after errors that may be gone a moment later (executor)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 _DELAYS: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between tries, each times 0.5 to 1.5 by chance: or all tasks would come back at once."""
+"""Seconds between tries. Each is multiplied by 0.5 to 1.5 at random, or all tasks would come back
+at the same moment."""
 
 _STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
-"""HTTP: took too long, too many requests, and what servers say when they cannot just now."""
+"""HTTP: request timeout, too many requests, and what overloaded servers answer."""
 
 _ERRNO: Final = frozenset(
     {
@@ -23,29 +24,26 @@ _ERRNO: Final = frozenset(
         *(errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETRESET, errno.ENETUNREACH),
     }
 )
-"""s3fs says EBUSY for "slow down" and EREMOTEIO for an internal error of the store."""
+"""s3fs raises EBUSY for "slow down" and EREMOTEIO for an internal error of the store."""
 
-# Clients that fsspec's file systems use raise their own kinds, which need not be installed here.
+# Named, not imported: the clients that fsspec's file systems use need not be installed.
 _KINDS: Final = frozenset(
     {
         *("ClientConnectionError", "ClientPayloadError"),  # aiohttp
         *("HTTPClientError", "EndpointConnectionError", "IncompleteReadError"),  # botocore
         *("ServiceRequestError", "ServiceResponseError"),  # azure
-        *(
-            "ConnectionError",
-            "Timeout",
-            "ChunkedEncodingError",
-            "TransportError",
-        ),  # requests, google
+        *("ConnectionError", "Timeout", "ChunkedEncodingError"),  # requests
+        "TransportError",  # google
         "IncompleteRead",  # http.client
     }
 )
 
 
-def patiently(call: Callable[[], T]) -> T:
-    """What ``call`` returns, tried again after transient errors with exponential back-off.
+def patiently(call: Callable[[], T], sleep: Callable[[float], object] = time.sleep) -> T:
+    """The result of ``call``, which is tried again after transient errors, ever more slowly.
 
-    Five tries within some 8 seconds; then, and at once for any other error, raises what it raises.
+    It is tried five times within some 8 seconds. Raises what the last try raises, and any other
+    error at once. ``sleep`` waits between tries, by a number of seconds.
     """
     for delay in _DELAYS:
         try:
@@ -53,12 +51,12 @@ def patiently(call: Callable[[], T]) -> T:
         except Exception as error:
             if not is_transient(error):
                 raise
-        time.sleep(delay * random.uniform(0.5, 1.5))
+        sleep(delay * random.uniform(0.5, 1.5))
     return call()
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error, or one that it was raised from, may be gone when tried again."""
+    """Whether an error, or one of its causes, may be gone at the next try."""
     return any(_is_transient(each) for each in _causes(error))
 
 

@@ -1,12 +1,12 @@
 """A model rewritten so that its outputs are the pooled activations of the wanted layers.
 
-The model is traced with ``torch.fx``. A pooling call is put right behind each wanted node, and
-what no wanted layer needs (dropout, the last classifier layer) is dropped. Pooling runs before
-any later node, so an in-place ReLU cannot overwrite what is read; the large activation is freed
-as soon as the next layer is done with it; and the result is one plain graph for
-``torch.compile``. Forward hooks have none of the three.
+The model is traced with ``torch.fx``. A pooling call follows each wanted node directly, and nodes
+that no wanted layer needs (dropout, the last classifier layer) are dropped. This has three
+advantages over forward hooks: pooling runs before any later node, so that an in-place ReLU cannot
+overwrite what is read; the large activation is freed as soon as the next layer has used it; and
+the result is one plain graph for ``torch.compile``.
 
-Where a module is read depends on ``activation``:
+``activation`` decides where a module is read:
 
 ===========  ==================================================  ==========================
 activation   named module                                        is read
@@ -39,11 +39,11 @@ from kdsspark.network.spec import Kind, Layer
 _RELU: Final = (nn.ReLU, nn.ReLU6)
 _BATCH_NORM: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
 _WEIGHTED: Final = (nn.Conv2d, nn.Linear)
-_VIEWS: Final = 2  # of the pass that finds out the shapes
+_VIEWS: Final = 2  # of the pass that determines the shapes
 
 
 class _Tracer(fx.Tracer):
-    """Remembers, for every module that is called, the node that holds its output."""
+    """Remembers which node holds the output of each module that is called."""
 
     proxy_buffer_attributes = True  # else buffers (Swin's index tables) become constants
 
@@ -63,9 +63,9 @@ class _Tracer(fx.Tracer):
 def needs(model: nn.Module, table: Mapping[str, str], activation: str) -> dict[str, set[str]]:
     """{layer name: names of the tensors of the model's state dict that the layer depends on}.
 
-    ``table`` is {layer name: module path}. ``num_batches_tracked`` matters to training alone and
-    is left out. Raises ConfigError where a path names no module of the model, or one without an
-    output of its own on the way to the model's output.
+    ``table`` is {layer name: module path}. ``num_batches_tracked`` is left out, since only training
+    uses it. Raises ConfigError if a path names no module of the model, or a module that returns no
+    tensor on the way to the model's output.
     """
     _, nodes = _trace(model, table, activation)
     keys = [key for key in model.state_dict() if not key.endswith("num_batches_tracked")]
@@ -75,14 +75,15 @@ def needs(model: nn.Module, table: Mapping[str, str], activation: str) -> dict[s
 def inspect(
     model: nn.Module, table: Mapping[str, str], activation: str, crop: int
 ) -> tuple[Layer, ...]:
-    """What each layer of ``table`` gives for crops of ``crop`` pixels; ``model`` is on meta.
+    """Describe each layer of ``table`` for crops of ``crop`` pixels.
 
-    Raises ConfigError like :func:`needs`, and where an activation has none of the forms below;
-    RuntimeError or AssertionError (torch's own) where the model cannot take such crops.
+    ``table`` is {layer name: module path}, ``model`` is on the meta device. Raises ConfigError like
+    :func:`needs`, and if an activation has a form that is not supported (the message lists those
+    that are); torch's own RuntimeError or AssertionError if the model cannot take such crops.
     """
     graph, nodes = _trace(model, table, activation)
     _set_outputs(graph, list(nodes.values()))
-    # What an in-place ReLU does to these outputs does not matter here: they have no values.
+    # An in-place ReLU may overwrite these outputs: only their shapes are used.
     raw = fx.GraphModule(model, graph)
     shapes = _shapes(raw, crop)
     try:
@@ -107,9 +108,9 @@ def read(
 ) -> fx.GraphModule:
     """A module that maps crops [views, channels, height, width] to the layers' features.
 
-    It returns one new float32 tensor [views, units] per layer, shares the tensors of ``model``
-    (which must be in evaluation mode), and holds only those that the layers depend on, under
-    their names in the model's state dict.
+    It returns one new float32 tensor [views, units] per layer. It shares the tensors of ``model``,
+    which must be in evaluation mode, and holds only those that the layers depend on, under their
+    names in the model's state dict.
     """
     graph, nodes = _trace(model, {layer.name: layer.module for layer in layers}, activation)
     outputs = []
@@ -128,16 +129,16 @@ def read(
 def pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
     """Reduce an activation [views, ...] to float32 [views, units], always a new tensor.
 
-    ``axis`` numbers the units; ``pooling`` (``mean``, accumulated in float32, or ``max``) is over
-    all others (paper section 3: the spatial average of a filter's map).
+    ``axis`` numbers the units. ``pooling`` (``mean``, accumulated in float32, or ``max``) is over
+    all other axes but the views (paper section 3: the spatial average of a filter's map).
     """
     others = [other for other in range(1, activation.ndim) if other != axis]
     if not others:
-        return activation.to(torch.float32, copy=True)  # not what an in-place ReLU overwrites
+        return activation.to(torch.float32, copy=True)  # an in-place ReLU overwrites its input
     if pooling == "max":
         return activation.amax(others).to(torch.float32)
     if activation.device.type == "cpu" and activation.dtype != torch.float32:
-        # View by view: torch makes a float32 copy first, which should stay in the cache.
+        # View by view, because torch copies to float32 first, and the copy should stay in cache.
         over = [other - 1 for other in others]
         return torch.stack([view.mean(over, dtype=torch.float32) for view in activation])
     return activation.mean(others, dtype=torch.float32)
@@ -171,7 +172,7 @@ def _trace(
 
 
 def _read_at(modules: Mapping[str, nn.Module], path: str, activation: str) -> str:
-    """The module whose output is read for ``path``: itself, or one that follows it directly."""
+    """The path of the module whose output is read for ``path``: its own, or one that follows."""
     following = _following(modules, path)
     normalised = following[0] if following and _is(modules, following[0], _BATCH_NORM) else None
     if activation == "pre_relu":
@@ -196,7 +197,7 @@ def _is(modules: Mapping[str, nn.Module], path: str, kinds: tuple[type, ...]) ->
 
 
 def ancestors(node: fx.Node, start: fx.Node | None = None) -> set[fx.Node]:
-    """``node`` and every node that it depends on, but for what comes before ``start``."""
+    """``node`` and all nodes that it depends on, except those in front of ``start``."""
     found: set[fx.Node] = set()
     waiting = [node]
     while waiting:
@@ -208,7 +209,7 @@ def ancestors(node: fx.Node, start: fx.Node | None = None) -> set[fx.Node]:
 
 
 def _tensors_of(nodes: set[fx.Node], keys: Sequence[str]) -> set[str]:
-    """Those of ``keys`` that are, or lie below, a module or tensor that ``nodes`` use."""
+    """The ``keys`` that name a tensor which ``nodes`` use, itself or as part of a module."""
     used = {node.target for node in nodes if node.op in ("call_module", "get_attr")}
     return {
         key
@@ -218,9 +219,9 @@ def _tensors_of(nodes: set[fx.Node], keys: Sequence[str]) -> set[str]:
 
 
 def _set_outputs(graph: fx.Graph, outputs: Sequence[fx.Node]) -> None:
-    """Make ``outputs`` the graph's outputs and drop every node that none of them depends on.
+    """Make ``outputs`` the graph's outputs, and drop every node that no output depends on.
 
-    torch.fx's own removal of dead code would keep assertions, which torch.compile trips over.
+    torch.fx's own removal of dead code would keep assertions, on which torch.compile fails.
     """
     next(iter(reversed(graph.nodes))).args = (tuple(outputs),)
     for node in reversed(graph.nodes):
@@ -229,17 +230,17 @@ def _set_outputs(graph: fx.Graph, outputs: Sequence[fx.Node]) -> None:
 
 
 def _shapes(raw: fx.GraphModule, crop: int) -> list[torch.Size]:
-    # `forward`, because calling the module prints a traceback where a size does not fit.
+    # `forward`, because calling the module would print a traceback if a size does not fit.
     outputs = raw.forward(torch.empty(_VIEWS, 3, crop, crop, device="meta"))
     return [getattr(output, "shape", torch.Size()) for output in outputs]
 
 
 def _unit_axis(shape: Sequence[int], larger: Sequence[int]) -> int | None:
-    """The axis that numbers the units, given the shapes for an image and one of twice its size.
+    """The axis that numbers the units, given the shapes for an image and for one twice as large.
 
     2 axes: the second. 3 axes [views, tokens, units]: the last. 4 axes: channels do not grow with
-    the image, the axes of space do; so [views, height, width, channels] (Swin, ConvNeXt) is told
-    from the usual [views, channels, height, width]. None for any other form.
+    the image, the axes of space do, which distinguishes [views, height, width, channels] (Swin,
+    ConvNeXt) from the usual [views, channels, height, width]. None for any other form.
     """
     if not 2 <= len(shape) <= 4 or shape[0] != _VIEWS:
         return None

@@ -1,7 +1,7 @@
 """Torchvision's classification models: which layers an embedding reads, and empty models to fill.
 
 The layer tables follow the paper's order (section 3): convolutions from input to output, then
-the fully connected layers but the last, which is the classifier of the source task.
+the fully connected layers without the last, which is the classifier of the source task.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _VGG_CONVOLUTIONS: Final = {  # per block; each block ends with a max pooling
     "vgg19": (2, 2, 4, 4, 4),
 }
 _TENSORFLOW_WEIGHTS: Final = ("googlenet", "inception_v3")
-"""Their published weights expect pixels in [-1, 1]: torchvision's builders undo its own mean and
-standard deviation inside the model (``transform_input``), which amounts to both being 0.5."""
+"""Their published weights expect pixels in [-1, 1]. Torchvision's builders undo its usual mean and
+standard deviation inside the model (``transform_input``); here both are 0.5 instead."""
 
 
 def _vgg_layers(convolutions: Sequence[int], modules_per_convolution: int) -> dict[str, str]:
@@ -57,8 +57,8 @@ BUILT_IN: Final = _built_in()
 def layer_table(architecture: str, layers: Mapping[str, str] | None) -> dict[str, str]:
     """{layer name: module path} of a network, in the order of the embedding.
 
-    ``layers`` is what the configuration names; null takes the built-in table. Raises ConfigError
-    where the architecture is unknown, or has no built-in table and ``layers`` is null or empty.
+    ``layers`` comes from the configuration; null takes the built-in table. Raises ConfigError if
+    the architecture is unknown, or if it has no built-in table and ``layers`` is null or empty.
     """
     _check_architecture(architecture)
     if layers:
@@ -89,10 +89,10 @@ def published_weights(architecture: str) -> dict[str, Any]:
 def resolve_preprocessing(
     architecture: str, weights: str, given: Preprocessing | None
 ) -> Preprocessing:
-    """The preprocessing with every key settled: as given, else the weights' own, else the default.
+    """The preprocessing with a value for every key: as given, else the weights' own, else default.
 
-    Raises ConfigError where the given keys contradict those of the weights (a crop larger than
-    their resize).
+    Raises ConfigError if the given keys contradict those of the weights (a crop larger than their
+    resize).
     """
     own = Preprocessing()
     published = published_weights(architecture).get(weights)
@@ -119,10 +119,10 @@ def _published_preprocessing(architecture: str, preset: Any) -> Preprocessing:
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Parameters take no memory and no initialisation.
+    """Creates parameters without memory and values.
 
-    Unlike ``torch.device("meta")`` it leaves the small tensors alone that some constructors
-    (RegNet, MaxViT) turn into lists of numbers.
+    Unlike ``torch.device("meta")`` it leaves other small tensors as they are, which the
+    constructors of RegNet and MaxViT turn into lists of numbers.
     """
 
     def __torch_function__(
@@ -141,16 +141,16 @@ class _EmptyOnMeta(TorchFunctionMode):
 def skeleton(architecture: str, crop: int) -> nn.Module:
     """The model on the meta device, in evaluation mode: shapes without values.
 
-    Raises ConfigError where the architecture cannot take crops of ``crop`` pixels.
+    Raises ConfigError if the architecture cannot take crops of ``crop`` pixels.
     """
     with _EmptyOnMeta():
         return _build(architecture, crop).to("meta").eval()
 
 
 def initialised(architecture: str, crop: int, seed: int) -> nn.Module:
-    """The model as torchvision initialises it: for one version of torch, equal everywhere.
+    """The model as torchvision initialises it, which is equal everywhere for one version of torch.
 
-    The caller's random state is left as it was.
+    The caller's random state stays as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -164,7 +164,7 @@ def _build(architecture: str, crop: int) -> nn.Module:
     elif architecture.startswith("maxvit_"):
         options = {"input_size": (crop, crop)}
     elif architecture in _TENSORFLOW_WEIGHTS:
-        options = {"init_weights": True}  # the default, which warns unless it is asked for
+        options = {"init_weights": True}  # the default, but torchvision warns if it is left out
     try:
         model: nn.Module = models.get_model(architecture, weights=None, **options)
     except (AssertionError, ValueError) as error:
@@ -173,6 +173,6 @@ def _build(architecture: str, crop: int) -> nn.Module:
 
 
 def crop_error(architecture: str, crop: int, error: Exception) -> ConfigError:
-    """What to raise where an architecture cannot take crops of ``crop`` pixels."""
+    """The error to raise if an architecture cannot take crops of ``crop`` pixels."""
     reason = " ".join(str(error).split())[:200]
     return ConfigError(f"preprocessing.crop: must fit {architecture}, got {crop}: {reason}")

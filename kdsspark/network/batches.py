@@ -1,91 +1,141 @@
-"""How many images go through a network at a time: as many as help and as fit (executor)."""
+"""How many images go through a network at a time (executor).
+
+The number of images in a forward pass changes the last bits of their features, because libraries
+choose their arithmetic by the shape of what they multiply. Therefore a pass always has the same
+number of images, which follows from the network and the type of device alone. What the memory and
+the CPUs of the moment decide is how many passes run side by side.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, fx
 
 from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
-from kdsspark.network.crop_sharing import sharing
 from kdsspark.network.crops import VIEWS
 from kdsspark.network.spec import NetworkSpec
 
-# Views a pass beyond which nothing is gained. A CPU is busy with one image; where ten crops share
-# work, images only meet in the linear layers.
-_MOST_VIEWS: Final = {"cpu": 10, "cuda": 320}
-_MOST_SHARING: Final = 4  # images
-# Of the free memory, the part that activations may take; algorithms need room to work in, too.
+# A pass on a GPU has at most so many views; more gain nothing.
+_GPU_VIEWS: Final = 320
+# Bytes that the activations of a pass on a GPU may take. cuDNN takes as much again, and both fit on
+# a GPU of 8 GiB. Passes of VGG16 that are twice as large gain 1 % on a large GPU.
+_GPU_BYTES: Final = 2 << 30
+# Images that a GPU gets in one call of the extractor. At its end the GPU waits for what comes next.
+_GPU_CALL_IMAGES: Final = 128
+# Images of a pass on a CPU, with one view each: in AlexNet and ResNets, reading the weights for a
+# single view takes longer than multiplying by them. Several views of one image are a pass.
+_CPU_IMAGES: Final = 8
+# Bytes that torch's elementwise loops take at a time on a CPU: two vectors of AVX-512.
+_STRIDE_BYTES: Final = 128
+# Passes that each CPU of a task gets in one call of the extractor: CPUs whose images are small
+# then wait less for the others.
+_PASSES_PER_CPU: Final = 4
+# The part of the free memory that activations may take; algorithms need room to work in, too.
 _SHARE: Final = 0.5
+_SHAPE_VIEWS: Final = 5  # of the pass that finds out the shapes; a number that is no other size
 
 
-def batch_images(
-    spec: NetworkSpec, device: str, free_bytes: int | None = None, tasks: int = 1
-) -> int:
-    """Images per call of the extractor of ``spec`` on ``device`` (``cpu``, ``cuda``, ``cuda:1``).
+def batch_images(spec: NetworkSpec, device: str) -> int:
+    """Images of a forward pass of ``spec`` on ``device`` (``cpu``, ``cuda``, ``cuda:1``).
 
-    They take up to half of ``free_bytes``, by default what the device or the host has free,
-    divided by the number of ``tasks`` that compute there; at least one image is taken.
+    Depends on the network and the type of device alone, so that it is the same in every run.
     """
-    kind = torch.device(device).type
-    if kind == "cpu" and _shares(spec):
-        return _MOST_SHARING
-    most = max(1, _MOST_VIEWS[kind] // VIEWS[spec.crops])
-    if most == 1:
+    views = VIEWS[spec.crops]
+    if torch.device(device).type == "cpu":
+        return _whole_vectors(spec, _CPU_IMAGES) if views == 1 else 1
+    return max(1, min(_GPU_VIEWS // views, _GPU_BYTES // image_bytes(spec)))
+
+
+def call_images(batch: int, device: str, cpus: int) -> int:
+    """Images to hand to the extractor in one call, for passes of ``batch`` images.
+
+    On a GPU these are several passes, or one of many images; on a CPU they are a few passes for
+    each of the ``cpus`` of the task.
+    """
+    passes = cpus * _PASSES_PER_CPU if device == "cpu" else max(1, _GPU_CALL_IMAGES // batch)
+    return batch * passes
+
+
+def passes_at_once(spec: NetworkSpec, batch: int, cpus: int, free: float | None = None) -> int:
+    """Passes of ``batch`` images that a task with ``cpus`` CPUs computes on them side by side.
+
+    One for each CPU, or as many as fit into half of the task's share of the ``free`` bytes (by
+    default: of the host), the share being that of its CPUs. At least one.
+    """
+    if cpus == 1:
         return 1
-    free = free_bytes if free_bytes is not None else _free_bytes(device)
-    return int(max(1, min(most, free / tasks * _SHARE // image_bytes(spec))))
+    share = cpus / max(cpus, os.cpu_count() or 1)
+    bytes_left = (host_bytes() if free is None else free) * share * _SHARE
+    return int(max(1, min(cpus, bytes_left // (batch * image_bytes(spec)))))
 
 
-@cache
-def _shares(spec: NetworkSpec) -> bool:
-    return sharing.split(_reader(spec), spec) is not None
+def _whole_vectors(spec: NetworkSpec, images: int) -> int:
+    """``images``, doubled until no activation of a pass ends within a vector.
+
+    Torch computes the elements behind the last whole vector by other instructions. Their results
+    differ in the last bit (sigmoid, SiLU), so the last image of a pass would get other features.
+    """
+    while images * _sizes(spec).divisor % (_STRIDE_BYTES // _dtype(spec).itemsize):
+        images *= 2
+    return images
 
 
-@cache
 def image_bytes(spec: NetworkSpec) -> int:
-    """Most bytes that the activations of one image take at a time, found on shapes alone."""
-    peak = _Peak(_reader(spec))
-    crop, dtype = spec.preprocessing.crop, getattr(torch, spec.precision)
-    peak.run(torch.empty(1, 3, crop, crop, device="meta", dtype=dtype))
-    return peak.bytes * VIEWS[spec.crops]
+    """Most bytes that the activations of one image take at a time, derived from shapes alone."""
+    return _sizes(spec).bytes * VIEWS[spec.crops]
 
 
-def _reader(spec: NetworkSpec) -> fx.GraphModule:
+class _Sizes(NamedTuple):
+    """Sizes of the activations that a view has in a network."""
+
+    bytes: int  # most that are in memory at a time
+    divisor: int  # greatest one that the numbers of elements have in common
+
+
+@cache
+def _sizes(spec: NetworkSpec) -> _Sizes:
     model = skeleton(spec.architecture, spec.preprocessing.crop)
     reader = activations.read(model, spec.layers, spec.activation, spec.pooling)
-    return reader.to(getattr(torch, spec.precision))
+    shapes, crop = _Shapes(reader.to(_dtype(spec))), spec.preprocessing.crop
+    shapes.run(torch.empty(_SHAPE_VIEWS, 3, crop, crop, device="meta", dtype=_dtype(spec)))
+    return _Sizes(shapes.bytes // _SHAPE_VIEWS, math.gcd(*shapes.elements))
 
 
-class _Peak(fx.Interpreter):
-    """Runs a module and keeps the most bytes of tensors alive at a time."""
+def _dtype(spec: NetworkSpec) -> torch.dtype:
+    dtype: torch.dtype = getattr(torch, spec.precision)
+    return dtype
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a module on the meta device and notes the sizes of its tensors."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.bytes = 0
+        self.bytes = 0  # most that are in memory at a time
+        self.elements: set[int] = set()  # of a view, in any of the activations
 
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
         # By identity, because an in-place ReLU returns its input.
         alive = {id(value): value for value in [*self.env.values(), output]}.values()
         self.bytes = max(self.bytes, sum(v.nbytes for v in alive if isinstance(v, Tensor)))
+        if isinstance(output, Tensor) and output.ndim and output.shape[0] % _SHAPE_VIEWS == 0:
+            self.elements.add(output.numel() // _SHAPE_VIEWS)
         return output
 
 
-def _free_bytes(device: str) -> float:
-    return host_bytes() if device == "cpu" else torch.cuda.mem_get_info(device)[0]
-
-
 def host_bytes(root: Path = Path("/")) -> float:
-    """Bytes of memory free for this process on Linux: the machine's, or its cgroups' if less.
+    """Bytes of memory that are free for this process on Linux: the machine's, or its cgroups'.
 
-    Infinite where ``root`` has no files to tell.
+    The smallest counts; infinite if ``root`` lacks the files to read them from.
     """
     return min(_machine_bytes(root), *_cgroup_bytes(root), math.inf)
 
@@ -99,7 +149,7 @@ def _machine_bytes(root: Path) -> float:
 
 
 def _cgroup_bytes(root: Path) -> Iterator[float]:
-    """Bytes left to each cgroup around this process; files it read do not count as used."""
+    """Bytes left to each cgroup around this process; cached files do not count as used."""
     groups = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -122,6 +172,6 @@ def _left(base: Path, name: str, limit: str, usage: str, cached: str) -> Iterato
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
             used = int((folder / usage).read_text()) - int(stat.get(cached, 0))
         except OSError:
-            continue  # not seen from within a container, or without a limit of its own
+            continue  # a container does not see it, or it has no limit of its own
         if most != "max":
             yield int(most) - used

@@ -39,14 +39,15 @@ def views(image: Tensor, crops: str, size: int) -> Tensor:
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """uint8 RGB [views, channels, height, width] -> float32, as the network was trained to see it.
 
-    Channels are put into the network's order first; ``mean`` and ``std`` are in that order, and
-    in units of ``scale``.
+    Channels are put into the network's order first. ``mean`` and ``std`` are in that order, for
+    pixel values from 0 to ``scale``.
     """
     if preprocessing.channels == "bgr":
         pixels = pixels.flip(1)
     steps = 255 / preprocessing.scale  # of a pixel value per unit of mean and std
     mean, std = (
-        torch.tensor(values, device=pixels.device).mul_(steps).view(1, 3, 1, 1)
+        # A copy that blocks would wait until a GPU has computed all that is queued.
+        torch.tensor(values).mul_(steps).view(1, 3, 1, 1).to(pixels.device, non_blocking=True)
         for values in (preprocessing.mean, preprocessing.std)
     )
     return pixels.to(torch.float32).sub_(mean).div_(std)
@@ -55,8 +56,8 @@ def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
 def mirrored(image: Tensor, size: int) -> Tensor:
     """uint8 [height, width, channels] -> uint8 [image and mirror, channels, height, width].
 
-    The crops of ``ten`` are those at :func:`five` of the one, then of the other. Channels-last,
-    and raises like :func:`views`.
+    The crops of ``ten`` lie at :func:`five` of the image, then at :func:`five` of the mirror. The
+    result is channels-last; raises like :func:`views`.
     """
     _check(image, size)
     return torch.stack([image, image.flip(1)]).permute(0, 3, 1, 2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,43 +18,61 @@ from safetensors.torch import load_file
 from torch import Tensor, fx
 
 from kdsspark.errors import WeightsError
-from kdsspark.network import activations, crops
+from kdsspark.network import activations, batches, crop_sharing, crops, devices, fusing
 from kdsspark.network.architectures import skeleton
-from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.spec import NetworkSpec
 
 _log = logging.getLogger(__name__)
-_cache: dict[tuple[str, str], Extractor] = {}
+_cache: dict[tuple[str, str, int | None, int | None], Extractor] = {}
 _cache_lock = threading.Lock()
 
 
 def cached_extractor(
-    spec: NetworkSpec, weights_path: str | Path, device: str = "cpu", threads: int | None = None
+    spec: NetworkSpec,
+    weights_path: str | Path,
+    device: str = "cpu",
+    threads: int | None = None,
+    batch: int | None = None,
 ) -> Extractor:
-    """:meth:`Extractor.load`, kept until another network is asked for; safe from threads."""
-    key = (spec.fingerprint, device)
+    """:meth:`Extractor.load`, kept until other arguments come; safe from threads."""
+    key = (spec.fingerprint, device, threads, batch)
     with _cache_lock:
         if key not in _cache:
             _cache.clear()  # one network a process: several would not fit beside each other
-            _cache[key] = Extractor.load(spec, weights_path, device, threads)
+            _cache[key] = Extractor.load(spec, weights_path, device, threads, batch)
         return _cache[key]
 
 
 class Extractor:
     """A network ready to compute the features of images; always in evaluation mode.
 
+    On one kind of device (:func:`devices.kind`), the features of an image depend on its pixels and
+    on the network alone, to the last bit. Therefore every forward pass has ``batch`` images,
+    repeats of the last one included, and is computed by a single thread on a CPU, where
+    ``threads`` passes run side by side.
+
     On a CPU the ten crops of an image share the first blocks of networks that allow it
-    (:mod:`sharing`). float32 means float32: on GPUs, too, nothing is rounded to TF32.
+    (:mod:`crop_sharing`). On a GPU, convolutions are fused with ReLUs (:mod:`fusing`), and all
+    passes of a call are queued before the first one's features are fetched, so that the GPU
+    computes while the next pass is prepared. float32 means float32: GPUs do not round it to TF32
+    either.
     """
 
-    def __init__(self, spec: NetworkSpec, network: fx.GraphModule, device: str) -> None:
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        network: fx.GraphModule,
+        device: str,
+        threads: int = 1,
+        batch: int | None = None,
+    ) -> None:
         self.spec = spec
         self.device = device
+        self.batch = batch or batches.batch_images(spec, device)
+        self.threads = batches.passes_at_once(spec, self.batch, threads)
         self._network = network
-        self._most = sys.maxsize  # images a pass; less, once memory did not suffice
-        self._shared: sharing.Shared | None = None
-        if device == "cpu":
-            self._shared = sharing.split(network, spec)
+        self._layout = _layout(spec, device)
+        self._shared = crop_sharing.split(network, spec) if device == "cpu" else None
 
     @classmethod
     def load(
@@ -61,15 +81,18 @@ class Extractor:
         weights_path: str | Path,
         device: str = "cpu",
         threads: int | None = None,
+        batch: int | None = None,
     ) -> Extractor:
         """Build the network of ``spec`` around the tensors that ``weights.prepare`` wrote.
 
-        ``threads`` sets torch's threads of this process, null leaves them. Raises WeightsError
-        where the file cannot be read or holds other tensors than the network needs.
+        ``threads`` passes run side by side on a CPU, or fewer where memory is short; null: as many
+        as torch has threads. ``batch`` images are a pass; null: :func:`batches.batch_images`.
+        Raises WeightsError if the file cannot be read or holds other tensors than the network
+        needs.
         """
-        if threads is not None:
-            torch.set_num_threads(threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        # Trying algorithms out would choose another one, with other last bits, in every process.
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
         model = skeleton(spec.architecture, spec.preprocessing.crop)
         network = activations.read(model, spec.layers, spec.activation, spec.pooling)
         try:
@@ -81,71 +104,124 @@ class Extractor:
         # Not strict, because batch-norm asks for a count that only training uses.
         network.load_state_dict(tensors, strict=False, assign=True)
         network.requires_grad_(False).eval()
-        network.to(getattr(torch, spec.precision)).to(memory_format=torch.channels_last)
-        return cls(spec, network, device)
+        network.to(getattr(torch, spec.precision)).to(memory_format=_layout(spec, device))
+        if device != "cpu":
+            fusing.fuse(network)
+        return cls(spec, network, device, threads or torch.get_num_threads(), batch)
 
-    @torch.inference_mode()
+    @property
+    def arithmetic(self) -> str:
+        """What features are computed by; where it is equal for a network, so are they."""
+        return f"{devices.kind(self.device)}, {self.batch} images a pass"
+
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         """{layer name: float32 [images, units]}, averaged over each image's views.
 
-        ``images`` are uint8 RGB [height, width, channels], the short side already resized;
-        their sizes may differ. They go through the network in one pass, or in smaller ones where
-        memory does not suffice. Raises ValueError for an image of other shape or dtype, or
-        smaller than a crop, and torch's own error if memory does not suffice for a single one.
+        ``images`` are uint8 RGB [height, width, channels], the short side already resized; their
+        sizes may differ. Where memory does not suffice, fewer passes run side by side from then
+        on; then, on a GPU, passes have fewer images, which :attr:`arithmetic` says. Raises
+        ValueError for an image of other shape or dtype, or smaller than a crop, and torch's own
+        error if memory does not suffice for the smallest pass.
         """
-        passes = [[torch.empty(0, layer.units) for layer in self.spec.layers]]
-        done = 0
-        while done < len(images):
-            batch = images[done : done + self._most]
+        while True:
             try:
-                passes.append([layer.cpu() for layer in self.forward(self.inputs(batch))])
+                outputs = self._passes(images)
+                break
             except RuntimeError as error:
-                if len(batch) == 1 or not _out_of_memory(error):
+                if not (_out_of_memory(error) and self._take_less()):
                     raise
-                self._most = len(batch) // 2
-                _log.warning("%d images do not fit into memory, trying %d", len(batch), self._most)
-            else:
-                done += len(batch)
-        features = (torch.cat(layer).numpy() for layer in zip(*passes, strict=True))
+        outputs.append([torch.empty(0, layer.units) for layer in self.spec.layers])
+        features = (torch.cat(layer).numpy() for layer in zip(*outputs, strict=True))
         return dict(zip((layer.name for layer in self.spec.layers), features, strict=True))
 
+    def _passes(self, images: Sequence[NDArray[np.uint8]]) -> list[list[Tensor]]:
+        """Float32 [images, units] per layer, pass by pass."""
+        parts = [images[i : i + self.batch] for i in range(0, len(images), self.batch)]
+        if self.device != "cpu":
+            queued = [self._pass(part) for part in parts]
+            return [[layer.cpu() for layer in features] for features in queued]
+        with _one_thread_each(self.threads) as pool:
+            return list(pool.map(self._pass, parts))
+
+    @torch.inference_mode()
+    def _pass(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
+        inputs = self.inputs(images)
+        repeats = [inputs[-1]] * (self.batch - len(images))
+        return [layer[: len(images)] for layer in self.forward([*inputs, *repeats])]
+
+    def _take_less(self) -> bool:
+        """Take less memory from now on; False if nothing is left to reduce."""
+        if self.device == "cpu" and self.threads > 1:
+            self.threads //= 2
+            _log.warning("memory is short, trying %d passes side by side", self.threads)
+        elif self.device != "cpu" and self.batch > 1:
+            self.batch //= 2
+            _log.warning(
+                "memory is short, trying passes of %d images, which have other last bits",
+                self.batch,
+            )
+        else:
+            return False
+        return True
+
     def inputs(self, images: Sequence[NDArray[np.uint8]]) -> list[Tensor]:
-        """What :meth:`forward` takes of each image: on the device, cut, mirrored, normalised."""
-        pixels = [_upload(image, self.device) for image in images]
+        """Each image as :meth:`forward` takes it: on the device, cut, mirrored, normalised."""
+        pixels = _upload(images, self.device)
         size = self.spec.preprocessing.crop
         if self._shared is not None:
             return [self._normal(crops.mirrored(image, size)) for image in pixels]
-        return [self._normal(crops.views(image, self.spec.crops, size)) for image in pixels]
+        n = crops.VIEWS[self.spec.crops]
+        views = torch.cat([crops.views(image, self.spec.crops, size) for image in pixels])
+        normal = self._normal(views)
+        return [normal[i : i + n] for i in range(0, len(normal), n)]
 
     def forward(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Float32 [images, units] per layer, on the device: nothing but the network, once."""
-        if self._shared is None:
-            return _means(self._network(torch.cat(tuple(inputs))), len(inputs))
-        features = self._shared(inputs)
-        # Sharing also computes pixels that no crop has, and 0 x infinity is no number.
-        if all(bool(layer.isfinite().all()) for layer in features):
-            return features
-        views = [overlap.ten(pair, self.spec.preprocessing.crop) for pair in inputs]
-        return _means(self._network(torch.cat(views)), len(inputs))
+        """Float32 [images, units] per layer, on the device: one pass, with all of ``inputs``."""
+        if self._shared is not None:
+            return self._shared(inputs)
+        outputs = self._network(torch.cat(tuple(inputs)))
+        return [output.view(len(inputs), -1, output.shape[1]).mean(1) for output in outputs]
 
     def _normal(self, pixels: Tensor) -> Tensor:
         """uint8 [images or views, channels, height, width] as the network takes them."""
         dtype = getattr(torch, self.spec.precision)
         normal = crops.normalise(pixels, self.spec.preprocessing)
-        return normal.to(dtype, memory_format=torch.channels_last)
+        return normal.to(dtype, memory_format=self._layout)
 
 
-def _means(outputs: Sequence[Tensor], images: int) -> list[Tensor]:
-    """[images x views, units] per layer to [images, units]."""
-    return [output.view(images, -1, output.shape[1]).mean(1) for output in outputs]
+def _layout(spec: NetworkSpec, device: str) -> torch.memory_format:
+    """How maps lie in memory: GPUs compute float32 faster, in half the memory, by channels."""
+    if device != "cpu" and spec.precision == "float32":
+        return torch.contiguous_format
+    return torch.channels_last
 
 
-def _upload(image: NDArray[np.uint8], device: str) -> Tensor:
-    # Pillow's arrays are read-only, which torch warns about; nothing here writes to them.
-    return torch.from_numpy(np.require(image, requirements=["C", "W"])).to(device)
+@contextmanager
+def _one_thread_each(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool of ``threads``, in which torch's operations use no further threads.
+
+    Torch splits sums, vectors and matrices by the number of its threads, and so rounds otherwise.
+    """
+    before = torch.get_num_threads()
+    alone = partial(torch.set_num_threads, 1)
+    try:
+        with ThreadPoolExecutor(threads, initializer=alone) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+def _upload(images: Sequence[NDArray[np.uint8]], device: str) -> list[Tensor]:
+    """The images on the device; on a GPU by one copy, queued behind what it still computes."""
+    flat = torch.from_numpy(np.concatenate([image.ravel() for image in images]))
+    if device != "cpu":
+        # Only from pinned memory are copies made while this thread goes on.
+        flat = flat.pin_memory().to(device, non_blocking=True)
+    parts = flat.split([image.size for image in images])  # type: ignore[no-untyped-call]
+    return [part.view(image.shape) for part, image in zip(parts, images, strict=True)]
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    # Only GPUs' memory has a class of its own; the others are told by the allocators' names.
+    # Only GPUs' memory has a class of its own; the other errors name the allocator that failed.
     texts = "DefaultCPUAllocator", "bad_alloc", "ALLOC_FAILED"
     return isinstance(error, torch.cuda.OutOfMemoryError) or any(t in str(error) for t in texts)

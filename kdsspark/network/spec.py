@@ -1,4 +1,4 @@
-"""What is computed, in plain data: written by the driver, read by every executor."""
+"""A network and its layers as plain data, which the driver writes and every executor reads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Kind = Literal["conv", "fc", "other"]
 class Layer:
     """One layer of an embedding and how its activations become one number per unit.
 
-    ``axis`` is the axis of the activation [views, ...] that numbers the units; the mean or
-    maximum is taken over all others but the views.
+    ``axis`` is the axis of the activation [views, ...] that numbers the units. The mean or maximum
+    is taken over all other axes but the views.
     """
 
     name: str  # column of the embeddings
@@ -28,7 +28,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """One source network, fully resolved: no key is left to a default or a download."""
+    """One source network, fully resolved: nothing depends on a default or a download any more."""
 
     name: str
     architecture: str
@@ -43,9 +43,9 @@ class NetworkSpec:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits of all that changes the embedding: everything but the two spellings.
+        """16 hex digits that change with anything that changes the embedding.
 
-        ``name`` and ``weights`` only say what things are called; the tensors are in
+        ``name`` and ``weights`` do not count: they are spellings, and the tensors are in
         ``weights_digest``.
         """
         values = self.to_dict()
@@ -61,7 +61,7 @@ class NetworkSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NetworkSpec:
-        """The inverse of :meth:`to_dict`, also after a way through JSON."""
+        """The inverse of :meth:`to_dict`, also after the values went through JSON."""
         layers = tuple(Layer(**layer) for layer in values["layers"])
         preprocessing = Preprocessing.model_validate(values["preprocessing"], strict=False)
         return cls(**{**values, "layers": layers, "preprocessing": preprocessing})
@@ -70,8 +70,8 @@ class NetworkSpec:
 def describe(spec: NetworkSpec) -> list[tuple[str, int, int, Kind, int]]:
     """The rows (layer, unit, feature, kind, depth) of the ``features`` table, in its order.
 
-    ``unit`` counts within the layer, ``feature`` over the whole embedding, ``depth`` the layers;
-    all from 0 (paper table 1).
+    All numbers start at 0: ``unit`` counts within the layer, ``feature`` over the whole embedding,
+    ``depth`` counts the layers (paper table 1).
     """
     units = (
         (layer, unit, depth)

@@ -1,4 +1,4 @@
-"""Reading a state dict from wherever the user says it is, without running anything in it."""
+"""Reads a state dict from a file, a URL or torchvision, without executing anything in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec
 import torch
 from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError
@@ -19,13 +18,15 @@ from torchvision import models
 
 from kdsspark.errors import ConfigError, WeightsError
 from kdsspark.network.architectures import initialised, published_weights
+from kdsspark.output.filesystems import http_url, locate
 
+_HTTP: Final = ("http://", "https://")
 _SUFFIXES: Final = (".pth", ".pt", ".safetensors")
 _WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts keep the tensors
 
 
 def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Tensor]:
-    """The tensors that ``weights`` names, on the CPU, in the precision they were saved in.
+    """The tensors that ``weights`` names, on the CPU, in the precision in which they were saved.
 
     ``weights`` is ``random``, one of torchvision's names for this architecture, or a path or URL
     of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these, and
@@ -49,17 +50,17 @@ def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Ten
 
 
 def _suffix(weights: str) -> str:
-    name = weights.partition("?")[0] if "://" in weights else weights
+    name = weights.partition("?")[0] if weights.startswith(_HTTP) else weights
     return Path(name).suffix.lower()
 
 
 def _download(architecture: str, published: Any) -> dict[str, Tensor]:
-    """Through torchvision's own builder, which knows the old spellings of some files' keys."""
+    """Use torchvision's own builder, which knows the old spellings of keys in older files."""
     try:
         model = models.get_model(architecture, weights=published)
     except (OSError, RuntimeError) as error:
         raise WeightsError(f"weights: cannot download {published.url}: {error}") from error
-    # Where a published file has no values for a layer, it is filled with NaN.
+    # Published files hold NaN for layers that have no values.
     return {key: t for key, t in model.state_dict().items() if not _absent(t)}
 
 
@@ -68,12 +69,12 @@ def _absent(tensor: Tensor) -> bool:
 
 
 def _fetch(weights: str, copy: Path) -> Path:
-    """A local path of the file: the file itself, or ``copy``."""
+    """A local path of the file: the file itself if it is local, or else ``copy``."""
     try:
-        if weights.startswith(("http://", "https://")):
-            torch.hub.download_url_to_file(weights, str(copy))
+        if weights.startswith(_HTTP):
+            torch.hub.download_url_to_file(http_url(weights), str(copy))
             return copy
-        filesystem, path = fsspec.url_to_fs(weights)
+        filesystem, path = locate(weights)
         if not filesystem.isfile(path):
             raise FileNotFoundError("no such file")
         if isinstance(filesystem, LocalFileSystem):
@@ -94,10 +95,10 @@ def _load_safetensors(path: Path) -> Any:
 def _load_pickle(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols: it loads, or it is refused
+            warnings.simplefilter("ignore")  # about pickle protocols; a refusal is an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own text would advise the user to load it without this safety.
+        # Torch's own message would advise the user to load the file without this protection.
         found = re.search(r"GLOBAL (\S+)", str(error))
         raise WeightsError(
             "weights: must be a pickled state dict of nothing but tensors, got "
@@ -109,7 +110,7 @@ def _load_pickle(path: Path) -> Any:
 
 
 def _plain(content: Any) -> dict[str, Tensor]:
-    """The tensors by their names in the model: without wrapper, without DataParallel's prefix."""
+    """The tensors by their names in the model, without a wrapper and DataParallel's prefix."""
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]

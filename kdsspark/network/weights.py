@@ -1,4 +1,4 @@
-"""From a configured network to a file of tensors and its description. Runs on the driver."""
+"""Turns a configured network into a file of tensors and a description (driver)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 def prepare(network: Network, target: Path) -> NetworkSpec:
     """Resolve ``network``, write the tensors it needs to ``target`` (.safetensors), describe it.
 
-    Floating-point tensors are written as float32, whatever their precision was. With ``layers:
-    null`` the layers that the weights cover are kept, in the order of the built-in table.
+    Floating-point tensors are written as float32, whatever their precision was. ``layers: null``
+    keeps the layers of the built-in table that the weights cover.
 
-    Raises ConfigError where the configuration is wrong and WeightsError where the state dict is
-    missing, unsafe or does not fit; both name the network and the key.
+    Raises ConfigError if the configuration is wrong, and WeightsError if the state dict is missing,
+    unsafe or does not fit. Both name the network and the key.
     """
     try:
         return _prepare(network, target)
@@ -68,7 +68,7 @@ def _covered(
     present: Collection[str],
     known: Collection[str],
 ) -> list[str]:
-    """The layers to compute; WeightsError where tensors are unknown, or missing for a layer."""
+    """The layers to compute; WeightsError if tensors are unknown, or missing for a layer."""
     absent = {layer: sorted(set(keys) - set(present)) for layer, keys in needs.items()}
     missing = sorted(set().union(*absent.values()))
     unexpected = sorted(set(present) - set(known))
@@ -90,7 +90,7 @@ def _covered(
 def _arrays(
     state: dict[str, Tensor], model: nn.Module, needed: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """The needed tensors in the model's own dtypes; empties ``state`` as it goes."""
+    """The needed tensors in the model's dtypes; removes them from ``state`` to save memory."""
     wrong = []
     arrays = {}
     for key, expected in model.state_dict().items():
@@ -122,7 +122,7 @@ def _like(tensor: Tensor) -> str:
 
 
 def _list(names: list[str]) -> str:
-    """``a, b, c, .. (12)``: the first few of many, and how many there are."""
+    """``a, b, c, .. (12)``: the first three names, and the number of all."""
     if not names:
         return "none"
     more = ", .." if len(names) > 3 else ""
@@ -130,7 +130,7 @@ def _list(names: list[str]) -> str:
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """BLAKE2b-128 (hex) over names, shapes and bytes, in the order of the names."""
+    """BLAKE2b-128 (hex) of names, dtypes, shapes and bytes, in the order of the names."""
     digest = hashlib.blake2b(digest_size=16)
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())

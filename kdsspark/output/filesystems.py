@@ -2,27 +2,84 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
+_LOCAL: Final = ("file", "local")
+_SCHEME: Final = re.compile(r"([\w.+:-]+)://")
+_CHAINED: Final = re.compile(r"[\w.+-]+://|/")
+_SPECIAL: Final = re.compile(r"[?#]|::")
+
 
 def locate(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     """The file system and path of a URL, or of a local path, which may hold any character.
 
+    Every character stands for itself, so that an image is found by the name it has: `?`, `#`, `%`
+    and spaces, parts without a name (`a//b`), and `::` unless it chains URLs
+    (`simplecache::s3://bucket/key`). For http URLs see :func:`http_url`.
+
     Raises ValueError or ImportError where no file system for it is known or installed.
     """
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme in ("file", "local"):
-        fs = LocalFileSystem()  # `url_to_fs` would take `::` for a chain of file systems
+    found = _SCHEME.match(url)
+    scheme = found[1] if found else "file"
+    if scheme in _LOCAL:
+        fs = LocalFileSystem()
         return fs, fs._strip_protocol(url)
-    found: tuple[fsspec.AbstractFileSystem, str] = url_to_fs(url)
-    return found
+    if scheme in ("http", "https"):
+        return fsspec.filesystem(scheme, encoded=True), http_url(url)
+    special = None if _is_chain(url, scheme) else _SPECIAL.search(url)
+    if special is None:
+        fs, path = url_to_fs(url)
+        return fs, path
+    # Some file systems of fsspec drop what follows, and a slash before it; none drops a letter.
+    fs, path = url_to_fs(f"{url[: special.start()]}x")
+    return fs, path[:-1] + url[special.start() :]
+
+
+def absolute(url: str) -> str:
+    """The one spelling of a place that several texts may name: `./a/`, `/here/a`, `file:///here/a`.
+
+    A local place becomes a path that begins at `/`, without `.`, `..` and repeated slashes; a
+    symbolic link keeps its name unless `..` follows it. In the URL of a store such parts can be
+    names, so that only slashes at its end are left out.
+    """
+    found = _SCHEME.match(url)
+    if found and found[1] not in _LOCAL:
+        return found[0] + url[found.end() :].rstrip("/")
+    path = "/"
+    for part in LocalFileSystem._strip_protocol(url).split("/"):
+        if part == "..":
+            above = posixpath.realpath(path) if posixpath.islink(path) else path
+            path = posixpath.dirname(above)
+        elif part not in ("", "."):
+            path = posixpath.join(path, part)
+    return path
+
+
+def http_url(url: str) -> str:
+    """An http URL in the characters that one may have; those it may have stay as they are.
+
+    A space becomes `%20`, `#` becomes `%23` (no server sees a fragment), `%` becomes `%25` unless
+    two hexadecimal digits follow. `?` begins a query, as it does in any http URL.
+    """
+    scheme, host, name = re.findall(r"\A([^:]+)://([^/?#]*)(.*)", url, re.DOTALL)[0]
+    host = host if host.isascii() else host.encode("idna").decode()
+    name = quote(name, safe="!$%&'()*+,/:;=?@[]~")
+    return f"{scheme}://{host}{re.sub('%(?![0-9A-Fa-f]{2})', '%25', name)}"
+
+
+def _is_chain(url: str, scheme: str) -> bool:
+    links = url.split("::")[1:]
+    return "::" in scheme or (bool(links) and all(map(_CHAINED.match, links)))
 
 
 def read_range(fs: fsspec.AbstractFileSystem, path: str, start: int, end: int) -> bytes:

@@ -35,6 +35,12 @@ class ItemName(str):
         """All but the last piece: ``vgg16/birds``."""
         return self.rpartition("/")[0]
 
+    @property
+    def pair(self) -> Pair:
+        """The pair that it covers, or a part of."""
+        network, dataset = self.split("/")[:2]
+        return Pair(network, dataset)
+
 
 class Pair(NamedTuple):
     """One network and one dataset: what an embedding is of, and most tables are filed under."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from kdsspark.output.names import COLUMNS, Pair
+from kdsspark.output.names import COLUMNS, Pair, stem
 from kdsspark.output.receipts import Receipts
 from kdsspark.output.store import Store
 
@@ -27,6 +28,16 @@ class Output(Store):
     def plans(self, pair: Pair | None = None) -> str:
         """The folder of the rows that each shard of a pair must hold; without a pair, of all."""
         return f"{_PLANS}/{pair}" if pair else _PLANS
+
+    def plan_files(self) -> Iterator[tuple[str, Pair]]:
+        """The files below :meth:`plans`, each with its pair."""
+        for path in self.all_files(_PLANS):
+            network, dataset, *_ = path.removeprefix(f"{_PLANS}/").split("/")
+            yield path, Pair(network, dataset)
+
+    def networks(self) -> list[str]:
+        """The names of all prepared networks."""
+        return [stem(path) for path in self.files(_NETWORKS) if path.endswith(".json")]
 
     def beside(self, kind: str, pair: Pair, part: str | None = None) -> str:
         """The folder of ``RANGES``, ``SUMMARIES`` or ``COLUMNS`` of a pair, or one Parquet file."""

@@ -10,7 +10,7 @@ import json
 import posixpath
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from kdsspark.errors import ConfigError
-from kdsspark.output.filesystems import locate, protocols, version_of
+from kdsspark.output.filesystems import absolute, locate, protocols, version_of
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss"})
 _TEMPORARY = ".tmp-"
@@ -38,14 +38,15 @@ class Store:
 
         Raises :class:`ConfigError` where no file system for it is known or installed.
         """
+        place = absolute(url)
         try:
-            fs, path = locate(url)
+            fs, path = locate(place)
         except (ValueError, ImportError) as error:
             raise ConfigError(
                 f"output: must be a local path or an fsspec URL, got {url}: {error}"
             ) from error
         # The URL of another store may tell more than its path does, such as the host.
-        return cls(fs.unstrip_protocol(path) if isinstance(fs, LocalFileSystem) else url)
+        return cls(fs.unstrip_protocol(path) if isinstance(fs, LocalFileSystem) else place)
 
     @cached_property
     def _located(self) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -74,7 +75,7 @@ class Store:
 
     def files(self, relative: str) -> list[str]:
         """Every whole file below a folder, sorted, relative to the store; [] if there is none."""
-        return [name for name in self._all_files(relative) if not _is_temporary(name)]
+        return [name for name in self.all_files(relative) if not _is_temporary(name)]
 
     def versions(self, relative: str) -> dict[str, str]:
         """The same files, with what the store says of the state of each: see ``version_of``."""
@@ -143,9 +144,39 @@ class Store:
             with suppress(FileNotFoundError):
                 self.fs.rm_file(path)
 
+    def remove_empty(self, folders: Iterable[str]) -> None:
+        """Remove folders in which nothing is left, and then those above them of which that is true.
+
+        Object stores have no empty folders.
+        """
+        if protocols(self.fs) & _OBJECT_STORES:
+            return
+        for folder in sorted(set(folders), reverse=True):  # those within others come first
+            while folder and self._is_empty(folder):
+                self.fs.rmdir(self.path(folder))
+                folder = posixpath.dirname(folder)
+
+    def folders(self, relative: str) -> list[str]:
+        """The names of the folders right below one, sorted; they may be empty."""
+        return sorted(
+            posixpath.basename(info["name"].rstrip("/"))
+            for info in self._entries(relative)
+            if info["type"] == "directory"
+        )
+
+    def _is_empty(self, relative: str) -> bool:
+        return self.fs.isdir(self.path(relative)) and not self._entries(relative)
+
+    def _entries(self, relative: str) -> list[dict[str, Any]]:
+        self.fs.invalidate_cache()
+        try:
+            return list(self.fs.ls(self.path(relative), detail=True))
+        except FileNotFoundError:
+            return []
+
     def clean(self, relative: str) -> None:
         """Remove what killed writers left below a folder. Only under the output's lock."""
-        for name in self._all_files(relative):
+        for name in self.all_files(relative):
             if _is_temporary(name):
                 self.remove(name)
 
@@ -169,7 +200,8 @@ class Store:
                 key, number = upload["Key"], upload["UploadId"]
                 self.fs.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=number)
 
-    def _all_files(self, relative: str) -> list[str]:
+    def all_files(self, relative: str) -> list[str]:
+        """The same as :meth:`files`, and what killed writers left."""
         self.fs.invalidate_cache()
         try:
             found = self.fs.find(self.path(relative))

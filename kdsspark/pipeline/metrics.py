@@ -1,17 +1,16 @@
-"""The numbers of a run in Prometheus' text form, for a textfile collector or a Pushgateway.
+"""A run's numbers for Prometheus, in a file for a textfile collector or a Pushgateway (driver).
 
-Every sample is labelled by ``config`` and ``command``: a node exporter takes all of a folder's
-files together, and two studies must not have samples of the same name and labels.
+Every sample has the labels ``config`` and ``command``: a node exporter merges all files of a
+folder, and two studies must not have samples of the same name and labels.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import ConfigError
@@ -27,75 +26,52 @@ _HELP: Final = {
     "images": "Images of the index by what became of them.",
     "features_measured": "Features that are measured over all images.",
 }
-_STATES: Final = ("embedded", "failed")
-_Sample = tuple[str, dict[str, str], float]
 
 
-def write(path: str, text: str) -> None:
+def write(path: str, registry: CollectorRegistry) -> None:
     """Replace a local file in one step; raises :class:`ConfigError` where that cannot be done.
 
     Until then the text lies under a name that no collector reads, since it does not end in .prom.
     """
-    temporary = Path(f"{path}.{uuid.uuid4().hex[:12]}.tmp")
+    umask = os.umask(0o022)  # a collector runs as another user
     try:
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.chmod(0o644)  # a collector runs as another user
-            os.replace(temporary, path)  # noqa: PTH105 (a path as the user gave it)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_to_textfile(path, registry)
     except OSError as error:
         raise ConfigError(f"--metrics must be a file that can be written: {error}") from error
+    finally:
+        os.umask(umask)
 
 
-def render(record: Record, config: str, last_success: Record | None) -> str:
-    """The metrics of one run; ``config`` is what ``--config`` said.
+def gauges(record: Record, config: str, last_success: Record | None) -> CollectorRegistry:
+    """The metrics of one run; ``config`` is the value of ``--config``.
 
     ``last_success`` is the last run of the same command that ended with exit code 0.
     """
+    registry = CollectorRegistry()
     common = {"config": without_secrets(config), "command": record.command}
-    lines = []
-    samples = list(_samples(record, last_success))
-    for name, text in _HELP.items():
-        found = [(labels, value) for other, labels, value in samples if other == name]
-        if found:
-            lines += [f"# HELP kdsspark_run_{name} {text}", f"# TYPE kdsspark_run_{name} gauge"]
-        for labels, value in found:
-            lines.append(f"kdsspark_run_{name}{{{_labels(common | labels)}}} {value!r}")
-    return "\n".join(lines) + "\n"
+    made: dict[str, Gauge] = {}
 
+    def add(name: str, value: float, **labels: str) -> None:
+        if name not in made:
+            known = [*common, *labels]
+            made[name] = Gauge(f"kdsspark_run_{name}", _HELP[name], known, registry=registry)
+        made[name].labels(**common, **labels).inc(value)  # a stage may run twice
 
-def _samples(record: Record, last_success: Record | None) -> Iterator[_Sample]:
-    yield "success", {}, int(record.exit_code == 0)
-    yield "exit_code", {}, record.exit_code
-    yield "start_timestamp_seconds", {}, _timestamp(record.started)
+    add("success", record.exit_code == 0)
+    add("exit_code", record.exit_code)
+    add("start_timestamp_seconds", _timestamp(record.started))
     if last_success:
-        yield "last_success_timestamp_seconds", {}, _timestamp(last_success.finished)
-    yield "duration_seconds", {}, record.seconds
-    for stage, seconds in _by_stage(record).items():
-        yield "stage_seconds", {"stage": stage}, seconds
-    for row in record.counts:
-        pair = {key: row[key] for key in ("network", "dataset")}
-        for state in _STATES:
-            yield "images", pair | {"state": state}, row[state]
-        yield "features_measured", pair, row["features"]
-
-
-def _by_stage(record: Record) -> dict[str, float]:
-    """Seconds of each stage; added up where one ran twice, for a sample must be there once."""
-    total: dict[str, float] = {}
+        add("last_success_timestamp_seconds", _timestamp(last_success.finished))
+    add("duration_seconds", record.seconds)
     for row in record.stages:
-        total[row["stage"]] = total.get(row["stage"], 0.0) + row["seconds"]
-    return total
+        add("stage_seconds", row["seconds"], stage=row["stage"])
+    for row in record.counts:
+        of = {key: row[key] for key in ("network", "dataset")}
+        for state in ("embedded", "failed"):
+            add("images", row[state], **of, state=state)
+        add("features_measured", row["features"], **of)
+    return registry
 
 
 def _timestamp(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp()
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

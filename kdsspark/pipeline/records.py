@@ -22,7 +22,7 @@ from kdsspark.hashing import fingerprint
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.stages import EMBED, MEASURE
+from kdsspark.stages import EMBED, MEASURE, index
 from kdsspark.stages.embed import shards
 from kdsspark.versions import versions
 
@@ -46,6 +46,9 @@ class Record:
     stages: list[dict[str, Any]]  # stage, seconds; in the order they ran, the last one may fail
     counts: list[dict[str, Any]]  # network, dataset, images, embedded, failed, features
     failures: list[dict[str, Any]]  # network, dataset, stage, error, n
+    # Files below a dataset's path that are no images: dataset, class_name (where the class is left
+    # out whole), ending, reason, files. Records of earlier versions have none.
+    left_out: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -78,13 +81,15 @@ class Run:
         shown = redacted(self.config) if self.config else None
         counts: list[dict[str, Any]] = []
         failures: list[dict[str, Any]] = []
+        left_out: list[dict[str, Any]] = []
         if self.config and self.stages:
             try:
                 output = Output.at(self.config.output)
                 pairs = [Pair(network, dataset.name) for network, dataset in self.config.pairs()]
                 counts, failures = _counts(output, pairs), _failures(output, pairs)
+                left_out = _left_out(output, self.config)
             except Exception:  # whatever it is, the run's own error is the one to tell
-                counts, failures = [], []
+                counts, failures, left_out = [], [], []
         return Record(
             id=f"{self._started:%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}",
             command=self.command,
@@ -99,6 +104,7 @@ class Run:
             stages=self.stages,
             counts=counts,
             failures=failures,
+            left_out=left_out,
         )
 
 
@@ -148,6 +154,15 @@ def _failures(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
             for (stage, error), n in sorted(counts.items())
         ]
     return rows
+
+
+def _left_out(output: Output, config: Config) -> list[dict[str, Any]]:
+    """What the index stage did not take, as the output's ``images`` keep it."""
+    return [
+        {"dataset": dataset.name, **group._asdict()}
+        for dataset in config.datasets
+        for group in index.left_out_of(output, dataset.name)
+    ]
 
 
 def _iso(when: datetime) -> str:

@@ -16,6 +16,7 @@ from kdsspark.config import Config
 from kdsspark.engine.stage import NO_NETWORK, Stage, Standing
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output import definitions
+from kdsspark.output.held import Beyond, beyond
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records
@@ -55,11 +56,15 @@ class StageStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All stages, why the next run would be refused if it would, and the last recorded run."""
+    """All stages, why the next run would be refused if it would, and the last recorded run.
+
+    ``beyond``: what the output holds and the configuration does not name.
+    """
 
     stages: tuple[StageStatus, ...]
     refusal: str | None
     last_run: Record | None
+    beyond: tuple[Beyond, ...] = ()
 
     def __str__(self) -> str:
         heads = "network dataset stage state done stale missing failed of"
@@ -68,7 +73,8 @@ class Status:
             n = s.standing
             counts = (f"{count:,}" for count in (n.done, n.stale, n.missing, n.failed))
             rows.append((s.network, s.dataset, s.stage, s.state, *counts, s.counted))
-        lines = [aligned(rows, to_the_right=range(4, 8)), "", NOTE, _last_line(self.last_run)]
+        lines = [aligned(rows, to_the_right=range(4, 8)), "", *map(str, self.beyond)]
+        lines += [NOTE, _last_line(self.last_run)]
         if self.refusal:
             lines.append(f"The next run would be refused: {self.refusal}")
         return "\n".join(lines)
@@ -85,7 +91,8 @@ def status(config: Config) -> Status:
     ]
     for network, dataset in config.pairs():
         stages += _of_pair(output, config, Pair(network, dataset.name))
-    return Status(tuple(stages), _refusal(output, config), records.latest(output))
+    others = tuple(beyond(output, config))
+    return Status(tuple(stages), _refusal(output, config), records.latest(output), others)
 
 
 def _last_line(run: Record | None) -> str:

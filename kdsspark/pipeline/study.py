@@ -20,7 +20,8 @@ from kdsspark.stages import removal, stages_of
 Timed = Callable[[str], AbstractContextManager[None]]
 
 
-def _untimed(_: str) -> AbstractContextManager[None]:
+def untimed(_: str) -> AbstractContextManager[None]:
+    """No time is taken."""
     return nullcontext()
 
 
@@ -67,7 +68,7 @@ class Study:
             definitions.refuse_changes(output, config)
         definitions.record(output, config)
 
-    def do(self, command: str, timed: Timed = _untimed) -> None:
+    def do(self, command: str, timed: Timed = untimed) -> None:
         """One stage, or all of a run, each in the context that ``timed`` makes for its name.
 
         Failures above the limit are raised when everything is done.

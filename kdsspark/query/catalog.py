@@ -1,8 +1,8 @@
 """The tables and ready-made views of an output in a metastore, for other sessions (driver).
 
-Tables are external: the metastore knows where the files are, and dropping a table leaves them.
-Whatever was registered carries the output's URL as the property ``kdsspark.output``, so that only
-what came from this output is ever replaced.
+Tables are external: the metastore knows where the files are, and dropping a table leaves the files.
+Every table and view that this module registers has the output's URL as the property
+``kdsspark.output``. The module replaces only what came from the same output.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def with_metastore(settings: Spark) -> Spark:
-    """``settings`` with a Hive metastore, unless they say otherwise: without, nothing would last.
+    """``settings`` with a Hive metastore, unless they name another catalog.
 
-    It is the one that ``hive-site.xml`` or ``spark.hadoop.javax.jdo.option.*`` names, else an
-    embedded one in ``metastore_db/`` of the working directory.
+    Spark's own catalog ends with the process. The metastore is the one that ``hive-site.xml`` or
+    ``spark.hadoop.javax.jdo.option.*`` names, else an embedded one in ``metastore_db/`` of the
+    working directory.
     """
     conf = {"spark.sql.catalogImplementation": "hive", **settings.conf}
     return settings.model_copy(update={"conf": conf})
 
 
 def register(session: SparkSession, store: Store, database: str) -> list[str]:
-    """Create or bring up to date every table and view that the output has files for; their names.
+    """Create or update every table and view that the output has files for; returns their names.
 
-    New partitions are added and those that are gone dropped. Raises :class:`ConfigError` for a
-    name that is none, where the database has something else of a name that is needed, and where
-    Spark has no connector for the output: a table of the metastore is read by Spark alone.
+    Adds new partitions and drops those that are gone. Raises :class:`ConfigError` for a malformed
+    ``database``, where the database already has another table or view of a needed name, and where
+    Spark has no connector for the output, because only Spark reads the tables of a metastore.
     """
     if not _NAME.fullmatch(database):
         raise ConfigError(f"--catalog must match {_NAME.pattern}, got {database!r}")
@@ -48,15 +49,15 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
         raise ConfigError(
             f"output: must be on a store that Spark has a Hadoop connector for, got {store.url}"
         )
-    own = session.newSession()  # temporary views of the other one would hide the tables
+    own = session.newSession()  # temporary views of `session` would hide the tables
     own.sql(f"CREATE DATABASE IF NOT EXISTS spark_catalog.{database}")
     own.sql(f"USE spark_catalog.{database}")
-    found = views.present(store)
-    kept = [name for name in found if _is_ours(own, store, database, name)]
-    for name in found:
+    names = views.present(store)
+    kept = [name for name in names if _is_ours(own, store, database, name)]
+    for name in names:
         if name in VIEW_QUERIES:
             properties = _properties(store)
-            own.sql(f"CREATE OR REPLACE VIEW {name} {properties} AS {VIEW_QUERIES[name].sql}")
+            own.sql(f"CREATE OR REPLACE VIEW {name} {properties} AS {VIEW_QUERIES[name]}")
         elif name == views.RUNS:
             runs = cast(StructType, StructType.fromDDL(views.RUNS_SCHEMA))
             _create(own, store, name, runs, (), "json", name in kept)
@@ -65,11 +66,11 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
             schema = views.columns(store, table)
             _create(own, store, name, schema, table.partitioned_by, "parquet", name in kept)
             own.sql(f"MSCK REPAIR TABLE {name} SYNC PARTITIONS")
-    return found
+    return names
 
 
 def _is_ours(session: SparkSession, store: Store, database: str, name: str) -> bool:
-    """Whether ``name`` came from this output; False where there is none; refuses any other."""
+    """Whether ``name`` exists and came from this output; raises where it came from elsewhere."""
     if not session.catalog.tableExists(f"spark_catalog.{database}.{name}"):
         return False
     rows = session.sql(f"SHOW TBLPROPERTIES {name}").collect()

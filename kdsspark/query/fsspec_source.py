@@ -1,7 +1,8 @@
-"""Tables on stores that Spark itself cannot read: a data source that reads them with pyarrow.
+"""A Spark data source that reads tables with pyarrow, for stores that Spark itself cannot read.
 
-Spark's own readers need a Hadoop connector for each object store, and its credentials in Hadoop's
-way. Where the cluster has none, executors read the same files as all other tasks do, by fsspec.
+Spark's own readers need a Hadoop connector for each object store, and credentials in Hadoop's
+format. Where the cluster has no connector, executors read the files through fsspec, as all other
+tasks do.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def has_connector(session: SparkSession, url: str) -> bool:
 
 
 def frame(session: SparkSession, store: Store, table: str, schema: StructType) -> DataFrame:
-    """A table of the output; ``schema`` has its columns and then its partition columns."""
+    """A table of the output. ``schema``: its columns, then its partition columns."""
     session.dataSource.register(FsspecSource)
     reader = session.read.format(FsspecSource.name()).schema(schema)
     return reader.option("url", store.url).option("table", table).load()
@@ -47,11 +48,11 @@ class FsspecSource(DataSource):
 
     @classmethod
     def name(cls) -> str:
-        """What ``format`` is given."""
+        """The argument of ``format``."""
         return "kdsspark"
 
     def reader(self, schema: StructType) -> DataSourceReader:
-        """Of the table that the options name."""
+        """A reader of the table that the options name."""
         return _Reader(Store.at(self.options["url"]), self.options["table"], schema)
 
 
@@ -61,7 +62,7 @@ class _Part(InputPartition):
 
     @property
     def folders(self) -> dict[str, str]:
-        """Partition columns, as the names of folders say."""
+        """The values of the partition columns, from the names of the folders."""
         return dict(f.split("=", 1) for f in self.path.split("/")[:-1] if "=" in f)
 
 
@@ -72,7 +73,7 @@ class _Reader(DataSourceReader):
     schema: StructType
 
     def partitions(self) -> list[InputPartition]:
-        """One a file."""
+        """One partition for each file (driver)."""
         return [_Part(path) for path in self.store.files(self.table)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
@@ -84,7 +85,7 @@ class _Reader(DataSourceReader):
 
 
 def _conformed(rows: pa.Table, folders: dict[str, str], wanted: pa.Schema) -> pa.Table:
-    """The columns of ``wanted``: of the file, of its folders, or null where it has none."""
+    """The columns of ``wanted``, from the file or its folders; null where neither has one."""
     columns = []
     for field in wanted:
         if field.name in rows.column_names:

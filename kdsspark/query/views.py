@@ -20,12 +20,12 @@ from pyspark.sql.types import StructType
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.query import fsspec_source
-from kdsspark.query.view_queries import VIEW_QUERIES
+from kdsspark.query import causes, fsspec_source
+from kdsspark.query.view_queries import VIEW_QUERIES, needs, reads
 from kdsspark.tables import TABLES, Table
 
 RUNS: Final = "runs"
-"""The view of the run records, one JSON file each in the folder of this name."""
+"""The view of the run records. The folder of this name has one JSON file for each run."""
 
 RUNS_SCHEMA: Final = """
     id STRING, command STRING, started TIMESTAMP, finished TIMESTAMP, seconds DOUBLE,
@@ -35,9 +35,11 @@ RUNS_SCHEMA: Final = """
     counts ARRAY<STRUCT<network: STRING, dataset: STRING, images: BIGINT, embedded: BIGINT,
                         failed: BIGINT, features: BIGINT>>,
     failures ARRAY<STRUCT<network: STRING, dataset: STRING, stage: STRING, error: STRING,
-                          n: BIGINT>>
+                          n: BIGINT>>,
+    left_out ARRAY<STRUCT<dataset: STRING, class_name: STRING, ending: STRING, reason: STRING,
+                          files: BIGINT>>
 """
-"""What a run record says; see :mod:`kdsspark.pipeline.records`."""
+"""The fields of a run record; :mod:`kdsspark.pipeline.records` writes them."""
 
 STAGE_OF: Final = {
     "images": "index",
@@ -52,127 +54,116 @@ STAGE_OF: Final = {
 }
 """Table -> the stage that makes it."""
 
-# SQLSTATE classes of what is wrong with a query, and not with the files or the machine: feature
-# not supported, cardinality, data exception, syntax or names.
-_MISTAKES: Final = ("0A", "21", "22", "42")
+# SQLSTATE classes of mistakes in a query, not in the files or the machine: feature not supported,
+# cardinality, data exception, syntax or names, limits of the program.
+_MISTAKES: Final = ("0A", "21", "22", "42", "54")
 _LOGGER: Final = "SQLQueryContextLogger"  # pyspark's
 
 
-def register(session: SparkSession, store: Store, names: Iterable[str]) -> None:
-    """Create or replace a temporary view for some tables, also for those without rows yet.
+def opened(session: SparkSession, store: Store, names: Iterable[str] | None = None) -> SparkSession:
+    """A session of its own with read-only temporary views of the output.
 
-    Views are named like the tables and have the partition columns as ordinary ones; ``embeddings``
-    has the layers of all networks, NULL where a network lacks one.
-    """
-    for table in (TABLES[name] for name in names):
-        if store.files(table.name):
-            frame = _frame(session, store, table)
-        else:
-            frame = session.createDataFrame([], columns(store, table))
-        frame.createOrReplaceTempView(table.name)
+    Without ``names``: a view for everything that the output holds, which is its tables, the
+    ready-made views of them, and ``runs``. With ``names``: these tables and ready-made views, and
+    what they read; a table without files is then an empty view.
 
-
-def opened(session: SparkSession, store: Store) -> SparkSession:
-    """A session of its own with a view for everything that the output holds, read-only.
-
-    Those of :func:`register`, the ready-made ones whose tables are there, and ``runs``.
+    Views have the partition columns of their table as ordinary ones. ``embeddings`` has the layers
+    of all networks, NULL where a network lacks one.
     """
     own = session.newSession()
-    for name in present(store):
-        if name == RUNS:
-            frame = _runs(own, store)
-        elif name in TABLES:
-            frame = _frame(own, store, TABLES[name])
-        else:
-            frame = own.sql(VIEW_QUERIES[name].sql)
+    for name in present(store) if names is None else needs(names):
         # INSERT INTO would write to the files of a view that is a bare table, not to a query's.
-        frame.select("*").createOrReplaceTempView(name)
+        _frame(own, store, name).select("*").createOrReplaceTempView(name)
     return own
 
 
 def present(store: Store) -> list[str]:
     """Tables that have files, ``runs`` among them, then the ready-made views made of these."""
-    found = [name for name in (*TABLES, RUNS) if store.files(name)]
+    names = [name for name in (*TABLES, RUNS) if store.files(name)]
     for name, query in VIEW_QUERIES.items():
-        if set(query.reads) <= set(found):
-            found.append(name)
-    return found
+        if set(reads(query)) <= set(names):
+            names.append(name)
+    return names
 
 
 @contextmanager
 def explained(store: Store) -> Iterator[None]:
-    """Say in one line what is wrong with a query that is run in the block.
+    """Turn the errors of queries that run in the block into errors of one line.
 
-    Raises :class:`ConfigError` for a wrong query, and for a table that is not there names the
-    stage that makes it; :class:`KdssparkError` for anything else that Spark complains of.
+    Raises :class:`ConfigError` for a wrong query; where a table is missing, it names the stage
+    that makes the table. Raises :class:`KdssparkError` for any other error of Spark.
     """
     log = PySparkLogger.getLogger(_LOGGER)
-    told, log.disabled = log.disabled, True  # it would print the stack of every mistake
+    before, log.disabled = log.disabled, True  # it would print the stack of every mistake
     try:
         yield
-    except PySparkException as error:
+    except (PySparkException, Py4JJavaError) as error:
         raise _mistake(store, error) from error
-    except Py4JJavaError as error:
-        raise KdssparkError(_first_line(str(error.java_exception))) from error
     finally:
-        log.disabled = told
+        log.disabled = before
 
 
-def _mistake(store: Store, error: PySparkException) -> KdssparkError:
-    if error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
+def _mistake(store: Store, error: PySparkException | Py4JJavaError) -> KdssparkError:
+    if isinstance(error, PySparkException) and error.getCondition() == "TABLE_OR_VIEW_NOT_FOUND":
         name = (error.getMessageParameters() or {}).get("relationName", "").strip("`").lower()
-        missing = [
-            table for table in _tables_of(name) if table in STAGE_OF and not store.files(table)
-        ]
+        missing = [table for table in needs([name]) if table in STAGE_OF and not store.files(table)]
         if missing:
             return ConfigError(
                 f"{name} must be made before it is asked for, got no {missing[0]} in "
                 f"{store.url}: run the {STAGE_OF[missing[0]]} stage first"
             )
-    kind = ConfigError if (error.getSqlState() or "").startswith(_MISTAKES) else KdssparkError
-    return kind(_first_line(str(error)))
-
-
-def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
-
-
-def _tables_of(name: str) -> tuple[str, ...]:
-    return VIEW_QUERIES[name].reads if name in VIEW_QUERIES else (name,)
+    cause = causes.of(error)
+    kind = ConfigError if cause.state.startswith(_MISTAKES) else KdssparkError
+    return kind(cause.line)
 
 
 def query(session: SparkSession, sql: str) -> pd.DataFrame:
-    """The result of a query as a data frame of the driver."""
+    """The result of a query as a data frame on the driver."""
     frame: pd.DataFrame = session.sql(sql).toPandas()
     return frame
 
 
 def columns(store: Store, table: Table) -> StructType:
-    """The columns of a table as Spark reads it, partition columns last, all nullable."""
+    """The columns of a table as Spark reads them: all nullable, partition columns last."""
     fields = [*table.schema, *(_layers(store, table) if table.open_ended else ())]
     fields += [pa.field(name, pa.string()) for name in table.partitioned_by]
     return from_arrow_schema(pa.schema([field.with_nullable(True) for field in fields]))
 
 
 def _layers(store: Store, table: Table) -> list[pa.Field]:
-    """The layers of all networks; double where one name has two types."""
+    """The layers of all networks; double where two networks give one name two types."""
     first_of: dict[str, str] = {}
     for path in store.files(table.name):
         first_of.setdefault(path.split("/")[1], path)
-    found: dict[str, pa.Field] = {}
+    layers: dict[str, pa.Field] = {}
     for path in first_of.values():
         for field in parquet.schema(store, path):
             if field.name in table.schema.names:
                 continue
-            known = found.setdefault(field.name.lower(), field)  # Spark takes no notice of case
+            known = layers.setdefault(field.name.lower(), field)  # Spark ignores case
             if known.type.value_type != field.type.value_type:
-                found[field.name.lower()] = known.with_type(pa.list_(pa.float64()))
-    return list(found.values())
+                layers[field.name.lower()] = known.with_type(pa.list_(pa.float64()))
+    return list(layers.values())
 
 
 def location(store: Store, name: str) -> str:
-    """Where a table lies, as Hadoop, which Spark reads with, calls it."""
+    """The URL of a table as Hadoop names it, whose file systems Spark reads with."""
     return f"{re.sub('^s3://', 's3a://', store.url)}/{name}"
+
+
+def _frame(session: SparkSession, store: Store, name: str) -> DataFrame:
+    if name in VIEW_QUERIES:
+        return session.sql(VIEW_QUERIES[name])
+    return _runs(session, store) if name == RUNS else _rows(session, store, TABLES[name])
+
+
+def _rows(session: SparkSession, store: Store, table: Table) -> DataFrame:
+    schema = columns(store, table)
+    if not store.files(table.name):
+        return session.createDataFrame([], schema)
+    if not fsspec_source.has_connector(session, location(store, table.name)):
+        return fsspec_source.frame(session, store, table.name, schema)
+    return session.read.schema(schema).parquet(_pattern(location(store, table.name)))
 
 
 def _runs(session: SparkSession, store: Store) -> DataFrame:
@@ -183,13 +174,6 @@ def _runs(session: SparkSession, store: Store) -> DataFrame:
     return reader.json(session.sparkContext.parallelize(records))
 
 
-def _frame(session: SparkSession, store: Store, table: Table) -> DataFrame:
-    if not fsspec_source.has_connector(session, location(store, table.name)):
-        return fsspec_source.frame(session, store, table.name, columns(store, table))
-    path = _pattern(location(store, table.name))
-    return session.read.schema(columns(store, table)).parquet(path)
-
-
 def _pattern(path: str) -> str:
-    """A path as a pattern that matches nothing else, for Spark takes paths for patterns."""
+    """A pattern that matches this path and no other, because Spark takes paths for patterns."""
     return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

@@ -1,1 +1,1 @@
-"""Figures and the HTML page, drawn from the finished tables."""
+"""The figures and pages of the report, drawn from data frames of the finished tables (driver)."""

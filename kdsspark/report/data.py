@@ -1,4 +1,4 @@
-"""What the report is made of: plain data, gathered by the pipeline and drawn by the pages."""
+"""The report's input: plain data. The stage gathers it, and the pages draw it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypedDict
 import pandas as pd
 
 
-class Run(TypedDict):
+class RunInfo(TypedDict):
     """When and with what the tables were computed."""
 
     when: str  # for people, e.g. "2024-03-01 12:30 UTC"
-    duration_s: float  # seconds that tasks spent, all together
+    duration_s: float  # of all tasks together
     versions: Mapping[str, str]  # kdsspark, python, pyspark, torch, numpy -> version
-    configuration: str  # YAML, printed as it is: leave secrets out
+    configuration: str  # YAML without secrets: the page prints it unchanged
 
 
 class NetworkInfo(TypedDict):
@@ -34,8 +34,8 @@ class NetworkInfo(TypedDict):
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
-    """One (feature, class) pair, to be drawn as figure 1 of the paper.
+class FeatureClass:
+    """One feature and class, to be drawn as figure 1 of the paper.
 
     ``bins`` has a row per bin of the feature's range: lo, hi (its edges, in units of the
     activation), inner, outer (numbers of images).
@@ -53,26 +53,43 @@ class Pair:
 class Disagreements:
     """Where other distances disagree most with ks.
 
-    ``pairs``: the result of ``DISAGREEMENTS``. ``bins``: of those that are drawn a row per bin,
-    with the columns of ``pairs``, and lo, hi, inner, outer as in :class:`Pair`.
+    ``extremes``: the result of ``DISAGREEMENTS``. ``bins``: those of its rows that are drawn, each
+    repeated for every bin, with the bin's lo, hi, inner, outer as in :class:`FeatureClass`.
     """
 
-    pairs: pd.DataFrame
+    extremes: pd.DataFrame
     bins: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """All that the report shows.
+    """Everything that the report shows.
 
-    ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> the
-    group it is configured in; datasets without one are absent. ``disagreements``: None where no
-    other distances were asked for.
+    ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> its group
+    in the configuration; datasets without a group are absent. ``disagreements``: None unless the
+    configuration asks for other distances.
     """
 
-    run: Run
+    run: RunInfo
     networks: Sequence[NetworkInfo]
     frames: Mapping[str, pd.DataFrame]
     groups: Mapping[str, str] = field(default_factory=dict)
-    pairs: Sequence[Pair] = ()
+    feature_classes: Sequence[FeatureClass] = ()
     disagreements: Disagreements | None = None
+    beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
+
+
+def of_network(frames: Mapping[str, pd.DataFrame], network: str) -> dict[str, pd.DataFrame]:
+    """The rows of one network in every frame."""
+    return {name: frame[frame["network"] == network] for name, frame in frames.items()}
+
+
+def signs_beside(rows: pd.DataFrame, index: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """One row per ``index`` with the values of both signs: v_plus and v_minus, NaN where absent."""
+    indexed = rows.set_index(list(index))
+    beside = {
+        f"{value}_{name}": indexed.loc[indexed["sign"] == sign, value].astype(float)
+        for value in values
+        for sign, name in (("+", "plus"), ("-", "minus"))
+    }
+    return pd.DataFrame(beside).reset_index(names=list(index))

@@ -1,13 +1,11 @@
-"""The Spark SQL behind every figure and table of the report, in one place.
+"""The SQL behind every figure and table of the report, in one place.
 
-Each query reads views named like the tables of :mod:`kdsspark.tables`, with their partition
-columns (network, dataset, labels) as ordinary columns. Whoever runs them hands the results to
-:func:`kdsspark.report.site.render` as data frames under the same names, and the pages print
-the text of each query beside what it drew. A view may be empty, but must exist: ``failures`` of a
-run without failures, ``images`` where all embeddings are ready-made.
+Queries select from the views that users have: the tables of :mod:`kdsspark.tables`, with partition
+columns as ordinary ones, and the ready-made views of ``kdsspark.query``, which compute the
+summaries. The caller runs them and passes the results to :func:`kdsspark.report.site.render` as
+data frames under the same names; each page prints the text of the query beside its result.
 
-Only what Spark SQL and SQLite both understand is used, every column is qualified, and shares are
-computed in double (``100.0`` would be a decimal in Spark).
+Every column is qualified. All but ``DISAGREEMENTS`` run on Spark and on DuckDB.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import Final
 
-_DEPTHS = "(SELECT DISTINCT f.network, f.layer, f.kind, f.depth FROM features AS f)"
+from kdsspark.stats.distances import DISTANCES
 
 THRESHOLDS = dedent("""\
     SELECT t.network, t.dataset, t.n_images, t.n_classes, t.images_per_class,
@@ -28,8 +26,8 @@ COUNTS = dedent("""\
     SELECT t.network, t.dataset, i.indexed, t.n_images AS embedded,
            COALESCE(f.failed, 0) AS failed
     FROM thresholds AS t
-    LEFT JOIN (SELECT im.dataset, COUNT(*) AS indexed
-               FROM images AS im GROUP BY im.dataset) AS i
+    LEFT JOIN (SELECT c.dataset, CAST(SUM(c.n_images) AS BIGINT) AS indexed
+               FROM classes AS c GROUP BY c.dataset) AS i
            ON i.dataset = t.dataset
     LEFT JOIN (SELECT fa.network, fa.dataset, COUNT(*) AS failed
                FROM failures AS fa GROUP BY fa.network, fa.dataset) AS f
@@ -53,37 +51,30 @@ FAILURES = dedent("""\
     ORDER BY r.network, r.dataset, r.stage, r.error, r.uri""")
 
 LAYERS = dedent("""\
-    SELECT f.network, f.layer, f.kind, f.depth, COUNT(*) AS features
-    FROM features AS f
-    GROUP BY f.network, f.layer, f.kind, f.depth
-    ORDER BY f.network, f.depth""")
+    SELECT d.network, d.layer, d.kind, d.depth, d.n_features AS features
+    FROM network_layers AS d
+    ORDER BY d.network, d.depth""")
 
-FIGURE5 = dedent(f"""\
+FIGURE5 = dedent("""\
     SELECT l.network, l.dataset, t.images_per_class, d.depth, d.kind, l.layer, l.sign, l.n,
            l.mode, l.low, l.high, l.q16, l.q50, l.q84, l.kept
     FROM layers AS l
-    JOIN {_DEPTHS} AS d
+    JOIN network_layers AS d
       ON d.network = l.network AND d.layer = l.layer
     JOIN thresholds AS t
       ON t.network = l.network AND t.dataset = l.dataset
     WHERE l.labels = 'true'
     ORDER BY l.network, t.images_per_class, l.dataset, d.depth, l.sign""")
 
-# The share is of the pairs of that kind, so that each curve adds up to 100.
 FIGURE6 = dedent("""\
-    SELECT d.network, d.dataset, t.n_images, t.images_per_class, d.kind, d.bin, d.lo, d.hi,
-           SUM(d.n) AS n,
-           100 * CAST(SUM(d.n) AS DOUBLE)
-             / NULLIF(SUM(SUM(d.n)) OVER (PARTITION BY d.network, d.dataset, d.kind), 0)
-             AS percent
-    FROM distribution AS d
+    SELECT g.network, g.dataset, t.n_images, t.images_per_class, g.kind, g.bin, g.lo, g.hi, g.n,
+           g.percent
+    FROM kind_distribution AS g
     JOIN thresholds AS t
-      ON t.network = d.network AND t.dataset = d.dataset
-    WHERE d.labels = 'true'
-    GROUP BY d.network, d.dataset, t.n_images, t.images_per_class, d.kind, d.bin, d.lo, d.hi
-    ORDER BY d.network, t.images_per_class, d.dataset, d.kind, d.bin""")
+      ON t.network = g.network AND t.dataset = g.dataset
+    ORDER BY g.network, t.images_per_class, g.dataset, g.kind, g.bin""")
 
-# The first permutation is enough to look at; the thresholds come from all of them.
+# One permutation is enough for the eye; the thresholds come from all of them.
 FIGURE9 = dedent("""\
     SELECT s.network, s.dataset, t.images_per_class, s.labels, s.class_id, s.sign, s.x,
            s.n_features, t.t_plus, t.t_minus
@@ -93,16 +84,17 @@ FIGURE9 = dedent("""\
     WHERE s.shuffle <= 1
     ORDER BY s.network, t.images_per_class, s.dataset, s.labels, s.class_id, s.sign, s.x""")
 
-FIGURE10 = dedent(f"""\
-    SELECT l.network, l.dataset, t.images_per_class, d.depth, d.kind, l.layer, l.labels,
-           SUM(l.kept) AS kept
-    FROM layers AS l
-    JOIN {_DEPTHS} AS d
-      ON d.network = l.network AND d.layer = l.layer
+FIGURE10 = dedent("""\
+    SELECT k.network, k.dataset, t.images_per_class, k.depth, k.kind, k.layer, k.labels, k.kept
+    FROM (SELECT s.network, s.dataset, s.depth, s.kind, s.layer, 'true' AS labels, s.kept
+          FROM layer_summary AS s
+          UNION ALL
+          SELECT s.network, s.dataset, s.depth, s.kind, s.layer, 'shuffled' AS labels,
+                 s.kept_shuffled AS kept
+          FROM layer_summary AS s) AS k
     JOIN thresholds AS t
-      ON t.network = l.network AND t.dataset = l.dataset
-    GROUP BY l.network, l.dataset, t.images_per_class, d.depth, d.kind, l.layer, l.labels
-    ORDER BY l.network, t.images_per_class, l.dataset, l.labels, d.depth""")
+      ON t.network = k.network AND t.dataset = k.dataset
+    ORDER BY k.network, t.images_per_class, k.dataset, k.labels, k.depth""")
 
 DAVG = dedent("""\
     SELECT a.network, a.dataset, t.images_per_class, a.sign, a.x, a.davg, t.t_plus, t.davg_plus,
@@ -112,78 +104,44 @@ DAVG = dedent("""\
       ON t.network = a.network AND t.dataset = a.dataset
     ORDER BY a.network, t.images_per_class, a.dataset, a.sign, a.x""")
 
-LAYER_DISTRIBUTION = dedent(f"""\
+LAYER_DISTRIBUTION = dedent("""\
     SELECT b.network, b.dataset, b.labels, d.depth, d.kind, b.layer, b.bin, b.lo, b.hi, b.n
     FROM distribution AS b
-    JOIN {_DEPTHS} AS d
+    JOIN network_layers AS d
       ON d.network = b.network AND d.layer = b.layer
     ORDER BY b.network, b.dataset, b.labels, d.depth, b.bin""")
 
-_CLASS_NAMES = "(SELECT DISTINCT i.dataset, i.class_id, i.class_name FROM images AS i)"
+CLASSES = dedent("""\
+    SELECT s.network, s.dataset, s.class_id, s.class_name, s.n_measured AS images,
+           s.present AS n_plus, s.absent AS n_minus, s.highest, s.lowest
+    FROM class_summary AS s
+    ORDER BY s.network, s.dataset, n_plus DESC, s.class_id""")
 
-CLASSES = dedent(f"""\
-    SELECT k.network, k.dataset, k.class_id, c.class_name, MAX(k.n_inner) AS images,
-           SUM(CASE WHEN k.ks > t.t_plus THEN 1 ELSE 0 END) AS n_plus,
-           SUM(CASE WHEN k.ks < t.t_minus THEN 1 ELSE 0 END) AS n_minus,
-           MAX(k.ks) AS highest, MIN(k.ks) AS lowest
-    FROM ks AS k
-    JOIN thresholds AS t
-      ON t.network = k.network AND t.dataset = k.dataset
-    LEFT JOIN {_CLASS_NAMES} AS c
-      ON c.dataset = k.dataset AND c.class_id = k.class_id
-    WHERE k.labels = 'true'
-    GROUP BY k.network, k.dataset, k.class_id, c.class_name
-    ORDER BY k.network, k.dataset, n_plus DESC, k.class_id""")
+# Below, the two ends apart, so that Spark keeps five rows of each group before it moves any.
 
+CLASS_EXTREMES = dedent("""\
+    SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.class_name, h.ks, '+' AS sign,
+           h.rank_high AS place
+    FROM top_features AS h
+    WHERE h.rank_high <= 5 AND h.ks > 0
+    UNION ALL
+    SELECT w.network, w.dataset, w.layer, w.unit, w.class_id, w.class_name, w.ks, '-' AS sign,
+           w.rank_low AS place
+    FROM top_features AS w
+    WHERE w.rank_low <= 5 AND w.ks < 0""")
 
-def _both_ends(within: str, order: str) -> str:
-    """The five pairs with the highest and with the lowest ks within some columns of ``ks``.
-
-    The two ends apart, so that Spark keeps five rows of each group before it moves any.
-    """
-    ends = [
-        f"""\
-    SELECT r.network, r.dataset, r.layer, r.unit, r.class_id, c.class_name, r.ks,
+LAYER_EXTREMES = "\nUNION ALL\n".join(
+    dedent(f"""\
+    SELECT r.network, r.dataset, r.layer, r.unit, r.class_id, r.class_name, r.ks,
            '{sign}' AS sign, r.place
-    FROM (SELECT k.network, k.dataset, k.layer, k.unit, k.class_id, k.ks,
-                 ROW_NUMBER() OVER (PARTITION BY k.network, k.dataset, {within}
-                                    ORDER BY k.ks {direction}, {order}) AS place
-          FROM ks AS k
-          WHERE k.labels = 'true' AND k.ks {beyond} 0) AS r
-    LEFT JOIN {_CLASS_NAMES} AS c
-      ON c.dataset = r.dataset AND c.class_id = r.class_id
-    WHERE r.place <= 5"""
-        for sign, direction, beyond in (("+", "DESC", ">"), ("-", "ASC", "<"))
-    ]
-    return dedent("\n    UNION ALL\n".join(ends))
-
-
-TOP_FEATURES = _both_ends("k.class_id", "k.layer, k.unit")
-TOP_PAIRS = _both_ends("k.layer", "k.unit, k.class_id")
-
-
-def histograms_of(n_units: int) -> str:
-    """The histograms of some units of networks over datasets, of all classes (paper figure 1).
-
-    Not one of ``QUERIES``: it has the parameters ``network_0``, ``dataset_0``, ``layer_0``,
-    ``unit_0``, ``network_1`` and so on, and is run for the pairs that are asked for.
-    """
-    keys = ("network", "dataset", "layer", "unit")
-    wanted = [" AND ".join(f"h.{key} = :{key}_{n}" for key in keys) for n in range(n_units)]
-    return dedent("""\
-        SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.counts, r.lo, r.hi
-        FROM histograms AS h
-        JOIN ranges AS r
-          ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
-         AND r.unit = h.unit
-        WHERE """) + "\n   OR ".join(wanted)
-
-
-READ: Final = (
-    *("images", "failures", "features", "ranges", "histograms", "ks", "distances"),
-    *("thresholds", "davg", "layers", "distribution", "survival"),
+    FROM (SELECT fc.network, fc.dataset, fc.layer, fc.unit, fc.class_id, fc.class_name, fc.ks,
+                 ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.layer
+                                    ORDER BY fc.ks {order}, fc.unit, fc.class_id) AS place
+          FROM feature_classes AS fc
+          WHERE fc.ks {beyond} 0) AS r
+    WHERE r.place <= 5""")
+    for sign, order, beyond in (("+", "DESC", ">"), ("-", "ASC", "<"))
 )
-"""The tables that the report reads, none of which grows with the embeddings' files."""
 
 QUERIES: Final[dict[str, str]] = {
     "thresholds": THRESHOLDS,
@@ -198,8 +156,76 @@ QUERIES: Final[dict[str, str]] = {
     "davg": DAVG,
     "layer_distribution": LAYER_DISTRIBUTION,
     "classes": CLASSES,
-    "top_features": TOP_FEATURES,
-    "top_pairs": TOP_PAIRS,
+    "class_extremes": CLASS_EXTREMES,
+    "layer_extremes": LAYER_EXTREMES,
 }
-"""Every query by name; the figures ``figure5``, ``figure6``, ``figure9``, ``figure10`` and
-``davg`` have the names of their functions in :mod:`kdsspark.report.figures`."""
+"""Every query of each report by name. ``figure5``, ``figure6``, ``figure9``, ``figure10`` and
+``davg`` are what the functions of these names draw (:mod:`kdsspark.report.figures`)."""
+
+
+def histograms_of(n_units: int) -> str:
+    """The histograms of units, each of one network over one dataset, for all classes (figure 1).
+
+    Takes the parameters ``network_0``, ``dataset_0``, ``layer_0``, ``unit_0``, ``network_1`` and
+    so on.
+    """
+    keys = ("network", "dataset", "layer", "unit")
+    wanted = [" AND ".join(f"h.{key} = :{key}_{n}" for key in keys) for n in range(n_units)]
+    return dedent("""\
+        SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.counts, r.lo, r.hi
+        FROM histograms AS h
+        JOIN ranges AS r
+          ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
+         AND r.unit = h.unit
+        WHERE """) + "\n   OR ".join(wanted)
+
+
+def _disagreements() -> str:
+    apart = {name: f"d.{name}" for name in DISTANCES} | {"auc": "ABS(d.auc - 0.5)"}
+    apart |= {"ks": "fc.ks", "abs_ks": "ABS(fc.ks)"}
+    over = "PERCENT_RANK() OVER (PARTITION BY d.network, d.dataset, d.layer ORDER BY"
+    ranks = [f"{over} {distance}) AS rank_{name}" for name, distance in apart.items()]
+    rows = [
+        f"'{name}', p.{name}, p.rank_{name}, "
+        + ("p.rank_ks" if name == "average_precision" else "p.rank_abs_ks")
+        for name in DISTANCES
+    ]
+    # MAX and MIN of a structure compare its first field, the gap, and then the next ones.
+    return f"""\
+SELECT e.network, e.dataset, e.distance, e.gap, e.layer, e.unit, e.class_id, e.class_name,
+       e.value, e.ks, e.rank, e.rank_ks
+FROM (SELECT s.network, s.dataset, s.distance, x.*
+      FROM (SELECT p.network, p.dataset, v.distance,
+                   MAX(STRUCT(v.rank - v.rank_ks AS gap, p.layer, p.unit, p.class_id, v.value,
+                              p.ks, v.rank, v.rank_ks, p.class_name)) AS above,
+                   MIN(STRUCT(v.rank - v.rank_ks AS gap, p.layer, p.unit, p.class_id, v.value,
+                              p.ks, v.rank, v.rank_ks, p.class_name)) AS below
+            FROM (SELECT d.*, fc.ks, fc.class_name,
+                         {_lines(ranks, 25)}
+                  FROM distances AS d
+                  JOIN feature_classes AS fc
+                    ON fc.network = d.network AND fc.dataset = d.dataset AND fc.layer = d.layer
+                   AND fc.unit = d.unit AND fc.class_id = d.class_id) AS p
+            LATERAL VIEW STACK({len(rows)},
+                               {_lines(rows, 31)}) v
+                   AS distance, value, rank, rank_ks
+            WHERE v.value IS NOT NULL
+            GROUP BY p.network, p.dataset, v.distance) AS s
+      LATERAL VIEW INLINE(ARRAY(s.above, s.below)) x) AS e
+ORDER BY e.network, e.dataset, e.distance, e.gap DESC"""
+
+
+def _lines(items: list[str], indent: int) -> str:
+    return f",\n{' ' * indent}".join(items)
+
+
+DISAGREEMENTS: Final = _disagreements()
+"""For each network, dataset and distance the feature and class with the largest gap to ks, and
+those with the smallest (paper section 4).
+
+Distances of different units are compared by rank. ``PERCENT_RANK`` is the share of the other
+features and classes of the same layer and dataset that lie below; the rank by a distance less the
+rank by |ks| is the ``gap``, from -1 to 1. The area under the curve counts by how far it is from
+0.5; average precision, which knows of presence alone, is held against ks with its sign. The query
+runs only where other distances are measured, so it is not one of ``QUERIES``.
+"""

@@ -1,52 +1,52 @@
-"""The report: numbers in, the files of a small static site out.
+"""The report: data in, the files of a small static site out.
 
-Runs on the driver, reads nothing and writes nothing. Pages fetch nothing from elsewhere (styles
-are inside, figures are files beside them), work without their one script, which sorts and filters
-tables, and everything that comes from data is escaped by Jinja.
+Runs on the driver, reads nothing and writes nothing. The pages fetch nothing from elsewhere: styles
+are inside, figures are files beside them. They work without their one script, which sorts and
+filters tables. Jinja escapes everything that comes from data.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kdsspark.report import formats, names
-from kdsspark.report.data import ReportData
-from kdsspark.report.disagreements import DISAGREEMENTS
-from kdsspark.report.pages import dataset, layer, overview
-from kdsspark.report.queries import QUERIES
+from kdsspark.report.data import ReportData, of_network
+from kdsspark.report.pages import dataset, formats, layer, overview
+from kdsspark.report.pages.page import Page, files_of
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
 def render(data: ReportData) -> dict[str, bytes]:
     """Relative file name -> content: ``index.html``, its pages, and figures as SVG, PNG and CSV.
 
-    Pages are ``datasets/<network>/<dataset>.html`` and ``layers/<network>/<layer>.html``, names
-    made safe by :func:`kdsspark.report.names.slug`. The same data give the same bytes. Raises
-    ValueError if a query has no frame.
+    The other pages are ``datasets/<network>/<dataset>.html`` and ``layers/<network>/<layer>.html``;
+    :func:`kdsspark.report.pages.names.slug` makes the names safe. The same data give the same
+    bytes. Raises ValueError if a query has no frame.
     """
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
-    files: dict[str, bytes] = {}
     environment = _environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
+    pages = list(_pages(data))
+    texts = {
+        page.path: environment.get_template(page.template)
+        .render(**common, root="../" * page.path.count("/"), **page.values)
+        .encode()
+        for page in pages
+    }
+    return files_of(*pages) | texts
 
-    def page(template: str, path: str, **values: Any) -> None:
-        root = "../" * path.count("/")
-        text = environment.get_template(template).render(**common, root=root, **values)
-        files[path] = text.encode()
 
-    page("index.html", "index.html", sections=overview.sections(data, files))
+def _pages(data: ReportData) -> Iterator[Page]:
+    yield overview.page(data)
     for info in data.networks:
-        network, frames = info["name"], overview.of_network(data.frames, info["name"])
+        frames = of_network(data.frames, info["name"])
         for row in formats.rows(frames["thresholds"]):
-            path = names.dataset_page(network, row["dataset"])
-            page("dataset.html", path, info=info, **dataset.context(row, frames, files))
+            yield dataset.page(info, row, frames)
         for row in formats.rows(frames["layers"]):
-            path = names.layer_page(network, row["layer"])
-            page("layer.html", path, info=info, **layer.context(row, frames, files))
-    return files
+            yield layer.page(info, row, frames)
 
 
 def _environment() -> Environment:

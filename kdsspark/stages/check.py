@@ -1,10 +1,16 @@
-"""Stage ``check``: the invariants, held against the files as they were written.
+"""Stage ``check``: hold the invariants of the tables against the files as they were written.
 
-Run at the end of every run; what has been checked and not written since is not checked again.
+A run ends with this stage. It checks what has been written since it was last checked:
+
+- every indexed image is embedded or failed, and none is there twice;
+- ``n`` over all classes and ``n_nonfinite`` add up to the embedded images;
+- ``counts`` of ``histograms`` add up to ``n``, and ``ks`` and ``bin`` follow from them bit for bit;
+- shuffled labels keep the sizes of the classes.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,61 +41,17 @@ class CheckPlan(ItemPlan):
     items: tuple[CheckItem, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckItem(WorkItem):
-    """Something to check of one pair: subclasses say what."""
-
-    output: Output
-    pair: Pair
-    settings: Measure
-
-    def check(self) -> None:
-        """Raise :class:`InvariantError` where an invariant does not hold (executor)."""
-        raise NotImplementedError
-
-    def row_groups(self, name: str, table: Table, *labels: str) -> Iterator[pa.Table]:
-        """A slice's part of a table, a block of its units at a time."""
-        path = table.part(name, *self.pair, *labels)
-        self.require(self.output.exists(path), f"{path} is missing")
-        return parquet.row_groups(self.output, path)
-
-    def require(self, holds: bool, what: str, *details: object) -> None:
-        """Raise :class:`InvariantError` unless the invariant ``holds``."""
-        if not holds:
-            seen = " ".join(str(detail) for detail in details)
-            raise InvariantError(f"{self.pair}: {what} {seen}".rstrip())
-
-
-class ImagesItem(CheckItem):
-    """Invariant 1 for the images of a pair."""
-
-    def check(self) -> None:
-        """Invariant 1: indexed = embedded + failed, no image twice."""
-        _check_images(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SliceItem(CheckItem):
-    """Invariants 2, 3 and 5 for one measured slice."""
-
-    n_images: int  # embedded
-
-    def check(self) -> None:
-        """Counts add up, distances follow from histograms, shuffles keep class sizes."""
-        _check_part(self, self.name.part, self.n_images)
-
-
 def run(context: Context) -> None:
     """Check every pair; raises :class:`InvariantError` naming what disagrees."""
     output = context.output
     plans = [plan(output, context.config, pair) for pair in complete.working_pairs(context)]
     items = [item for planned in plans for item in planned.items]
-    run_items(context.session, CHECK.receipts(output), items, _check, CHECK.counted)
+    run_items(context.session, CHECK.receipts(output), items, check_item, CHECK.counted)
     CHECK.receipts(output).gather()
 
 
 def plan(output: Output, config: Config, pair: Pair) -> CheckPlan:
-    """What is checked of a dataset, whether it has been or not: its images, and every slice."""
+    """What there is to check of a dataset, done or not: its images, and every measured slice."""
     shards = EMBED.receipts(output).of(pair)
     checked: dict[str, Any] = {"output": output, "pair": pair, "settings": config.measure}
     embedded = fingerprint(sorted((name, receipt.digest) for name, receipt in shards.items()))
@@ -100,94 +62,148 @@ def plan(output: Output, config: Config, pair: Pair) -> CheckPlan:
     return CheckPlan(CHECK.name, {item.name: item.digest for item in items}, tuple(items))
 
 
-def _check(item: CheckItem) -> Outcome:
+# -- executor ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckItem(WorkItem):
+    """Something to check of one pair; subclasses say what."""
+
+    output: Output
+    pair: Pair
+    settings: Measure
+
+    @property
+    def subject(self) -> str:
+        """What errors begin with."""
+        return str(self.pair)
+
+    def check(self) -> None:
+        """Raise :class:`InvariantError` where an invariant does not hold."""
+        raise NotImplementedError
+
+    def require(self, holds: bool, what: str) -> None:
+        """Raise :class:`InvariantError` unless the invariant ``what`` ``holds``."""
+        if not holds:
+            raise InvariantError(f"{self.subject}: {what}")
+
+
+def check_item(item: CheckItem) -> Outcome:
+    """Check one item (executor)."""
     item.check()
     return Outcome()
 
 
-def _check_images(pair: CheckItem) -> None:
-    """Invariant 1: indexed = embedded + failed, no image twice."""
-    indexed = parquet.read(pair.output, IMAGES, pair.pair.dataset, columns=["image_id"])
-    seen = [
-        parquet.read(pair.output, table, *pair.pair, columns=["image_id"])
-        for table in (EMBEDDINGS, FAILURES)
-    ]
-    both = pa.concat_tables(seen)["image_id"]
-    pair.require(
-        pc.count_distinct(both).as_py() == len(both), "an image is embedded or failed twice"
-    )
-    missing = pc.invert(pc.is_in(indexed["image_id"], value_set=both.combine_chunks()))
-    pair.require(
-        len(indexed) == len(both) and not pc.any(missing).as_py(),
-        "images indexed must be those embedded and failed, got",
-        *(len(indexed), "indexed,", len(seen[0]), "embedded,", len(seen[1]), "failed"),
-    )
+class ImagesItem(CheckItem):
+    """The images of a pair."""
+
+    def check(self) -> None:
+        """Indexed = embedded + failed, and no image twice."""
+        indexed = parquet.read(self.output, IMAGES, self.pair.dataset, columns=["image_id"])
+        embedded, failed = (
+            parquet.read(self.output, table, *self.pair, columns=["image_id"])
+            for table in (EMBEDDINGS, FAILURES)
+        )
+        both = pa.concat_tables([embedded, failed])["image_id"]
+        once = pc.count_distinct(both).as_py() == len(both)
+        self.require(once, "an image is embedded or failed twice")
+        missing = pc.invert(pc.is_in(indexed["image_id"], value_set=both.combine_chunks()))
+        self.require(
+            len(indexed) == len(both) and not pc.any(missing).as_py(),
+            "images indexed must be those embedded and failed, got "
+            f"{len(indexed)} indexed, {len(embedded)} embedded, {len(failed)} failed",
+        )
 
 
-def _check_part(pair: CheckItem, name: str, n_images: int) -> None:
-    """Invariants 2, 3 and 5 for one measured slice."""
-    nonfinite = np.concatenate(
-        [_column(ranges, "n_nonfinite") for ranges in pair.row_groups(name, RANGES)]
-    )
-    blocks = [_distances(rows) for rows in pair.row_groups(name, KS, "true")]
-    true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in _COMPARED}
-    sizes = true["n_inner"]
-    pair.require(
-        bool((sizes.sum(1) + nonfinite == n_images).all()),
-        f"{name}: n over all classes + n_nonfinite must be {n_images} images",
-    )
-    if pair.settings.histograms:
-        _check_histograms(pair, name, true)
-    if pair.settings.keep_shuffled:
-        _check_shuffled(pair, name, sizes, nonfinite)
-
+_Distances = dict[str, npt.NDArray[Any]]
+"""Column of ``ks`` -> [units, classes, shuffles]; null reads as NaN."""
 
 _COMPARED: Final = ("unit", "n_inner", "ks", "bin")
-_Distances = dict[str, npt.NDArray[Any]]
 
 
-def _distances(rows: pa.Table) -> _Distances:
-    """Column of ``ks`` -> [units, classes, shuffles]; null reads as NaN."""
-    shape = [pc.count_distinct(rows[key]).as_py() for key in ("unit", "class_id", "shuffle")]
-    return {column: _column(rows, column).reshape(shape) for column in _COMPARED}
+@dataclass(frozen=True, kw_only=True)
+class SliceItem(CheckItem):
+    """The tables of one measured slice."""
 
+    n_images: int  # embedded
 
-def _check_histograms(pair: CheckItem, name: str, true: _Distances) -> None:
-    """``true``: column of ``ks`` -> [units, classes]."""
-    n_classes, first = true["ks"].shape[1], 0
-    for rows in pair.row_groups(name, HISTOGRAMS):
-        held = _column(rows, "n").reshape(-1, n_classes)
-        units = slice(first, first + len(held))
-        first = units.stop
-        counts = pc.list_flatten(rows["counts"]).to_numpy().reshape(*held.shape, -1)
-        pair.require(bool((counts.sum(2) == held).all()), f"{name}: counts must add up to n")
-        again = binned_ks(np.ascontiguousarray(counts))
-        same = [
-            np.array_equal(again.ks, true["ks"][units], equal_nan=True),
-            np.array_equal(again.bin, true["bin"][units]),
-            np.array_equal(held, true["n_inner"][units]),
-        ]
-        pair.require(all(same), f"{name}: ks must be what the histograms give")
-    pair.require(first == len(true["ks"]), f"{name}: every feature must have a histogram")
+    @property
+    def subject(self) -> str:
+        """The pair and the slice."""
+        return f"{self.pair}: {self.name.part}"
 
-
-def _check_shuffled(
-    pair: CheckItem, name: str, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]
-) -> None:
-    """Each feature has as many values in all under any labels; where all are finite, by class."""
-    first = None  # unit of the slice
-    for rows in pair.row_groups(name, KS, "shuffled"):
-        block = _distances(rows)
-        first = block["unit"].min() if first is None else first
-        units = block["unit"][:, 0, 0] - first
-        expected = sizes[units]
-        pair.require(
-            bool((block["n_inner"].sum(1) == expected.sum(1)[:, None]).all()),
-            f"{name}: n of every shuffle must add up to that of the true labels",
+    def check(self) -> None:
+        """Counts add up, distances follow from histograms, shuffles keep the sizes of classes."""
+        nonfinite = np.concatenate(
+            [_column(rows, "n_nonfinite") for rows in self._row_groups(RANGES)]
         )
-        whole = nonfinite[units] == 0
-        same = block["n_inner"][whole] == expected[whole][:, :, None]
-        pair.require(bool(same.all()), f"{name}: shuffled labels must keep the sizes of classes")
+        blocks = [self._distances(rows) for rows in self._row_groups(KS, "true")]
+        true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in _COMPARED}
+        sizes = true["n_inner"]
+        self.require(len(sizes) == len(nonfinite), "every feature must have a range and distances")
+        self.require(
+            bool((sizes.sum(1) + nonfinite == self.n_images).all()),
+            f"n over all classes + n_nonfinite must be {self.n_images} images",
+        )
+        if self.settings.histograms:
+            self._check_histograms(true)
+        if self.settings.keep_shuffled:
+            self._check_shuffled(sizes, nonfinite)
+
+    def _check_histograms(self, true: _Distances) -> None:
+        """They add up, and give the distances ``true`` (arrays [units, classes])."""
+        n_classes, first = true["ks"].shape[1], 0
+        for rows in self._row_groups(HISTOGRAMS):
+            n = _column(rows, "n").reshape(-1, n_classes)
+            units = slice(first, first + len(n))
+            first = units.stop
+            counts = pc.list_flatten(rows["counts"]).to_numpy().reshape(*n.shape, -1)
+            self.require(bool((counts.sum(2) == n).all()), "counts must add up to n")
+            again = binned_ks(np.ascontiguousarray(counts))
+            same = [
+                np.array_equal(again.ks, true["ks"][units], equal_nan=True),
+                np.array_equal(again.bin, true["bin"][units]),
+                np.array_equal(n, true["n_inner"][units]),
+            ]
+            self.require(all(same), "ks must be what the histograms give")
+        self.require(first == len(true["ks"]), "every feature must have a histogram")
+
+    def _check_shuffled(self, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]) -> None:
+        """Under any labels a feature has as many values; if all are finite, in every class.
+
+        ``sizes`` [units, classes] are those of the true labels, ``nonfinite`` is [units].
+        """
+        first, found = None, 0  # unit of the slice; rows
+        for rows in self._row_groups(KS, "shuffled"):
+            block = self._distances(rows)
+            first = block["unit"].min() if first is None else first
+            found += len(rows)
+            units = block["unit"][:, 0, 0] - first
+            expected = sizes[units]
+            self.require(
+                bool((block["n_inner"].sum(1) == expected.sum(1)[:, None]).all()),
+                "n of every shuffle must add up to that of the true labels",
+            )
+            whole = nonfinite[units] == 0
+            same = block["n_inner"][whole] == expected[whole][:, :, None]
+            self.require(bool(same.all()), "shuffled labels must keep the sizes of classes")
+        self.require(
+            found == sizes.size * self.settings.shuffles,
+            f"every feature must have distances of {self.settings.shuffles} shuffles",
+        )
+
+    def _distances(self, rows: pa.Table) -> _Distances:
+        shape = [pc.count_distinct(rows[key]).as_py() for key in ("unit", "class_id", "shuffle")]
+        whole = math.prod(shape) == len(rows)
+        self.require(whole, "every feature must have a distance for every class and shuffle")
+        return {column: _column(rows, column).reshape(shape) for column in _COMPARED}
+
+    def _row_groups(self, table: Table, *labels: str) -> Iterator[pa.Table]:
+        """The slice's part of a table, a block of its units at a time."""
+        path = table.part(self.name.part, *self.pair, *labels)
+        if not self.output.exists(path):
+            raise InvariantError(f"{self.pair}: {path} is missing")
+        return parquet.row_groups(self.output, path)
 
 
 def _column(table: pa.Table, name: str) -> npt.NDArray[Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.config import Config, Dataset
-from kdsspark.datasets import layouts, listing, readymade
+from kdsspark.config import Config, Dataset, ImageDataset
+from kdsspark.datasets import labels, layouts, left_out, listing, readymade
 from kdsspark.datasets.layouts.layout import Published
+from kdsspark.datasets.left_out import Group, LeftOut
 from kdsspark.engine.stage import Context, Standing
 from kdsspark.errors import DatasetError
 from kdsspark.output import parquet
@@ -28,32 +30,44 @@ from kdsspark.tables import IMAGES
 from kdsspark.terminal import Progress
 
 _DIGEST: Final = b"kdsspark.digest"  # of the images, in the footer of the table
+_LEFT_OUT: Final = b"kdsspark.left_out"  # what the listing did not take, beside the digest
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """What an index run found in one dataset."""
+    """The outcome of indexing one dataset."""
 
     dataset: str
     n_images: int
     n_classes: int
-    published: Published | None = None  # what it should have found
+    published: Published | None = None  # the size that it should have
+    left_out: tuple[Group, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """One line for people; a difference from the published size is shown."""
-        found = f"dataset {self.dataset}: {self.n_images} images in {self.n_classes} classes"
+        """One line for people, and one for each warning.
+
+        It shows a difference from the published size, and what was left out.
+        """
+        line = f"dataset {self.dataset}: {self.n_images} images in {self.n_classes} classes"
+        line += self._compared()
+        if text := left_out.summary(self.left_out):
+            line += f"; left out: {text}"
+        return "\n".join([line, *(f"warning: dataset {self.dataset}: {w}" for w in self.warnings)])
+
+    def _compared(self) -> str:
         expected = self.published
         if expected is None:
-            return found
+            return ""
         if (self.n_images, self.n_classes) == (expected.images, expected.classes):
-            return f"{found}, as published"
+            return ", as published"
         note = f", {expected.note}" if expected.note else ""
-        return f"{found}; published: {expected.images} in {expected.classes}{note}"
+        return f"; published: {expected.images} in {expected.classes}{note}"
 
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """What the index holds of a dataset; only listing its folder tells what it lacks."""
+    """What the index holds of a dataset. Only a listing of its folder shows what it lacks."""
 
     n_images: int
 
@@ -83,29 +97,38 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
     The listing passes through a temporary file, because ``class_id`` is known only when every
     class name is. Raises :class:`DatasetError` for an empty dataset and for an image listed twice.
     """
+    not_taken = LeftOut()
     with tempfile.TemporaryDirectory() as folder:
         listed = Path(folder) / "listed.parquet"
-        classes, digest = _collect(dataset, listed)
+        classes, digest = _collect(dataset, listed, not_taken)
+        groups = not_taken.groups(classes)
         if not classes:
-            raise DatasetError(
-                f"dataset {dataset.name}: no image found at {dataset.path or dataset.embeddings}"
-            )
+            raise DatasetError(_no_image(dataset, groups))
         _refuse_duplicates(dataset, listed)
-        schema = IMAGES.schema.with_metadata({_DIGEST: digest})
+        kept = {_DIGEST: digest, _LEFT_OUT: json.dumps([group._asdict() for group in groups])}
+        schema = IMAGES.schema.with_metadata(kept)
         tables = _with_class_ids(listed, sorted(classes))
         rows = parquet.write(store, _path(dataset.name), tables, schema)
     pa.default_memory_pool().release_unused()  # which Arrow would keep, for some millions of images
-    return Indexed(dataset.name, rows, len(classes), layouts.expected(dataset))
+    warnings = (*left_out.warnings(groups), *labels.alike(classes))
+    expected = layouts.expected(dataset)
+    return Indexed(dataset.name, rows, len(classes), expected, tuple(groups), warnings)
+
+
+def _no_image(dataset: Dataset, groups: Collection[Group]) -> str:
+    text = left_out.summary(groups)
+    end = f"; left out: {text}" if text else ""
+    return f"dataset {dataset.name}: no image found at {dataset.location}{end}"
 
 
 def images(store: Store, dataset: str) -> pa.Table:
-    """All rows, each column in one piece: much is copied from it, some rows at a time."""
+    """All rows, each column in one piece, because rows are copied from it a few at a time."""
     columns = (_column(store, dataset, name).combine_chunks() for name in IMAGES.schema.names)
     return pa.table(list(columns), schema=IMAGES.schema)
 
 
 def image_ids(store: Store, dataset: str) -> pa.ChunkedArray:
-    """Of all rows, in the order of :func:`images`."""
+    """The ids of all rows, in the order of :func:`images`."""
     return _column(store, dataset, "image_id")
 
 
@@ -114,9 +137,19 @@ def _column(store: Store, dataset: str, name: str) -> pa.ChunkedArray:
 
 
 def digest(store: Store, dataset: str) -> str:
-    """Of the ids, versions and classes of all images, as the footer of the table has it."""
-    metadata = parquet.schema(store, _path(dataset)).metadata or {}
-    return str(metadata.get(_DIGEST, b"").decode())
+    """The digest of the ids, versions and classes of all images, from the footer of the table."""
+    return _footer(store, dataset).get(_DIGEST, b"").decode()
+
+
+def left_out_of(store: Store, dataset: str) -> list[Group]:
+    """What the index did not take below the dataset's path; empty where it was never indexed."""
+    if not store.exists(_path(dataset)):
+        return []
+    return [Group(**group) for group in json.loads(_footer(store, dataset).get(_LEFT_OUT, b"[]"))]
+
+
+def _footer(store: Store, dataset: str) -> dict[bytes, bytes]:
+    return parquet.schema(store, _path(dataset)).metadata or {}
 
 
 def _path(dataset: str) -> str:
@@ -128,34 +161,38 @@ def image_id(dataset: str, path: str) -> str:
     return hashlib.blake2b(f"{dataset}\0{path}".encode(), digest_size=16).hexdigest()
 
 
-def _collect(dataset: Dataset, target: Path) -> tuple[set[str], str]:
-    """Write the listing; the names of the classes, and a digest of what images are told by."""
-    if dataset.ready_made:
-        tables = readymade.listing(readymade.source(dataset))
-    else:
-        tables = layouts.images(dataset)
+def _collect(dataset: Dataset, target: Path, not_taken: LeftOut) -> tuple[set[str], str]:
+    """Write the listing. Returns class names, and a digest of what sets images apart."""
+    where = f"dataset {dataset.name}"
     classes: set[str] = set()
-    told = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     schema = listing.LISTING.append(pa.field("image_id", pa.string(), nullable=False))
     with pq.ParquetWriter(target, schema) as writer:
-        for table in tables:
+        for table in _listed(dataset, not_taken):
+            labels.refuse_unusable(where, table)
             ids = [image_id(dataset.name, path) for path in table["path"].to_pylist()]
             writer.write_table(table.append_column(schema.field("image_id"), [ids]))
             classes.update(pc.unique(table["class_name"]).to_pylist())
             for values in (ids, table["version"].to_pylist(), table["class_name"].to_pylist()):
-                told.update("\0".join([*values, ""]).encode())
-    return classes, told.hexdigest()
+                digest.update("\0".join([*values, ""]).encode())
+    return classes, digest.hexdigest()
+
+
+def _listed(dataset: Dataset, not_taken: LeftOut) -> Iterator[pa.Table]:
+    if isinstance(dataset, ImageDataset):
+        return layouts.images(dataset, not_taken)
+    return readymade.listing(readymade.source(dataset, not_taken))
 
 
 def _refuse_duplicates(dataset: Dataset, listed: Path) -> None:
-    for column in ("path", "uri"):  # one file may be given by several paths
+    for column in ("path", "uri"):  # several paths may lead to one file
         names = pq.read_table(listed, columns=[column])[column]
         if pc.count_distinct(names).as_py() == len(names):
             continue
         counts = pa.Table.from_struct_array(pc.value_counts(names))
         repeated = counts.filter(pc.greater(counts["counts"], 1))["values"]
         raise DatasetError(
-            f"dataset {dataset.name}: {dataset.path or dataset.embeddings} must name every image "
+            f"dataset {dataset.name}: {dataset.location} must name every image "
             f"once, got {len(repeated)} repeated, first {repeated[0].as_py()}"
         )
 

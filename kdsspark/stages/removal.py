@@ -1,40 +1,106 @@
-"""Removing everything that came from one network or one dataset (driver)."""
+"""Removing what came from one network, one dataset or both, by what the stages declare (driver).
+
+Receipts go first, so that an interrupted removal leaves none that vouches for lost files.
+"""
 
 from __future__ import annotations
 
-from kdsspark.output import definitions, gathered
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import Final
+
+from kdsspark.output import definitions, gathered, receipts
 from kdsspark.output.definitions import Kind
-from kdsspark.output.names import stem
+from kdsspark.output.names import Pair, stem
 from kdsspark.output.output import Output
-from kdsspark.stages import STAGES
-from kdsspark.tables import IMAGES, Table
+from kdsspark.stages import EMBED, STAGES
+from kdsspark.stages.embed import complete
+from kdsspark.tables import DUPLICATES, EMBEDDINGS, FEATURES, IMAGES, Table
+
+_Names = Mapping[str, str]
+"""Partition column -> the value whose files go: ``{"network": "vgg16"}``."""
+
+_LAST: Final = (FEATURES, IMAGES)
 
 
 def remove(output: Output, kind: Kind, name: str) -> None:
     """Remove everything filed under one network or dataset.
 
-    Receipts go first, and what shows that something is left to remove goes last: ``images`` of a
-    dataset, the record of a network. So an interrupted removal is not taken for a complete one.
+    What shows that something is left to remove goes last: ``images`` of a dataset, ``features``
+    and the record of a network. So an interrupted removal is not taken for a complete one.
     """
+    names: _Names = {kind: name}
     for path, pair in definitions.receipts_of_pairs(output):
         if getattr(pair, kind) == name:
             output.remove(path)
-    for stage in STAGES:
-        for folder in stage.beside:
-            _remove_below(output, folder, kind, name)
-    _remove_below(output, gathered.FOLDER, kind, name)
-    tables = [table for stage in STAGES for table in stage.tables]
-    for table in sorted(tables, key=lambda table: table is IMAGES):
-        _remove_below(output, table.name, kind, name, table)
+    _remove_receipts_of_duplicates(output)
+    _remove(output, [path for path, pair in output.plan_files() if getattr(pair, kind) == name])
+    for folder in (*(f for stage in STAGES for f in stage.beside), gathered.FOLDER):
+        _remove(output, _matching(output, folder, names))
+    tables = [table for stage in STAGES for table in stage.tables if table not in _LAST]
+    for table in tables:
+        _remove(output, _of_table(output, table, names))
+    if kind == "dataset":
+        _remove_unused_features(output)
+    for table in _LAST:
+        _remove(output, _of_table(output, table, names))
     if kind == "network" and output.exists(output.network(name)):
         output.remove(output.read_json(output.network(name))["weights"])
         output.remove(output.network(name))
 
 
-def _remove_below(
-    output: Output, folder: str, kind: Kind, name: str, table: Table | None = None
-) -> None:
-    for path in output.files(folder):
-        by_file = table is not None and table.file_of == kind and stem(path) == name
-        if by_file or f"{kind}={name}" in path.split("/")[:-1]:
-            output.remove(path)
+def remove_results(output: Output, pair: Pair) -> None:
+    """Remove all that stages after ``embed`` made of a pair, because it has no embeddings now."""
+    n_before = STAGES.index(EMBED) + 1
+    kept = {complete.KIND, *(stage.name for stage in STAGES[:n_before])}
+    for kind in set(output.folders(receipts.FOLDER)) - kept:
+        of_kind = output.receipts(kind)
+        for item in (pair.name, *of_kind.of(pair)):
+            of_kind.remove(item)
+    for stage in STAGES[n_before:]:
+        for folder in stage.beside:
+            _remove(output, output.all_files(output.beside(folder, pair)))
+        for table in stage.tables:
+            _remove(output, _of_table(output, table, pair._asdict()))
+
+
+def _remove_receipts_of_duplicates(output: Output) -> None:
+    """Have the next run count again, for the counts of each dataset are over all datasets."""
+    found = output.receipts(DUPLICATES.name)
+    for item in found.all():
+        found.remove(item)
+
+
+def _remove_unused_features(output: Output) -> None:
+    """Remove the features of networks known by their embeddings only, when these are gone."""
+    prepared = output.networks()
+    for folder in output.folders(FEATURES.name):
+        network = folder.partition("=")[2]
+        if network not in prepared and not output.files(EMBEDDINGS.partition(network)):
+            _remove(output, output.all_files(FEATURES.partition(network)))
+
+
+def _of_table(output: Output, table: Table, names: _Names) -> Iterator[str]:
+    """The files of a table that hold rows with these values in the columns named."""
+    known = [names[column] for column in takewhile(names.__contains__, table.partitioned_by)]
+    return _matching(output, table.partition(*known), names, table.file_of)
+
+
+def _matching(
+    output: Output, folder: str, names: _Names, file_of: str | None = None
+) -> Iterator[str]:
+    for path in output.all_files(folder):
+        folders = path.split("/")[:-1]
+        values = names.items()
+        if all(f"{c}={v}" in folders or (c == file_of and stem(path) == v) for c, v in values):
+            yield path
+
+
+def _remove(output: Output, paths: Iterable[str]) -> None:
+    """Remove files, and the folders that are empty then."""
+    folders = set()
+    for path in list(paths):
+        output.remove(path)
+        folders.add(posixpath.dirname(path))
+    output.remove_empty(folders)

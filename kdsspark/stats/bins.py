@@ -1,24 +1,24 @@
 """The domain of a feature and its bins (paper section 4).
 
 The rule is that of ``numpy.histogram(x.astype(float64), bins, range=(lo, hi))``. With the edges
-``e = numpy.linspace(lo, hi, bins + 1)``, a value belongs to bin ``b`` when
+``e = numpy.linspace(lo, hi, bins + 1)``, a value belongs to bin ``b`` if
 
     e[b] <= x < e[b + 1]    for b < bins - 1,
-    e[b] <= x <= e[b + 1]   for b = bins - 1;
+    e[b] <= x <= e[b + 1]   for b = bins - 1.
 
-so bins are closed on the left and open on the right, and the last is closed on both sides. What
-is not in [lo, hi], NaN and the infinities among it, belongs to no bin.
+So bins are closed on the left and open on the right, and the last is closed on both sides. A
+value outside [lo, hi] belongs to no bin, and neither do NaN and the infinities.
 
-numpy leaves three kinds of range open or refuses them; here
+numpy does not define, or refuses, three kinds of range. They are handled like this:
 
-- ``lo == hi`` puts every value equal to them into bin 0;
-- where edges coincide, the range being some few units in the last place wide, numpy's arithmetic
-  is followed though numpy refuses: the bin of ``(x - lo) / (hi - lo) * bins``, moved by one
-  towards the inequality above. Larger values never get smaller bins;
-- where ``hi - lo`` overflows, the rule is applied to ``x / 2`` with ``lo / 2`` and ``hi / 2``.
+- If ``lo == hi``, every value equal to them is in bin 0.
+- If edges coincide, because the range is only a few units in the last place wide, the bin follows
+  numpy's arithmetic: it is the bin of ``(x - lo) / (hi - lo) * bins``, moved by one towards the
+  inequality above. A larger value never gets a smaller bin.
+- If ``hi - lo`` overflows, the rule is applied to ``x / 2`` with ``lo / 2`` and ``hi / 2``.
 
-Values come row by row, [images, units], as Parquet holds them. What is kept of them is turned,
-[units, images], for the loops that follow go over one unit at a time.
+Values come row by row, [images, units], as Parquet holds them. Results are transposed,
+[units, images], because the loops that read them go over one unit at a time.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled, memory_of
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
 MAX_BINS: Final = 65535
 """The largest number of bins whose codes, with the one for "no bin", fit in 16 bits."""
 
-# Values are turned by way of a tile that fits in the second-level cache. Its rows are long, for
-# memory is read fastest onwards, and no power of two apart, for a column is read next.
+# Values are transposed through a tile that fits in the second-level cache. Its rows are long,
+# because memory is fastest to read in order. They do not start a power of two apart, because the
+# elements of a column, read next, would then compete for the same lines of the cache.
 _TILE_IMAGES: Final = 64
 _TILE_UNITS: Final = 1024
 _TILE_WIDTH: Final = _TILE_UNITS + 16
@@ -45,10 +46,10 @@ _TILE_WIDTH: Final = _TILE_UNITS + 16
 
 @dataclass(frozen=True, eq=False)
 class Ranges:
-    """The finite values of every unit, summed up; each field is an array [units].
+    """The range of the finite values of every unit; each field is an array [units].
 
-    ``lo`` and ``hi`` (float64) are the smallest and largest finite value, NaN where there is
-    none; ``n`` and ``n_nonfinite`` (int64) count the finite values and the others.
+    ``lo`` and ``hi`` (float64) are the smallest and largest finite value, NaN if there is none.
+    ``n`` and ``n_nonfinite`` (int64) count the finite values and the others.
     """
 
     lo: NDArray[np.float64]
@@ -58,7 +59,7 @@ class Ranges:
 
     @staticmethod
     def zero(units: int) -> Ranges:
-        """The ranges over no image."""
+        """The ranges of no images."""
         nothing = np.full(units, np.nan)
         return Ranges(nothing, nothing, np.zeros(units, np.int64), np.zeros(units, np.int64))
 
@@ -73,10 +74,10 @@ class Ranges:
 
 
 def feature_ranges(values: NDArray[Any]) -> Ranges:
-    """The range of every feature over some images.
+    """The range of every feature over the given images.
 
-    ``values`` is [images, units], float32 or float64. A zero is written as +0.0, whatever its
-    sign. Raises ValueError for another shape, TypeError for another dtype.
+    ``values`` is [images, units], float32 or float64. A zero limit is +0.0, whatever the sign of
+    the value. Raises ValueError for another shape, TypeError for another dtype.
     """
     values = as_values(values)
     images, units = values.shape
@@ -91,9 +92,9 @@ def feature_ranges(values: NDArray[Any]) -> Ranges:
 
 
 def codes_dtype(bins: int) -> type[np.uint8] | type[np.uint16]:
-    """What the codes of ``bins`` bins and the one for "no bin" fit in.
+    """The smallest type that holds the codes of ``bins`` bins and the code for "no bin".
 
-    Raises ValueError for ``bins`` not in [2, 65535].
+    Raises ValueError unless ``bins`` is in [2, 65535].
     """
     if not 2 <= bins <= MAX_BINS:
         raise ValueError(f"bins must be from 2 to {MAX_BINS}, got {bins}")
@@ -107,13 +108,13 @@ def bin_codes(
     bins: int,
     codes: Codes,
 ) -> None:
-    """Write the bin of every value into ``codes``, or ``bins`` where it is in none.
+    """Write the bin of every value into ``codes``; the code is ``bins`` if it is in no bin.
 
-    ``values`` is [images, units], float32 or float64; ``lo`` and ``hi`` are [units], NaN where a
-    unit has no finite value; ``codes`` is [units, images] of the type :func:`codes_dtype` gives,
-    and may be some columns of a larger array. Raises ValueError for shapes that do not fit, for
-    ``lo > hi`` or an infinite one, and for ``bins`` not in [2, 65535]; TypeError for another
-    dtype.
+    ``values`` is [images, units], float32 or float64. ``lo`` and ``hi`` are [units], NaN for a
+    unit without finite values. ``codes`` is [units, images] of the type that :func:`codes_dtype`
+    gives; it may be a range of columns of a larger array. Raises ValueError for shapes that do
+    not fit, for ``lo > hi``, for an infinite limit and for ``bins`` outside [2, 65535]; TypeError
+    for another dtype.
     """
     values = as_values(values)
     _check_output("codes", codes, values.shape, np.dtype(codes_dtype(bins)))
@@ -121,7 +122,7 @@ def bin_codes(
     if lo.shape != values.shape[1:] or hi.shape != values.shape[1:]:
         raise ValueError(f"lo and hi must be {values.shape[1:]}, got {lo.shape} and {hi.shape}")
     if np.isinf(lo).any() or np.isinf(hi).any() or (lo > hi).any():
-        raise ValueError("lo must be at most hi and both finite or NaN, got other ones")
+        raise ValueError("lo must be at most hi and both finite or NaN, got others")
     with np.errstate(over="ignore"):
         width = hi - lo
     plain = _is_plain(width, np.fmax(np.abs(lo), np.abs(hi)))
@@ -129,68 +130,69 @@ def bin_codes(
     scale = np.divide(bins, width, where=plain, out=np.zeros_like(lo))
     _fill_codes(*memory_of(values), lo, hi, step, scale, bins, *memory_of(codes), len(values))
     for unit in np.flatnonzero((lo < hi) & ~plain):
-        codes[unit] = _codes_in_numpys_way(values[:, unit], lo[unit], hi[unit], bins)
+        codes[unit] = _codes_like_numpy(values[:, unit], lo[unit], hi[unit], bins)
 
 
 def fill_columns(values: NDArray[Any], columns: NDArray[Any]) -> None:
-    """Write ``values`` [images, units], float32 or float64, turned into ``columns``.
+    """Write ``values`` [images, units], float32 or float64, transposed into ``columns``.
 
-    ``columns`` is [units, images] of the same type, and may be some columns of a larger array.
-    Raises ValueError for shapes that do not fit, TypeError for another dtype.
+    ``columns`` is [units, images] of the same type; it may be a range of columns of a larger
+    array. Raises ValueError for shapes that do not fit, TypeError for another dtype.
     """
     values = as_values(values)
     _check_output("columns", columns, values.shape, values.dtype)
-    _turn(*memory_of(values), values.shape[1], *memory_of(columns), values.shape[0])
+    _transpose(*memory_of(values), values.shape[1], *memory_of(columns), values.shape[0])
 
 
 def as_values(values: NDArray[Any]) -> NDArray[Any]:
-    """``values``, read-only and adjoining along the last axis, copied only if they do not adjoin.
+    """A read-only view of ``values`` whose rows have adjacent elements; a copy if theirs do not.
 
-    Raises ValueError unless there are two axes, TypeError for a dtype but float32 and float64.
+    Raises ValueError unless there are two axes, TypeError unless the dtype is float32 or float64.
     """
     if values.ndim != 2:
         raise ValueError(f"values must have two axes, got shape {values.shape}")
     if values.dtype not in (np.float32, np.float64):
         raise TypeError(f"values must be float32 or float64, got {values.dtype}")
-    values = values.view() if _adjoin(values) else np.ascontiguousarray(values)
-    values.flags.writeable = False  # loops are compiled once, then, and not for either kind
+    values = values.view() if _has_adjacent_elements(values) else np.ascontiguousarray(values)
+    values.flags.writeable = False  # or loops would be compiled for both kinds
     return values
 
 
-def _adjoin(rows: NDArray[Any]) -> bool:
+def _has_adjacent_elements(rows: NDArray[Any]) -> bool:
     between, within = rows.strides
     return not rows.size or (within == rows.itemsize and between >= 0 and between % within == 0)
 
 
 def _check_output(
-    name: str, array: NDArray[Any], turned: tuple[int, ...], dtype: np.dtype[Any]
+    name: str, array: NDArray[Any], transposed: tuple[int, ...], dtype: np.dtype[Any]
 ) -> None:
-    if array.shape != turned[::-1]:
-        raise ValueError(f"{name} must be [units, images] = {turned[::-1]}, got {array.shape}")
+    if array.shape != transposed[::-1]:
+        raise ValueError(f"{name} must be [units, images] = {transposed[::-1]}, got {array.shape}")
     if array.dtype != dtype:
         raise TypeError(f"{name} must be {dtype}, got {array.dtype}")
-    if not _adjoin(array):
-        raise ValueError(f"{name} must have adjoining images, got strides {array.strides}")
+    if not _has_adjacent_elements(array):
+        raise ValueError(f"{name} must have adjacent images, got strides {array.strides}")
 
 
 def _is_plain(width: NDArray[np.float64], magnitude: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where the edge nearest to ``(x - lo) * scale`` bounds the bin of x, from above or below.
+    """The units for which the edge nearest to ``(x - lo) * scale`` bounds the bin of every x.
 
-    With u = 2**-53 and the magnitude M = max(abs(lo), abs(hi)), and where nothing is subnormal or
+    Let u = 2**-53 and M = max(abs(lo), abs(hi)), the magnitude. If nothing is subnormal or
     overflows, that place is off by at most 5 u * bins bins from the exact one, and an edge by
-    (5 u + u * M / width) * bins. Here, with 65,535 bins at most, both together stay below 2**-4,
-    and less than a half would do: x lies between the edges before and after the nearest.
+    (5 u + u * M / width) * bins. For these units and at most 65,535 bins, both errors together
+    stay below 2**-4 bins. Less than a half is enough for x to lie between the edges before and
+    after the nearest one.
     """
     return (width >= 2.0**-32 * magnitude) & (width >= 2.0**-1000) & (width <= 2.0**1000)
 
 
-def _codes_in_numpys_way(x: NDArray[Any], lo: float, hi: float, bins: int) -> NDArray[np.int64]:
+def _codes_like_numpy(x: NDArray[Any], lo: float, hi: float, bins: int) -> NDArray[np.int64]:
     """The bins of the values ``x`` [images] of one unit, by the steps of ``numpy.histogram``."""
-    with np.errstate(over="ignore"):  # in the width, and in the last edge, which is replaced
+    with np.errstate(over="ignore"):  # in the width, and in the last edge, which is replaced below
         half = 1.0 if np.isfinite(hi - lo) else 0.5
         x, lo, hi = x.astype(np.float64) * half, lo * half, hi * half
         edges = np.linspace(lo, hi, bins + 1)
-    edges[bins] = np.inf  # no value moves beyond it
+    edges[bins] = np.inf  # no value moves beyond the last bin
     codes = np.full(x.shape, bins)
     inside = (lo <= x) & (x <= hi)
     x = x[inside]
@@ -241,10 +243,10 @@ def _fill_codes(
             for r in range(rows):
                 row = values[(i + r) * values_stride + u :][:n]
                 _code_row(row, a, b, steps, scales, bins, tile[r * _TILE_WIDTH :])
-            _store_turned(tile, rows, n, codes, u * codes_stride + i, codes_stride)
+            _store_transposed(tile, rows, n, codes, u * codes_stride + i, codes_stride)
 
 
-@compiled
+@compiled_helper
 def _code_row(
     row: NDArray[Any],
     lo: NDArray[np.float64],
@@ -254,21 +256,21 @@ def _code_row(
     bins: int,
     codes: NDArray[np.int32],
 ) -> None:
-    """The codes of one image; of a constant unit (step and scale 0) too, of no other awkward one.
+    """Write the codes of one image, for units that are plain or constant (step and scale 0).
 
-    Without a branch, so that several units are done at a time.
+    There is no branch, so that the compiler handles several units at a time.
     """
     last, none = np.float64(bins - 1), np.float64(bins)
     for u in range(row.shape[0]):
         x = np.float64(row[u])
-        k = np.rint((x - lo[u]) * scale[u])  # the nearest edge: below it or not decides
+        k = np.rint((x - lo[u]) * scale[u])  # the nearest edge; x is below it or not
         k = k - 1.0 if x < k * step[u] + lo[u] else k
         inside = (lo[u] <= x) & (x <= hi[u])
         codes[u] = np.int32(min(k, last) if inside else none)
 
 
 @compiled
-def _turn(
+def _transpose(
     values: NDArray[Any],
     values_stride: int,
     units: int,
@@ -285,15 +287,15 @@ def _turn(
                 row, copy = values[(i + r) * values_stride + u :], tile[r * _TILE_WIDTH :]
                 for k in range(n):
                     copy[k] = row[k]
-            _store_turned(tile, rows, n, columns, u * columns_stride + i, columns_stride)
+            _store_transposed(tile, rows, n, columns, u * columns_stride + i, columns_stride)
 
 
-@compiled
-def _store_turned(
+@compiled_helper
+def _store_transposed(
     tile: NDArray[Any], rows: int, units: int, memory: NDArray[Any], start: int, stride: int
 ) -> None:
-    """Write the columns of ``tile``, the first from ``start`` on and each a stride further."""
+    """Write the columns of ``tile`` to ``memory``, the first at ``start``, then a stride apart."""
     for u in range(units):
         for r in range(rows):
-            # An unsigned index is not looked at for being negative.
+            # Unsigned, so that the compiled code need not ask whether an index is negative.
             memory[np.uint64(start + u * stride + r)] = tile[np.uint64(r * _TILE_WIDTH + u)]

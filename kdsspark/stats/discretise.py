@@ -1,4 +1,4 @@
-"""Features on one scale, and then in three steps: the full-network embedding.
+"""The full-network embedding: features on one scale, reduced to -1, 0 and +1.
 
 The paper's conclusion leads to it; Garcia-Gasulla et al. (2017b) define it.
 """
@@ -16,9 +16,9 @@ def standardise(
 ) -> NDArray[np.float64]:
     """``(values - mean) / std``, float64 [images, units].
 
-    ``values`` is [images, units] of any float, ``mean`` and ``std`` are [units]. 0 where that is
-    not finite: for values that are not, and for units without deviation, also where ``values``
-    are of other images than the mean.
+    ``values`` is [images, units] of any float type; ``mean`` and ``std`` are [units]. Results
+    that are not finite become 0: those of values that are not finite, and those of units whose
+    ``std`` is 0, even if ``values`` differ from the mean because they are of other images.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         standardised = (values - mean) / std
@@ -29,9 +29,9 @@ def standardise(
 def discretise(
     standardised: NDArray[np.float64], t_minus: float, t_plus: float
 ) -> NDArray[np.int8]:
-    """+1 strictly above ``t_plus``, -1 strictly below ``t_minus``, else 0; of the same shape.
+    """+1 strictly above ``t_plus``, -1 strictly below ``t_minus``, 0 between; the same shape.
 
-    Raises ValueError unless ``t_minus <= 0 <= t_plus``, where 0 would not be 0.
+    Raises ValueError unless ``t_minus <= 0 <= t_plus``, so that 0 always becomes 0.
     """
     if not t_minus <= 0 <= t_plus:
         raise ValueError(f"expected t_minus <= 0 <= t_plus, got {t_minus} and {t_plus}")

@@ -1,7 +1,7 @@
 """Inner-class histograms: how the values of each class fall into the bins (paper section 4).
 
-Counts add up over images; the outer histogram of a class is the sum over all classes minus its
-own, and so is never counted.
+Counts add up over images. The outer histogram of a class is the sum over all classes minus its
+own, so it is never counted.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from kdsspark.stats.compiled import compiled
 def class_histograms(
     codes: Codes, labels: NDArray[np.int32], n_classes: int, bins: int
 ) -> NDArray[np.int32]:
-    """Images per bin of every (unit, class): int32 [units, classes, bins].
+    """Count the images of every (unit, class) per bin: int32 [units, classes, bins].
 
-    ``codes`` is [units, images] from :func:`kdsspark.stats.bins.bin_codes`, and may be cut out of
-    a larger array; a code of ``bins`` (no bin) is not counted. ``labels`` is [images], each from
-    0 to ``n_classes - 1``. Raises ValueError for a label outside and for shapes that do not fit.
+    ``codes`` is [units, images] from :func:`kdsspark.stats.bins.bin_codes`; it may be cut out of
+    a larger array. The code ``bins`` (no bin) is not counted. ``labels`` is [images], from 0 to
+    ``n_classes - 1``. Raises ValueError for other labels and for shapes that do not fit.
     """
     if codes.ndim != 2:
         raise ValueError(f"codes must be [units, images], got shape {codes.shape}")
@@ -30,7 +30,7 @@ def class_histograms(
         raise ValueError(f"labels must be {codes.shape[1:]}, got {labels.shape}")
     check_labels(labels, n_classes)
     counts = np.zeros((codes.shape[0], n_classes, bins), np.int32)
-    # As narrow as it may be: it is read anew for every unit.
+    # In the narrowest type that holds it, because it is read again for every unit.
     first_cell = labels.astype(np.uint32 if n_classes * bins <= 1 << 32 else np.uint64) * bins
     _count(codes, first_cell, bins, counts.reshape(codes.shape[0], -1))
     return counts
@@ -39,7 +39,7 @@ def class_histograms(
 def check_labels(labels: NDArray[Any], n_classes: int) -> None:
     """Raise ValueError unless every label is from 0 to ``n_classes - 1``.
 
-    The compiled loops index by label unchecked, so this stands before each of them.
+    Compiled loops use labels as indices without a check, so each of them needs this one first.
     """
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(

@@ -1,18 +1,18 @@
 """Signed Kolmogorov-Smirnov distance of a class from all others (paper section 4, equation 3).
 
-With the cumulative distributions P of the inner class and Q of the outer one, the distance is
-``Q(b) - P(b)`` at the place b of the largest ``|Q(b) - P(b)|``, the first of equals. It is
-positive where the class has the **higher** values; ``scipy.stats.ks_2samp(inner, outer)`` gives
-``statistic_sign`` the other way round:
+Let P be the cumulative distribution of the inner class and Q that of the outer one. The distance
+is ``Q(b) - P(b)`` at the place b where ``|Q(b) - P(b)|`` is largest; the first of several. It is
+positive if the class has the **higher** values. The ``statistic_sign`` of
+``scipy.stats.ks_2samp(inner, outer)`` is the opposite:
 
     inner   outer   ks     scipy.stats
     5, 6    1, 2    +1.0   statistic 1, statistic_sign -1
     1, 2    5, 6    -1.0   statistic 1, statistic_sign +1
 
-Gaps are compared as the integers ``gap = Qcount * n_inner - Pcount * n_outer``, because equal
-gaps of opposite sign, rounded, would win by chance. With k values of all classes and p of the
-class up to a place, and N of all classes, ``gap = k * n_inner - p * N``. Distances are
-``gap / (n_inner * n_outer)``, rounded once; exact up to 9e7 images, where products reach 2**53.
+Gaps are compared as the integers ``gap = Qcount * n_inner - Pcount * n_outer``. Rounded gaps of
+equal size would win by chance. With N values in total, k values of all classes up to a place and p
+of the class, ``gap = k * n_inner - p * N``. The distance is ``gap / (n_inner * n_outer)``, rounded
+once. It is exact up to 9e7 images, where products reach 2**53.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 from kdsspark.stats.histograms import check_labels
 from kdsspark.stats.order import Sorter
 
-# What is known of a class while values are swept over, by columns: how many values it has, N times
-# those passed by so far, and its highest and lowest gap.
+# The state of a class while values are swept over, by columns: the number of its values, N times
+# the number passed so far, its highest gap and its lowest.
 _SIZE, _PASSED, _HIGHEST, _LOWEST = range(4)
 _FAR: Final = 1 << 62  # beyond any gap
 
@@ -38,8 +38,8 @@ _FAR: Final = 1 << 62  # beyond any gap
 class BinnedKS:
     """Distances over bins; each field is an array [units, classes].
 
-    ``ks`` (float64) is NaN where inner or outer is empty; ``bin`` (int32) is the bin of the
-    largest gap, -1 where ``ks`` is 0 or NaN; ``n_inner`` and ``n_outer`` (int64) count values.
+    ``ks`` (float64) is NaN if inner or outer is empty. ``bin`` (int32) is the bin of the largest
+    gap, -1 if ``ks`` is 0 or NaN. ``n_inner`` and ``n_outer`` (int64) count values.
     """
 
     ks: NDArray[np.float64]
@@ -49,7 +49,7 @@ class BinnedKS:
 
 
 def binned_ks(counts: NDArray[np.int32]) -> BinnedKS:
-    """The signed distance of every (unit, class) from ``counts`` [units, classes, bins].
+    """The signed distance of every (unit, class), from ``counts`` [units, classes, bins].
 
     Raises ValueError for another shape.
     """
@@ -71,10 +71,10 @@ def exact_ks(
 ) -> NDArray[np.float64]:
     """The signed distance over the raw finite values: float64 [labelings, units, classes].
 
-    ``values`` is [units, images], float32 or float64; ``labels`` is [labelings, images]: every
-    labeling uses the one sort of a feature. The gap is taken after each distinct value (-0.0 and
-    0.0 are one). NaN where inner or outer is empty. Raises ValueError for shapes that do not fit
-    and for labels outside [0, n_classes); TypeError for another dtype of the values.
+    ``values`` is [units, images], float32 or float64. ``labels`` is [labelings, images]; a feature
+    is sorted once for all labelings. The gap is taken after each distinct value (-0.0 and 0.0 are
+    one). NaN if inner or outer is empty. Raises ValueError for shapes that do not fit and for
+    labels outside [0, n_classes), TypeError for another dtype of the values.
     """
     values = as_values(values)
     units, images = values.shape
@@ -84,7 +84,7 @@ def exact_ks(
     sizes = np.zeros((labels.shape[0], n_classes), np.int64)
     for labeling, size in zip(labels, sizes, strict=True):
         size[:] = np.bincount(labeling, minlength=n_classes)
-    # Labels are looked up in a random order, which is quickest where they take little memory.
+    # Labels are looked up in random order, which is faster if they take little memory.
     labels = np.ascontiguousarray(labels, np.uint16 if n_classes <= 1 << 16 else np.uint32)
     ks = np.empty((labels.shape[0], units, n_classes))
     sort = Sorter(images)
@@ -103,7 +103,7 @@ def _sweep_bins(
     n_outer: NDArray[np.int64],
 ) -> None:
     units, classes, bins = counts.shape
-    # Counts are held in 32 bits and multiplied to 64: that is done several bins at a time.
+    # With 32 bits for counts and 64 for products, the CPU handles several bins at a time.
     k = np.empty(bins, np.uint32)  # values of all classes up to each bin
     p = np.empty(bins, np.uint32)  # those of one class
     gaps = np.empty(bins, np.int64)
@@ -123,7 +123,7 @@ def _sweep_bins(
             n_inner[u, c], n_outer[u, c] = n, outer
 
 
-@compiled
+@compiled_helper
 def _accumulate(counts: NDArray[Any], sums: NDArray[np.uint32]) -> None:
     so_far = np.uint32(0)
     for b in range(counts.shape[0]):
@@ -131,11 +131,11 @@ def _accumulate(counts: NDArray[Any], sums: NDArray[np.uint32]) -> None:
         sums[b] = so_far
 
 
-@compiled
+@compiled_helper
 def _largest_gap(
     k: NDArray[np.uint32], p: NDArray[np.uint32], gaps: NDArray[np.int64]
 ) -> tuple[int, int]:
-    """The first of the largest gaps and its bin, or (0, -1); ``gaps`` is scratch space."""
+    """The first of the largest gaps and its bin, (0, -1) if all are 0; ``gaps`` is scratch."""
     n, total = np.uint64(p[-1]), np.uint64(k[-1])
     lowest = highest = 0
     for b in range(k.shape[0]):
@@ -164,16 +164,17 @@ def _sweep_values(
     state: NDArray[np.int64],
     ks: NDArray[np.float64],
 ) -> None:
-    """The distances of one feature, ``ks`` [labelings, classes], in one pass per labeling.
+    """Write the distances of one feature, ``ks`` [labelings, classes], in one pass per labeling.
 
-    ``images`` to ``left_out`` are an :class:`.order.Order`; ``sizes`` [labelings, classes] counts
-    all images; ``seen`` [images] and ``state`` [classes, 4] are scratch space.
+    ``images`` to ``left_out`` are an :class:`.order.Order`. ``sizes`` [labelings, classes] counts
+    all images. ``seen`` [images] and ``state`` [classes, 4] are scratch space.
     """
     above = images.shape[0]
     for s in range(labels.shape[0]):
         for i in range(above):
             seen[i] = labels[s, images[i]]
-        state[:, _SIZE] = sizes[s]
+        for c in range(state.shape[0]):
+            state[c, _SIZE] = sizes[s, c]
         for i in left_out:
             state[labels[s, i], _SIZE] -= 1
         _find_gaps(seen[:above], starts, ends, total, state)
@@ -184,7 +185,7 @@ def _sweep_values(
             ks[s, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
 
 
-@compiled
+@compiled_helper
 def _find_gaps(
     seen: NDArray[Any],
     starts: NDArray[np.uint32],
@@ -192,13 +193,14 @@ def _find_gaps(
     total: int,
     state: NDArray[np.int64],
 ) -> None:
-    """The highest and the lowest gap of every class over the values above the lowest.
+    """Find the highest and the lowest gap of every class over the values above the lowest.
 
-    Between two values of a class its gap ``k * n - p * N`` grows with k, so it is highest just
-    before a run with values of its own and lowest just after one. Within a run, every value of
-    the class competes: the first comes highest before it, the last lowest after it. What the
-    class has at the lowest value is not known yet, and so p counts from there on; the gaps are
-    too high by the same amount, then.
+    Between two values of a class, its gap ``k * n - p * N`` grows with k. So the gap is highest
+    just before a run that holds values of the class, and lowest just after one. Every value of
+    the class in a run is tried: the gap before the run is highest at its first value of the
+    class, the gap after it is lowest at its last. The number of values that the class has at the
+    lowest value is not known yet, so p does not count them, and all gaps of the class are too
+    high by the same amount.
     """
     state[:, _PASSED] = 0
     state[:, _HIGHEST] = -_FAR
@@ -213,7 +215,7 @@ def _find_gaps(
         state[c, _PASSED] = passed
 
 
-@compiled
+@compiled_helper
 def _largest_of_class(
     c: int,
     seen: NDArray[Any],
@@ -222,7 +224,7 @@ def _largest_of_class(
     total: int,
     state: NDArray[np.int64],
 ) -> Any:
-    """The gap of largest size of one class, the first of equals, from what was found."""
+    """The gap of largest size of one class, the first of several, from its ``state``."""
     n = state[c, _SIZE]
     passed = n * total - state[c, _PASSED]  # at the lowest value
     after_lowest = (total - seen.shape[0]) * n - passed
@@ -232,7 +234,7 @@ def _largest_of_class(
         return highest if highest > -lowest else lowest
     if after_lowest == lowest:
         return lowest
-    # Rarely both are of one size, and then it takes another look to see which comes first.
+    # Rarely both have the same size. Then a second pass sees which comes first.
     for i in range(seen.shape[0]):
         if seen[i] == c:
             if np.int64(starts[i]) * n - passed == highest:

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 CENTRAL_68 = float(ndtri(0.84))
-"""Standard deviations on either side of the mean that hold the central 68 %: 0.994."""
+"""The central 68 % lie within this many standard deviations of the mean: 0.994."""
 
 
 @dataclass(frozen=True)
 class LogNormal:
-    """A fit to ``n`` values; all else is None where there is none.
+    """A fit to ``n`` values; the other fields are None if ``n`` is 0.
 
-    ``mode``, and ``low`` to ``high``, the central 68 %, are of the fitted distribution; ``q16``,
-    ``q50`` and ``q84`` are quantiles of the values.
+    ``mode`` is the mode of the fitted distribution, and ``low`` to ``high`` holds its central
+    68 %. ``q16``, ``q50`` and ``q84`` are quantiles of the values.
     """
 
     n: int
@@ -30,12 +30,12 @@ class LogNormal:
 
 
 def fit(values: NDArray[np.float64]) -> LogNormal:
-    """The log-normal distribution of maximum likelihood of positive ``values`` (any shape).
+    """Fit a log-normal distribution to positive ``values`` (any shape) by maximum likelihood.
 
-    The same to the last bit for any order of the values. Raises ValueError for a value that is
-    not positive and finite.
+    The result does not depend on the order of the values, to the last bit. Raises ValueError for
+    a value that is not positive and finite.
     """
-    ordered = np.sort(values, axis=None)  # sums of floats depend on their order
+    ordered = np.sort(values, axis=None)  # because rounding makes sums depend on the order
     if not ordered.size:
         return LogNormal(0)
     if not (ordered[0] > 0 and np.isfinite(ordered[-1])):

@@ -1,10 +1,11 @@
-"""Mean and standard deviation of every feature, the same in whatever order its images come.
+"""Mean and standard deviation of every feature, independent of the order of images.
 
-One pass adds up the values, as seen from an origin near them, and their squares. Every addition
-keeps what it rounded off in a second float64 (Knuth's two-sum), so that sums are known to about
-2^-100 of themselves; one rounding at the end then gives the same float64 however the images are
-cut into parts and the parts merged. With the smallest value of a feature as origin no digit of its
-deviation is lost to a large mean, and a constant feature has exactly none.
+One pass adds up the differences of the values from an origin near them, and the squares of these
+differences. Each addition keeps its rounding error in a second float64 (Knuth's two-sum), so that
+the relative error of a sum is about 2^-100. One rounding at the end then gives the same float64,
+however the images are divided into parts and the parts merged. The origin is the smallest value
+of a feature: a large mean then costs the deviation no digit, and the deviation of a constant
+feature is exactly 0.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled, memory_of
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
 
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """What the finite values of every unit add up to.
+    """Sums over the finite values of every unit.
 
-    ``origin`` (float64 [units]) is subtracted from each value, ``n`` (int64 [units]) counts them.
-    ``total`` and ``squares`` (float64 [2, units]) are the sum of these differences and that of
-    their squares, each as a float64 and what was rounded off it.
+    ``origin`` (float64 [units]) is subtracted from each value, ``n`` (int64 [units]) counts the
+    values. ``total`` and ``squares`` (float64 [2, units]) are the sums of the differences and of
+    their squares; row 0 is the rounded sum and row 1 its rounding error.
     """
 
     origin: NDArray[np.float64]
@@ -35,7 +36,7 @@ class Moments:
     squares: NDArray[np.float64]
 
     def merge(self, other: Moments) -> Moments:
-        """The moments over the images of both; ValueError where their origins differ."""
+        """The moments over the images of both; raises ValueError if their origins differ."""
         if not np.array_equal(self.origin, other.origin):
             raise ValueError("expected moments about one origin, got two")
         return Moments(
@@ -46,12 +47,12 @@ class Moments:
         )
 
     def mean_and_std(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and standard deviation (of the population, not a sample of it), float64 [units].
+        """Mean and standard deviation (of the population, not of a sample), float64 [units].
 
-        NaN without a finite value, or where a sum overflows.
+        Both are NaN for a unit without finite values, or if a sum overflows.
         """
-        found = np.array([self._of_unit(unit) for unit in range(self.n.size)]).reshape(-1, 2)
-        return found[:, 0].copy(), found[:, 1].copy()
+        both = np.array([self._of_unit(unit) for unit in range(self.n.size)]).reshape(-1, 2)
+        return both[:, 0].copy(), both[:, 1].copy()
 
     def _of_unit(self, unit: int) -> tuple[float, float]:
         n, sums = int(self.n[unit]), (self.total[:, unit], self.squares[:, unit])
@@ -63,17 +64,17 @@ class Moments:
 
 
 def _merge(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore", over="ignore"):  # what overflows is told by its sum
+    with np.errstate(invalid="ignore", over="ignore"):  # an overflow shows in the sum
         total = first[0] + second[0]
         added = total - first[0]
-        rounded_off = (first[0] - (total - added)) + (second[0] - added)
-        return np.stack([total, rounded_off + (first[1] + second[1])])
+        error = (first[0] - (total - added)) + (second[0] - added)
+        return np.stack([total, error + (first[1] + second[1])])
 
 
 def moments(values: NDArray[Any], origin: NDArray[np.float64]) -> Moments:
-    """The moments over some images.
+    """The moments over the given images.
 
-    ``values`` is [images, units], float32 or float64; ``origin`` is finite, [units]. Raises
+    ``values`` is [images, units], float32 or float64; ``origin`` is [units] and finite. Raises
     ValueError for other shapes, TypeError for another dtype.
     """
     values = as_values(values)
@@ -107,9 +108,9 @@ def _add_up(
             _add(squares, u, x * x)
 
 
-@compiled
+@compiled_helper
 def _add(sums: NDArray[np.float64], u: int, x: float) -> None:
-    """Add ``x`` to the sum ``u``, and what is rounded off to its second row."""
+    """Add ``x`` to the sum of unit ``u``, and the rounding error to the row below."""
     before = sums[0, u]
     after = before + x
     added = after - before

@@ -1,7 +1,7 @@
-"""The images in the order of one feature's values, for the exact distances of :mod:`.ks`.
+"""Images in the order of one feature's values, for the exact distances of :mod:`.ks`.
 
-After a ReLU many images, often half of them, share a feature's lowest value. They come first in
-any order, so only the others are sorted.
+After a ReLU many images, often half of them, share a feature's lowest value. They come first
+and their own order does not matter, so only the others are sorted.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 
-_NONE: Final = np.uint32(0)  # the key of what is not finite; no finite value has it
+_NONE: Final = np.uint32(0)  # the key of values that are not finite; no finite value has it
 _HIGHEST_KEY: Final = np.uint32(0xFFFFFFFF)
 _PASSES: Final = 3
 _MOST_DIGITS: Final = 1 << 11  # three times 11 bits hold a key of 32
@@ -21,12 +21,13 @@ _NO_IMAGE: Final = np.empty(0, np.intp)
 
 
 class Order(NamedTuple):
-    """The finite values of one feature in ascending order, those above the lowest one by one.
+    """The finite values of one feature in ascending order; only those above the lowest are listed.
 
-    ``images``, ``starts`` and ``ends`` are uint32 [values above the lowest]: the image, and the
-    places where the run of equals it belongs to starts and ends (the first one after it). Places
-    count all finite values from 0, those at the lowest value first. ``n`` is how many are finite;
-    ``left_out`` lists the images whose value is not.
+    ``images``, ``starts`` and ``ends`` are uint32 [values above the lowest]. Each value has its
+    image and its run, the values equal to it: the run begins at place ``starts`` and ``ends`` is
+    the place after it. Places number all finite values from 0, so the values equal to the lowest
+    have the first ones. ``n`` counts the finite values; ``left_out`` lists the images of the
+    others.
     """
 
     images: NDArray[np.uint32]
@@ -37,11 +38,11 @@ class Order(NamedTuple):
 
 
 class Sorter:
-    """Orders features of one number of images; holds the scratch space for the next feature."""
+    """Sorts the features of a fixed number of images; reuses its scratch space for each."""
 
     def __init__(self, images: int) -> None:
         self._keys = np.empty(images, np.uint32)
-        # One more, for a value that is not kept is written too, before the next takes its place.
+        # One more, because a value is also written if it is not kept; the next overwrites it.
         self._pairs = np.empty((2, images + 1), np.uint64)
         self._digits = np.empty((_PASSES, _MOST_DIGITS), np.uint32)
         self._order = np.empty((3, images), np.uint32)
@@ -62,11 +63,11 @@ class Sorter:
 
 @compiled
 def _keys_of_floats(bits: NDArray[np.uint32], keys: NDArray[np.uint32]) -> None:
-    """Keys that ascend with the finite values and are equal where they are (-0.0 and 0.0 too)."""
+    """Write keys in the order of the finite values; equal ones (also -0.0 and 0.0) share a key."""
     sign, infinite = np.uint32(0x80000000), np.uint32(0x7F800000)
     for i in range(bits.shape[0]):
         k = bits[i]
-        # Positive values: set the sign. Negative ones: flip every bit, so that they descend.
+        # Set the sign of positive values; flip all bits of negative ones, which reverses them.
         key = sign if k == sign else k ^ (np.uint32(np.int32(k) >> 31) | sign)
         keys[i] = _NONE if k & infinite == infinite else key
 
@@ -79,10 +80,11 @@ def _sort(
     digits: NDArray[np.uint32],
     order: NDArray[np.uint32],
 ) -> tuple[int, np.int64]:
-    """Fill ``order`` with images, starts and ends (:class:`Order`); count these, and the finite.
+    """Fill ``order`` with images, starts and ends (:class:`Order`).
 
-    Keys are ordered by three digits of as many bits as the distance of the highest from the
-    second lowest needs: the lowest, a zero most often, may lie far below.
+    Returns the numbers of values above the lowest and of finite values. The radix sort uses three
+    digits. They have only as many bits as the difference of the highest and the second lowest key
+    needs, because the lowest value, most often a zero, may lie far below.
     """
     lowest, highest, n = _extremes(keys)
     second = _least_above(keys, lowest)
@@ -98,9 +100,9 @@ def _sort(
     return above, n
 
 
-@compiled
+@compiled_helper
 def _extremes(keys: NDArray[np.uint32]) -> tuple[np.int64, np.int64, np.int64]:
-    """The lowest and the highest key, and how many there are."""
+    """The lowest key, the highest key, and the number of finite values."""
     lowest, highest, n = _HIGHEST_KEY, _NONE, np.uint32(0)
     for i in range(keys.shape[0]):
         k = keys[i]
@@ -110,7 +112,7 @@ def _extremes(keys: NDArray[np.uint32]) -> tuple[np.int64, np.int64, np.int64]:
     return np.int64(lowest), np.int64(highest), np.int64(n)
 
 
-@compiled
+@compiled_helper
 def _least_above(keys: NDArray[np.uint32], lowest: np.int64) -> np.int64:
     bound, least = np.uint32(lowest), _HIGHEST_KEY
     for i in range(keys.shape[0]):
@@ -118,22 +120,25 @@ def _least_above(keys: NDArray[np.uint32], lowest: np.int64) -> np.int64:
     return np.int64(least)
 
 
-@compiled
+@compiled_helper
 def _fill_pairs(
     keys: NDArray[np.uint32], lowest: np.int64, second: np.int64, pairs: NDArray[np.uint64]
 ) -> int:
-    """The keys above the lowest, less the second lowest, above their images; how many."""
+    """Write pairs of a key above the lowest (high 32 bits) and its image; return their number.
+
+    Keys are relative to the second lowest.
+    """
     bound, base = np.uint32(lowest), np.uint32(second)
     n = 0
     for i in range(keys.shape[0]):
         k = keys[i]
-        # Written always and kept if wanted: a jump would often be foreseen wrongly.
+        # Always written, and kept by moving on: a branch would often be predicted wrongly.
         pairs[n] = np.uint64(k - base) << np.uint64(32) | np.uint64(i)
         n += k > bound
     return n
 
 
-@compiled
+@compiled_helper
 def _count_digits(pairs: NDArray[np.uint64], bits: int, digits: NDArray[np.uint32]) -> None:
     low, middle, high = digits[0], digits[1], digits[2]
     digits[:, : 1 << bits] = 0
@@ -145,11 +150,11 @@ def _count_digits(pairs: NDArray[np.uint64], bits: int, digits: NDArray[np.uint3
         high[k >> (shift + shift)] += one
 
 
-@compiled
+@compiled_helper
 def _scatter(
     pairs: NDArray[np.uint64], lowest_bit: int, place: NDArray[np.uint32], out: NDArray[np.uint64]
 ) -> None:
-    """One pass of a radix sort: ``place`` counts the pairs of every value of the digit."""
+    """One pass of a radix sort; ``place`` holds the number of pairs for each value of the digit."""
     start = np.uint32(0)
     for d in range(place.shape[0]):
         start, place[d] = start + place[d], start
@@ -161,7 +166,7 @@ def _scatter(
         place[digit] = to + np.uint32(1)
 
 
-@compiled
+@compiled_helper
 def _fill_order(
     pairs: NDArray[np.uint64],
     n_lowest: np.int64,

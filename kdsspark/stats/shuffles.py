@@ -1,13 +1,15 @@
 """Permuted labels for the shuffled-label baseline (paper section 7).
 
-Images are put in a random order, that of ``(hash of (seed, shuffle, image id), image id)``, and
-the first take the first class, as many as it has, the next the second, and so on. So class sizes
-are kept, and what an image gets depends on (seed, shuffle, all ids, class sizes) only.
+Images are put in a random order: that of ``(hash of (seed, shuffle, image id), image id)``. The
+first class takes as many images as it has from the front, the second class takes the next ones,
+and so on. So class sizes are kept, and the label of an image depends only on (seed, shuffle, all
+ids, class sizes).
 
-All of that is settled by where one class ends and the next begins: by :class:`Boundaries`, the
-first image of each class in that order. With them an image's label follows from its id alone.
-:func:`shuffled_labels` does it all for ids that are at hand. For a dataset split by rows, two
-passes find the boundaries from partial results that are merged in any order:
+The places where one class ends and the next begins are enough to know all labels.
+:class:`Boundaries` holds the first image of each class in that order; with them, the label of an
+image follows from its id alone. :func:`shuffled_labels` does everything for ids in memory. For a
+dataset that is split by rows, two passes find the boundaries, from partial results that can be
+merged in any order:
 
     counts = HashCounts.zero().merge(count_hashes(keys, seed, shuffle))...
     buckets = counts.at_boundaries(class_sizes)
@@ -15,8 +17,8 @@ passes find the boundaries from partial results that are merged in any order:
     boundaries = find_boundaries(class_sizes, counts, candidates)
     labels = deal(keys, boundaries, seed, shuffle)
 
-``keys`` (``image_keys`` below) are the ids of some images, uint64 [images, 2], the two halves of
-128 bits each; ``class_sizes`` [classes] counts the images of the whole dataset.
+``keys`` (``image_keys`` below) are the ids of a part of the images: uint64 [images, 2], the two
+halves of 128 bits each. ``class_sizes`` [classes] counts the images of the whole dataset.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 
 _BUCKET_BITS: Final = 16
 _BUCKETS: Final = 1 << _BUCKET_BITS
@@ -36,13 +38,13 @@ _BUCKETS: Final = 1 << _BUCKET_BITS
 
 @dataclass(frozen=True, eq=False)
 class HashCounts:
-    """How many images have each value of the top 16 bits of their hash: int64 [65536]."""
+    """The number of images per bucket, the top 16 bits of their hash: int64 [65536]."""
 
     counts: NDArray[np.int64]
 
     @staticmethod
     def zero() -> HashCounts:
-        """The counts of no image."""
+        """The counts of no images."""
         return HashCounts(np.zeros(_BUCKETS, np.int64))
 
     def merge(self, other: HashCounts) -> HashCounts:
@@ -50,10 +52,10 @@ class HashCounts:
         return HashCounts(self.counts + other.counts)
 
     def at_boundaries(self, class_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The buckets that hold the first images of the classes, but for the first class.
+        """The buckets that hold the first image of each class except the first class.
 
-        Ascending; a bucket is named for each class. Raises ValueError unless ``class_sizes`` add
-        up to the images counted.
+        They ascend, and one that holds several of these images is repeated. Raises ValueError
+        unless ``class_sizes`` add up to the number of counted images.
         """
         if class_sizes.sum() != self.counts.sum():
             raise ValueError(
@@ -65,13 +67,13 @@ class HashCounts:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Images that may be the first of their class: uint64 [images, (hash, id, id)]."""
+    """Images that can be the first of their class: uint64 [images, (hash, id, id)]."""
 
     images: NDArray[np.uint64]
 
     @staticmethod
     def zero() -> Candidates:
-        """No image."""
+        """No images."""
         return Candidates(np.empty((0, 3), np.uint64))
 
     def merge(self, other: Candidates) -> Candidates:
@@ -81,10 +83,10 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Boundaries:
-    """Which image of a shuffle is the first of each class but the first one.
+    """The first image of each class of a shuffle, except the first class.
 
-    ``classes`` is int32 [classes with images], ascending; ``firsts`` is uint64 [one less,
-    (hash, id, id)], ascending too.
+    ``classes`` is int32 [classes with images], ascending. ``firsts`` is uint64 [one less,
+    (hash, id, id)], also ascending.
     """
 
     classes: NDArray[np.int32]
@@ -92,7 +94,7 @@ class Boundaries:
 
 
 def count_hashes(image_keys: NDArray[np.uint64], seed: int, shuffle: int) -> HashCounts:
-    """The first pass over some images."""
+    """The first pass over a part of the images."""
     hashes = _hash_for_dealing(_as_keys(image_keys), seed, shuffle)
     return HashCounts(np.bincount(_bucket(hashes), minlength=_BUCKETS))
 
@@ -100,9 +102,9 @@ def count_hashes(image_keys: NDArray[np.uint64], seed: int, shuffle: int) -> Has
 def find_candidates(
     image_keys: NDArray[np.uint64], buckets: NDArray[np.int64], seed: int, shuffle: int
 ) -> Candidates:
-    """The second pass over some images: those in ``buckets``.
+    """The second pass over a part of the images: selects those in ``buckets``.
 
-    That is about one in 65,536 of all images for every class, 24 bytes each.
+    For each class, about one in 65,536 of all images is selected, and takes 24 bytes.
     """
     image_keys = _as_keys(image_keys)
     hashes = _hash_for_dealing(image_keys, seed, shuffle)
@@ -117,7 +119,7 @@ def find_boundaries(
 ) -> Boundaries:
     """The boundaries, from both passes over all images.
 
-    Raises ValueError where there are not as many candidates as the counts say.
+    Raises ValueError if the number of candidates differs from that of the counts.
     """
     buckets = counts.at_boundaries(class_sizes)
     elsewhere = counts.counts.copy()
@@ -126,7 +128,7 @@ def find_boundaries(
     if len(candidates.images) != expected:
         raise ValueError(f"expected {expected} candidates, got {len(candidates.images)}")
     ordered = candidates.images[np.lexsort(candidates.images.T[::-1])]
-    # A place among all images becomes one among the candidates.
+    # From places among all images to places among the candidates.
     places = _first_places(class_sizes) - elsewhere.cumsum()[buckets]
     return Boundaries(np.flatnonzero(class_sizes).astype(np.int32), ordered[places])
 
@@ -134,9 +136,9 @@ def find_boundaries(
 def deal(
     image_keys: NDArray[np.uint64], boundaries: Boundaries, seed: int, shuffle: int
 ) -> NDArray[np.int32]:
-    """The labels of some images: int32 [images].
+    """The labels of a part of the images: int32 [images].
 
-    Raises ValueError for images where the boundaries are those of a dataset without any.
+    Raises ValueError if there are images and the boundaries are those of a dataset without any.
     """
     image_keys = _as_keys(image_keys)
     if len(image_keys) and not boundaries.classes.size:
@@ -177,13 +179,13 @@ def shuffled_labels(
 
 
 def _order(image_keys: NDArray[np.uint64], seed: int, shuffle: int) -> NDArray[np.intp]:
-    """The images in their random order; raises ValueError for an id that occurs twice."""
+    """The images in their random order; raises ValueError if an id occurs twice."""
     hashes = _hash(image_keys, seed, shuffle)
     order = np.argsort(hashes)
     ordered = hashes[order]
     if not (ordered[1:] == ordered[:-1]).any():
         return order
-    # Equal hashes, which equal ids have too: those images are in the order of their ids.
+    # Images with equal hashes (equal ids have them, too) are in the order of their ids.
     order = np.lexsort((image_keys[:, 1], image_keys[:, 0], hashes))
     keys = image_keys[order]
     twice = (keys[1:] == keys[:-1]).all(axis=1)
@@ -194,7 +196,7 @@ def _order(image_keys: NDArray[np.uint64], seed: int, shuffle: int) -> NDArray[n
 
 
 def _first_places(class_sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each class that has images begins, but for the first of them."""
+    """The place where each class with images begins, except the first of them."""
     sizes = class_sizes[class_sizes > 0]
     return sizes.cumsum()[:-1]
 
@@ -234,7 +236,7 @@ def _fill_hashes(
         hashes[i] = _mix(_mix(image_keys[i, 0] ^ first) ^ image_keys[i, 1] ^ second)
 
 
-@compiled
+@compiled_helper
 def _mix(z: Any) -> Any:
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -251,7 +253,7 @@ def _find_classes(
     classes: NDArray[np.int32],
     labels: NDArray[np.int32],
 ) -> None:
-    """``begins`` says for each bucket how many of ``firsts`` lie in the buckets before."""
+    """Write the ``labels``; ``begins`` [buckets + 1] counts the ``firsts`` in lower buckets."""
     for i in range(hashes.shape[0]):
         bucket = hashes[i] >> np.uint64(64 - _BUCKET_BITS)
         passed, end = begins[bucket], begins[bucket + np.uint64(1)]
@@ -262,7 +264,7 @@ def _find_classes(
         labels[i] = classes[passed]
 
 
-@compiled
+@compiled_helper
 def _is_before(hashed: Any, high: Any, low: Any, image: NDArray[np.uint64]) -> bool:
     if hashed != image[0]:
         return bool(hashed < image[0])

@@ -1,7 +1,7 @@
-"""Which distances chance alone would give: p-values and false discovery rates.
+"""P-values and false discovery rates: could a distance have come about by chance alone?
 
-Not in the paper, which compares with shuffled labels instead. The null hypothesis is that of the
-two-sample Kolmogorov-Smirnov test. Ties, and so bins, only make its p-values too large.
+The paper does not have them; it compares with shuffled labels instead. The null hypothesis is that
+of the two-sample Kolmogorov-Smirnov test. Ties, and therefore bins, only make p-values too large.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 EXACT_PRODUCT = 10_000
-"""The largest ``n_inner * n_outer`` whose p-values are exact: about 1 ms for each new one."""
+"""The largest ``n_inner * n_outer`` with exact p-values, which take about 1 ms each."""
 
 
 def p_values(
     ks: NDArray[np.float64], n_inner: NDArray[np.int64], n_outer: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Two-sided p-values of distances; arrays of one shape, or that broadcast to one.
+    """Two-sided p-values of distances, float64; the arrays have one shape or broadcast to one.
 
-    ``ks`` is signed or not, NaN where undefined, which gives NaN. Exact (as by
-    ``scipy.stats.ks_2samp``) up to ``EXACT_PRODUCT``. Above, Kolmogorov's limit distribution at
-    ``|ks| * (sqrt(m) + 0.12 + 0.11 / sqrt(m))``, m = n_inner * n_outer / (n_inner + n_outer),
-    the correction for finite samples of Stephens (1970), *J. R. Stat. Soc. B* 32, 115-122.
-    Against exact values, where m >= 20 and p >= 0.001: within 5 % if the outer sample is ten
-    times the inner one or more, within 20 % if they are alike. Classes of a few images, and p
-    below about 1e-6, come out too large, those far below by orders of magnitude.
+    The sign of ``ks`` does not matter; NaN (an undefined distance) gives NaN. Up to
+    ``EXACT_PRODUCT`` the p-values are exact, like those of ``scipy.stats.ks_2samp``. Above it, they
+    are Kolmogorov's limit distribution at ``|ks| * (sqrt(m) + 0.12 + 0.11 / sqrt(m))`` with
+    m = n_inner * n_outer / (n_inner + n_outer). This is the correction for finite samples of
+    Stephens (1970), *J. R. Stat. Soc. B* 32, 115-122. For m >= 20 and p >= 0.001, it is within 5 %
+    of the exact value if the outer sample is at least ten times the inner one, and within 20 % if
+    both are of similar size. It is too large for classes of a few images and for p below about
+    1e-6, and by orders of magnitude far below.
 
-    Raises ValueError where exact p-values are due and ``ks`` is not a distance of samples of
-    these sizes.
+    Raises ValueError if an exact p-value is needed and samples of these sizes cannot have the
+    distance ``ks``.
     """
     arrays = np.broadcast_arrays(np.abs(ks), n_inner, n_outer)
     distance, inner, outer = (a.ravel() for a in arrays)
@@ -55,19 +56,20 @@ def p_values(
 def _exact(gap: int, n_inner: int, n_outer: int) -> float:
     """The probability of a distance of at least ``gap / (n_inner * n_outer)``.
 
-    scipy takes samples, not a distance; two samples of zeros and ones that have it will do: p
-    zeros in the inner and q in the outer one, with ``q * n_inner - p * n_outer = gap``.
+    scipy takes samples, not a distance, so this makes two samples that have the distance: with p
+    zeros in the inner one, q zeros in the outer one, and ones, so that
+    ``q * n_inner - p * n_outer = gap``.
     """
     p = np.arange(n_inner + 1)
     q, rest = np.divmod(gap + p * n_outer, n_inner)
-    found = np.flatnonzero((rest == 0) & (q <= n_outer))
-    if not found.size:
+    possible = np.flatnonzero((rest == 0) & (q <= n_outer))
+    if not possible.size:
         raise ValueError(
             f"ks must be a distance of samples of {n_inner} and {n_outer}, "
             f"got {gap / (n_inner * n_outer)}"
         )
-    inner = np.arange(n_inner) >= p[found[0]]
-    outer = np.arange(n_outer) >= q[found[0]]
+    inner = np.arange(n_inner) >= p[possible[0]]
+    outer = np.arange(n_outer) >= q[possible[0]]
     result: Any = stats.ks_2samp(inner.astype(float), outer.astype(float), method="exact")
     return float(result.pvalue)
 

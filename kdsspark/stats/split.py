@@ -1,4 +1,4 @@
-"""Images to train with and images to test with, and vectors as a linear classifier likes them."""
+"""The split into images to train and to test with, and normalised vectors for a classifier."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ORDER: Final = 1 << 32  # no shuffle of the baseline has this number
 def images_to_test(
     image_keys: NDArray[np.uint64], labels: NDArray[np.int32], share: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Which images to test with: bool [images].
+    """True for the images to test with: bool [images].
 
     ``image_keys`` is uint64 [images, 2], the two halves of each image id; ``labels`` is int32
-    [images]. Of every class it is the images that come first in an order given by ``seed`` and the
-    ids alone: ``share`` of them, rounded, but at least one and never all; so a class with one
-    image has none. Raises ValueError for an id that occurs twice.
+    [images]. Each class gives its first images in a random order that depends only on ``seed`` and
+    the ids: ``share`` of its images, rounded, but at least one and never all. So a class with one
+    image gives none. Raises ValueError if an id occurs twice.
     """
     n = len(labels)
-    # Labels 0, 1, .. dealt out like those of a shuffle are places in its random order.
+    # The labels 0, 1, .. shuffled like those of the baseline are places in a random order.
     places = shuffled_labels(image_keys, np.arange(n, dtype=np.int32), seed, _ORDER)
     sizes = np.bincount(labels)
     order = np.lexsort((places, labels))
@@ -35,10 +35,11 @@ def images_to_test(
 
 
 def normalised(values: NDArray[Any], l2: bool, signed_root: bool) -> NDArray[np.float64]:
-    """Vectors [images, features] as float64, what is not finite being 0, image by image.
+    """Normalise each vector of ``values`` [images, features] by itself: float64, the same shape.
 
-    ``l2`` divides each by its Euclidean length, if it has one; ``signed_root`` then takes the
-    square root of every magnitude and keeps its sign, in the order of Azizpour et al.
+    Values that are not finite become 0. ``l2`` then divides a vector by its Euclidean length,
+    unless that is 0. ``signed_root`` then takes the square root of every magnitude and keeps the
+    sign. The order is that of Azizpour et al.
     """
     vectors = np.where(np.isfinite(values), values, 0).astype(np.float64)
     if l2:

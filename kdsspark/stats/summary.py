@@ -1,4 +1,4 @@
-"""What the tables count from distances, in a form that adds up over features."""
+"""The counts that tables take from distances, in a form that adds up over features."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from kdsspark.stats.thresholds import (
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The distances of some features under one labeling, counted.
+    """Counts of the distances of a set of features under one labeling.
 
-    ``tally`` as of :func:`.thresholds.tally`; ``survival`` int64 [classes, signs, 101] as of
-    :func:`.thresholds.survival`; ``distribution`` int64 [200] as of
+    ``tally`` is that of :func:`.thresholds.tally`, ``survival`` (int64 [classes, signs, 101]) that
+    of :func:`.thresholds.survival`, and ``distribution`` (int64 [200]) that of
     :func:`.thresholds.distribution`.
     """
 
@@ -32,7 +32,7 @@ class Summary:
 
     @staticmethod
     def zero(n_classes: int) -> Summary:
-        """The summary of no feature."""
+        """The summary of no features."""
         return Summary(
             Tally.zero(),
             np.zeros((n_classes, 2, SURVIVAL_GRID.size), np.int64),
@@ -41,11 +41,11 @@ class Summary:
 
     @staticmethod
     def of(ks: NDArray[np.float64]) -> Summary:
-        """The summary of distances [units, classes], NaN where undefined."""
+        """The summary of the distances ``ks`` [units, classes]; NaN is an undefined one."""
         return Summary(tally(ks), survival(ks), distribution(ks))
 
     def merge(self, other: Summary) -> Summary:
-        """The summary of the features of both, of the same classes."""
+        """The summary of the features of both; the classes must be the same."""
         return Summary(
             self.tally.merge(other.tally),
             self.survival + other.survival,

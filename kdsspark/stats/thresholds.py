@@ -1,7 +1,7 @@
-"""Where true labels part from shuffled ones (paper section 7.1, equation 4, table 3).
+"""Thresholds beyond which true labels differ from shuffled ones (paper section 7.1, equation 4).
 
-And the counts behind figures 6, 8 and 9. Everything here counts pairs of a feature and a class,
-so it adds up over features; only :func:`thresholds` does not.
+They are table 3 of the paper. The counts behind its figures 6, 8 and 9 are here, too. Everything
+counts pairs of a feature and a class, so it adds up over features, except :func:`thresholds`.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from kdsspark.stats.bins import bin_codes
 from kdsspark.stats.compiled import compiled
 
 GRID = np.arange(1001) / 1000
-"""Where davg is evaluated: x = 0, 0.001, ... 1."""
+"""The points at which davg is evaluated: x = 0, 0.001, ... 1."""
 
 SURVIVAL_GRID = np.arange(101) / 100
-"""Where the curves of :func:`survival` are evaluated: x = 0, 0.01, ... 1."""
+"""The points at which :func:`survival` is evaluated: x = 0, 0.01, ... 1."""
 
 DISTRIBUTION_BINS = 200
-"""Bins of :func:`distribution` over [-1, 1]."""
+"""The number of bins of :func:`distribution` over [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """How many pairs of a feature and a class lie strictly beyond every x of ``GRID``.
+    """The number of pairs of a feature and a class strictly beyond every x of ``GRID``.
 
-    ``plus`` counts ks > x, ``minus`` -ks > x, both int64 [1001]; ``n_pairs`` is the number of
-    pairs with a distance.
+    ``plus`` counts ks > x and ``minus`` counts -ks > x, both int64 [1001]. ``n_pairs`` is the
+    number of pairs that have a distance.
     """
 
     plus: NDArray[np.int64]
@@ -38,7 +38,7 @@ class Tally:
 
     @staticmethod
     def zero() -> Tally:
-        """The tally of no pair."""
+        """The tally of no pairs."""
         return Tally(np.zeros(GRID.size, np.int64), np.zeros(GRID.size, np.int64), 0)
 
     def merge(self, other: Tally) -> Tally:
@@ -48,9 +48,9 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One sign's two terms of equation 4, and their difference, at every x of ``GRID``.
+    """The two terms of equation 4 for one sign, and their difference, at every x of ``GRID``.
 
-    float64 [1001] each, in features: averages per class, ``davg`` rounded once.
+    Each is float64 [1001]: features, averaged over classes. ``davg`` is rounded once.
     """
 
     n_true: NDArray[np.float64]
@@ -60,9 +60,10 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """One row of the paper's table 3; all four None if true or shuffled have no distance.
+    """One row of the paper's table 3, and the curves behind it.
 
-    ``t_plus`` and ``-t_minus`` are points of ``GRID``, the first where davg is largest.
+    ``t_plus`` and ``-t_minus`` are the first points of ``GRID`` where davg is largest. The four
+    numbers are None if no pair has a distance, under true or under shuffled labels.
     """
 
     t_plus: float | None
@@ -74,7 +75,7 @@ class Thresholds:
 
 
 def tally(ks: NDArray[np.float64]) -> Tally:
-    """Count the distances ``ks`` (any shape, NaN where undefined) beyond every x of ``GRID``."""
+    """Count the distances ``ks`` (any shape; NaN if undefined) beyond every x of ``GRID``."""
     plus, minus = _beyond(ks.reshape(-1, 1), GRID)[0]
     return Tally(plus, minus, int(ks.size - np.isnan(ks).sum()))
 
@@ -82,14 +83,14 @@ def tally(ks: NDArray[np.float64]) -> Tally:
 def thresholds(true: Tally, n_classes: int, shuffled: Tally, n_shuffled_classes: int) -> Thresholds:
     """The thresholds and curves of one dataset.
 
-    ``n_classes`` is the number of classes, ``n_shuffled_classes`` that of all shuffles together.
-    Raises ValueError if one of them is not positive.
+    ``n_classes`` is the number of classes, ``n_shuffled_classes`` the sum of that number over all
+    shuffles. Raises ValueError if one of them is not positive.
     """
     if min(n_classes, n_shuffled_classes) < 1:
         raise ValueError(
             f"numbers of classes must be at least 1, got {n_classes} and {n_shuffled_classes}"
         )
-    # Integers, so that equal maxima are equal and the first is found.
+    # Curves are compared as integers, so that the first of equal maxima is found.
     sizes = n_classes, n_shuffled_classes
     plus, x_plus = _curve(true.plus, shuffled.plus, *sizes)
     minus, x_minus = _curve(true.minus, shuffled.minus, *sizes)
@@ -114,18 +115,18 @@ def _curve(
 
 
 def survival(ks: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many features lie beyond x, for every class: int64 [classes, signs, 101].
+    """Count the features beyond x, for every class: int64 [classes, signs, 101] (paper figure 9).
 
-    ``ks`` is [units, classes], NaN where undefined; sign 0 counts ks > x, sign 1 -ks > x, at
-    every x of ``SURVIVAL_GRID`` (paper figure 9).
+    ``ks`` is [units, classes]; NaN is an undefined distance. Sign 0 counts ks > x and sign 1 counts
+    -ks > x, at every x of ``SURVIVAL_GRID``.
     """
     return _beyond(ks, SURVIVAL_GRID)
 
 
 def distribution(ks: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many distances (any shape) fall into 200 equal bins over [-1, 1]: int64 [200].
+    """Count the distances ``ks`` (any shape) in 200 equal bins over [-1, 1]: int64 [200].
 
-    The rule of :mod:`kdsspark.stats.bins`; NaN is left out (paper figures 6 and 8).
+    The rule is that of :mod:`kdsspark.stats.bins`; NaN is not counted (paper figures 6 and 8).
     """
     codes = np.empty((1, ks.size), np.uint8)
     bin_codes(ks.reshape(-1, 1), np.array([-1.0]), np.array([1.0]), DISTRIBUTION_BINS, codes)
@@ -134,10 +135,10 @@ def distribution(ks: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _beyond(ks: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows of ``ks`` [rows, classes] beyond every x: int64 [classes, signs, grid]."""
+    """Count the rows of ``ks`` [rows, classes] beyond every x: int64 [classes, signs, grid]."""
     passed = np.zeros((ks.shape[1], 2, grid.size + 1), np.int64)
     _count_passed(np.ascontiguousarray(ks, np.float64), grid, passed)
-    # A distance that passed j points of the grid lies beyond the points 0 .. j - 1.
+    # A distance that passes j points of the grid is beyond the points 0 .. j - 1.
     return passed[:, :, :0:-1].cumsum(axis=2)[:, :, ::-1]
 
 
@@ -145,7 +146,7 @@ def _beyond(ks: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.in
 def _count_passed(
     ks: NDArray[np.float64], grid: NDArray[np.float64], passed: NDArray[np.int64]
 ) -> None:
-    """``passed[c, sign, j] += 1`` for every distance above exactly j points of the grid."""
+    """Add 1 to ``passed[c, sign, j]`` for every distance above exactly j points of the grid."""
     steps = grid.shape[0] - 1
     for r in range(ks.shape[0]):
         for c in range(ks.shape[1]):

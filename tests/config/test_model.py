@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kdsspark import tables
-from kdsspark.config import Config, load, parse
+from kdsspark.config import Config, Dataset, EmbeddingsDataset, ImageDataset, load, parse
 from kdsspark.config.types import RESERVED_LAYERS, parse_size
 from kdsspark.errors import ConfigError
 from kdsspark.hashing import fingerprint
@@ -173,6 +173,21 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             "datasets.0: must have either path or embeddings, got both",
         ),
         ("datasets", [{"path": "p"}], "datasets.0.name: must be given, got nothing"),
+        ("datasets", ["birds"], "datasets.0: must be a mapping of keys, got 'birds'"),
+        (
+            "datasets",
+            [{"name": "a", "pth": "p"}],
+            "datasets.0.pth: unknown key, must be one of name, ",
+        ),
+        ("datasets", [{"name": "a", "path": 3}], "datasets.0.path: must be a valid string, got 3"),
+        ("datasets", [{"name": "a", "embeddings": 3}], "datasets.0.embeddings: must be a valid st"),
+        ("datasets.0.layout", "fodler", "datasets.0.layout: must be 'folder', 'manifest', 'webdat"),
+        ("datasets.0.label", 3, "datasets.0.label: must be a valid string, got 3"),
+        (
+            "datasets",
+            [{"name": "a", "embeddings": "e", "split": "test"}],
+            "datasets.0: split must be null where embeddings are given, got 'test'",
+        ),
         (
             "datasets",
             [{"name": "a", "path": "p"}, {"name": "a", "path": "q"}],
@@ -227,6 +242,46 @@ def test_what_must_fit_a_machine_integer_is_bounded(key: str, largest: int) -> N
 def test_no_network_is_needed_where_every_dataset_is_ready_made() -> None:
     ready = {"name": "mine", "embeddings": "/data/mine"}
     assert parse({"output": "o", "datasets": [ready]}).pairs()[0][0] == "given"
+
+
+def test_a_dataset_is_of_images_or_of_embeddings() -> None:
+    raw = with_key("datasets.0.split", "test")
+    raw["datasets"].append({"name": "mine", "embeddings": "e"})
+    images, embeddings = parse(raw).datasets
+    assert images == ImageDataset(name="birds", path="/data", split="test")
+    assert embeddings == EmbeddingsDataset(name="mine", embeddings="e")
+    assert not hasattr(images, "embeddings")
+    assert not hasattr(embeddings, "path")
+    assert parse(raw).image_datasets == [images]
+    assert parse(raw).embeddings_datasets == [embeddings]
+
+
+@pytest.mark.parametrize(
+    ("section", "foreign"),
+    [
+        ({"path": "p"}, {"embeddings": None, "label": "class_name", "network": "given"}),
+        ({"path": "p"}, {"label": "x", "network": "y"}),
+        ({"embeddings": "e"}, {"path": None, "layout": "folder", "split": None}),
+        ({"embeddings": "e"}, {"layout": "manifest"}),
+    ],
+)
+def test_keys_of_the_other_kind_mean_nothing(
+    section: dict[str, Any], foreign: dict[str, Any]
+) -> None:
+    def dataset(**keys: Any) -> Dataset:
+        return parse(with_key("datasets", [{"name": "a", **keys}])).datasets[0]
+
+    assert dataset(**section, **foreign) == dataset(**section)
+
+
+def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
+    raw = with_key("datasets.0.group", "g")
+    raw["datasets"].append({"name": "mine", "embeddings": "e"})
+    defaults = {"layout": "folder", "split": None, "label": "class_name", "network": "given"}
+    assert parse(raw).model_dump(mode="json")["datasets"] == [
+        {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
+        {"name": "mine", "path": None, "embeddings": "e", "group": None, **defaults},
+    ]
 
 
 def test_pairs_come_in_the_order_of_the_file() -> None:

@@ -2,26 +2,32 @@
 
 import os
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import fsspec
 import pytest
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
 from kdsspark.datasets import listing
 from kdsspark.datasets.layouts import images
+from kdsspark.datasets.left_out import NOT_READ, LeftOut
 from kdsspark.datasets.listing import BATCH
 from kdsspark.errors import ConfigError
+from kdsspark.images import decoding
 from kdsspark.output.filesystems import version_of
-from tests.listed import AWKWARD, pairs, refusal, rows, touch, versions
+from tests.listed import AWKWARD, left_out, pairs, refusal, rows, touch, versions
+from tests.objects import Objects
+
+OUTSIDE: Final = "in no class folder"
+HEIF: Final = "no decoder: install kdsspark[heif]"
 
 
-def folder(root: Path | str) -> Dataset:
-    return Dataset(name="birds", path=str(root))
+def folder(root: Path | str) -> ImageDataset:
+    return ImageDataset(name="birds", path=str(root))
 
 
 # -- folders ------------------------------------------------------------------------------------
@@ -38,13 +44,80 @@ def test_the_class_is_the_first_folder_whatever_lies_below(tmp_path: Path) -> No
     ]
 
 
-def test_what_is_no_image_of_a_class_is_left_out(tmp_path: Path) -> None:
-    touch(
-        tmp_path, "a/1.jpg", "beside.jpg", "a/notes.txt", "a/Thumbs.db", "a/noend", "a/1.jpg.part"
-    )
-    touch(tmp_path, "a/.hidden.jpg", "a/.cache/2.jpg", ".git/3.jpg")
-    (tmp_path / "empty").mkdir()
-    assert pairs(folder(tmp_path)) == [("a/1.jpg", "a")]
+@pytest.fixture(params=["local", "store"])
+def place(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., ImageDataset]:
+    """Writes files below a root, here or on an object store; the dataset is of that root."""
+    monkeypatch.setattr(decoding, "find_spec", lambda _: None)  # no plug-in, whatever is installed
+
+    def write(*names: str) -> ImageDataset:
+        if request.param == "local":
+            touch(tmp_path, *names)
+            return folder(tmp_path)
+        root = f"memory://{tmp_path.name}"
+        for name in names:
+            fsspec.filesystem("memory").pipe_file(f"{root}/{name}", b"x")
+        return folder(root)
+
+    return write
+
+
+LEFT_OUT = {
+    "nothing": ([], []),
+    "other files": (["a/notes.txt", "a/b/Notes.TXT", "a/x.csv"], [(None, ".txt", NOT_READ, 2),
+        (None, ".csv", NOT_READ, 1)]),
+    "no ending": (["a/noend", "a/1.0001", "a/1.3f2a9c81b7d04e5f"], [(None, "", NOT_READ, 3)]),
+    "half uploaded": (["a/1.jpg.part", "a/1.jpg~"], [(None, "", NOT_READ, 1),
+        (None, ".part", NOT_READ, 1)]),
+    "hidden": (["a/.hidden.jpg", "a/._1.jpg", "a/.DS_Store", ".git/3.jpg", ".git/4.jpg"],
+        [(None, "", "hidden", 4)]),
+    "beside the classes": (["1.jpg", "2.JPG", "readme.md"], [(None, ".jpg", OUTSIDE, 2),
+        (None, ".md", OUTSIDE, 1)]),
+    "photographs": (["a/1.heic", "a/2.HEIC", "a/3.cr2"], [(None, ".heic", HEIF, 2),
+        (None, ".cr2", "no decoder", 1)]),
+    "a class of photographs": (["b/1.heic", "b/c/2.HEIF", "b/.x"], [("b", "", "hidden", 1),
+        ("b", ".heic", HEIF, 1), ("b", ".heif", HEIF, 1)]),
+    "classes of other files": (["c/1.txt", "b/1.txt", "a/2.txt"], [(None, ".txt", NOT_READ, 1),
+        ("b", ".txt", NOT_READ, 1), ("c", ".txt", NOT_READ, 1)]),
+    "archives": (["a/1.tar.gz", "a/2.TGZ"], [(None, ".tar.gz", "compressed", 1),
+        (None, ".tgz", "compressed", 1)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "expected"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_is_left_out_is_counted_by_ending_and_reason(
+    place: Callable[..., ImageDataset],
+    names: list[str],
+    expected: list[tuple[str | None, str, str, int]],
+) -> None:
+    dataset = place("a/1.jpg", *names)
+    assert pairs(dataset) == [("a/1.jpg", "a")]
+    assert left_out(dataset) == expected
+
+
+def test_classes_that_are_empty_or_not_mounted_are_left_out_whole(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "a" / "empty").mkdir()  # a folder below a class is none
+    (tmp_path / "b" / "empty").mkdir(parents=True)
+    (tmp_path / "c").symlink_to("/nowhere/c")
+    (tmp_path / "d.txt").symlink_to("/nowhere/d.txt")
+    (tmp_path / "a" / "e").symlink_to("/nowhere/e")
+    assert left_out(folder(tmp_path)) == [
+        (None, "", "link that leads nowhere", 1),
+        (None, ".txt", OUTSIDE, 1),
+        ("b", "", "empty folder", 0),
+        ("c", "", "link that leads nowhere", 1),
+    ]
+
+
+def test_photographs_that_a_plug_in_reads_are_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "find_spec", lambda _: object())
+    touch(tmp_path, "a/1.heic", "a/2.HIF", "a/3.cr2")
+    assert pairs(folder(tmp_path)) == [("a/1.heic", "a"), ("a/2.HIF", "a")]
+    assert left_out(folder(tmp_path)) == [(None, ".cr2", "no decoder", 1)]
 
 
 @pytest.mark.parametrize("end", ["", "/"])
@@ -103,7 +176,7 @@ def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "file.jpg")
     with pytest.raises(ConfigError) as caught:
-        list(images(folder(tmp_path / name)))
+        list(images(folder(tmp_path / name), LeftOut()))
     assert str(caught.value) == (
         f"datasets.birds.path: must be a folder of class folders, got {tmp_path / name}"
     )
@@ -112,7 +185,7 @@ def test_a_path_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_path_that_is_no_folder_of_another_file_system_is_refused(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}/absent"
     with pytest.raises(ConfigError) as caught:
-        list(images(folder(url)))
+        list(images(folder(url), LeftOut()))
     assert str(caught.value) == f"datasets.birds.path: must be a folder of class folders, got {url}"
 
 
@@ -123,6 +196,7 @@ def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "data" / "a" / "device.jpg").symlink_to(os.devnull)
     (tmp_path / "data" / "a" / "linked.jpg").symlink_to("1.jpg")
     assert pairs(folder(tmp_path / "data")) == [("a/1.jpg", "a"), ("a/linked.jpg", "a")]
+    assert left_out(folder(tmp_path / "data")) == [(None, ".jpg", "no regular file", 3)]
 
 
 def test_what_another_file_system_calls_no_file_is_left_out(
@@ -140,11 +214,12 @@ def test_what_another_file_system_calls_no_file_is_left_out(
 
     monkeypatch.setattr(type(fs), "ls", ls)
     assert pairs(folder(f"memory://{tmp_path.name}")) == [("a/1.jpg", "a")]
+    assert left_out(folder(f"memory://{tmp_path.name}")) == [(None, ".jpg", "no regular file", 1)]
 
 
 @pytest.mark.parametrize("layout", ["folder", "manifest"])
 def test_an_unknown_file_system_is_named(layout: str) -> None:
-    dataset = Dataset.model_validate({"name": "birds", "path": "nosuch://x", "layout": layout})
+    dataset = ImageDataset.model_validate({"name": "birds", "path": "nosuch://x", "layout": layout})
     assert refusal(dataset).startswith(f"{layout} nosuch://x cannot be read: Protocol not known")
 
 
@@ -160,6 +235,67 @@ def test_folders_of_other_file_systems(tmp_path: Path) -> None:
         ("b c/3.jpg", f"{root}/b c/3.jpg", "b c"),
     ]
     assert rows(folder(f"{root}/")) == rows(folder(root))
+
+
+# -- keys of object stores ----------------------------------------------------------------------
+
+
+class FlatObjects(Objects):
+    """Lists all keys below a prefix, as object stores do."""
+
+    protocol: ClassVar[str] = "flat"
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def find(self, path: str, detail: bool = False, **_: Any) -> Any:
+        found = {name: self._file(name) for name in self.objects if name.startswith(f"{path}/")}
+        return found if detail else list(found)
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for store in (Objects, FlatObjects):
+        monkeypatch.setattr(store, "objects", {})
+        fsspec.register_implementation(store.protocol, store, clobber=True)
+    return None
+
+
+@pytest.mark.usefixtures("stores")
+def test_keys_with_empty_parts_are_listed() -> None:
+    names = ["dog/1.png", "dog//2.png", "dog///3.png", "dog//deep/4.png", "dog/deep//5.png"]
+    others = ["dog//.hid/6.png", "dog//7.txt", "dog/", "dog//", "cat/"]
+    FlatObjects.objects.update(dict.fromkeys((f"b/imgs/{name}" for name in names + others), b"x"))
+    found = rows(folder("flat://b/imgs"))
+    assert found == sorted((name, f"flat://b/imgs/{name}", "dog") for name in names)
+    assert left_out(folder("flat://b/imgs")) == [
+        (None, "", "hidden", 1),
+        (None, ".txt", NOT_READ, 1),
+        ("cat", "", "empty folder", 0),
+    ]
+
+
+@pytest.mark.usefixtures("stores")
+def test_keys_with_an_empty_part_in_place_of_a_class_are_refused() -> None:
+    FlatObjects.objects.update({"b/imgs/a/1.png": b"x", "b/imgs//a/2.png": b"x"})
+    assert refusal(folder("flat://b/imgs/")) == (
+        "keys must have a class folder right below flat://b/imgs, got flat://b/imgs//"
+    )
+
+
+@pytest.mark.usefixtures("stores")
+def test_keys_with_empty_parts_are_refused_where_they_cannot_be_listed() -> None:
+    Objects.objects.update({"b/imgs/a/1.png": b"x", "b/imgs/a//2.png": b"x"})
+    assert refusal(folder("objects://b/imgs")) == (
+        "folder objects://b/imgs cannot be read: keys with an empty part cannot be listed here, "
+        "got b/imgs/a//"
+    )
+
+
+@pytest.mark.usefixtures("stores")
+@pytest.mark.parametrize("name", [*AWKWARD, "a?versionId=1", "..", "+&;,@"])
+def test_keys_are_carried_unchanged(name: str) -> None:
+    root, below = f"b/root{name}", f"class{name}/1{name}.png"
+    FlatObjects.objects[f"{root}/{below}"] = b"x"
+    assert rows(folder(f"flat://{root}")) == [(below, f"flat://{root}/{below}", f"class{name}")]
 
 
 def test_the_version_changes_with_the_content(tmp_path: Path) -> None:
@@ -226,19 +362,19 @@ class FakeFolder:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFolder:
-    fake = FakeFolder(tmp_path, 300_000)
+    fake = FakeFolder(tmp_path, 150_000)
     monkeypatch.setattr(listing.os, "scandir", fake.scandir)
-    monkeypatch.setattr(listing, "_stat", lambda path: f"1000-{hash(path)}")
+    monkeypatch.setattr(listing, "local_version", lambda path: f"1000-{hash(path)}")
     return fake
 
 
 def test_a_folder_of_very_many_images_is_read_as_a_stream(fake: FakeFolder) -> None:
     told = 0
-    for table in images(folder(fake.root)):
+    for table in images(folder(fake.root), LeftOut()):
         told += len(table)
         assert fake.asked == told  # nothing is read ahead
         assert len(table) <= BATCH == 65_536
-    assert told == 300_000
+    assert told == 150_000
 
 
 def test_memory_does_not_grow_with_the_number_of_images(
@@ -248,7 +384,7 @@ def test_memory_does_not_grow_with_the_number_of_images(
     peaks = []
     for fake.n_images in (10_000, 50_000):
         tracemalloc.start()
-        assert sum(len(table) for table in images(folder(fake.root))) == fake.n_images
+        assert sum(len(table) for table in images(folder(fake.root), LeftOut())) == fake.n_images
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]

@@ -1,5 +1,6 @@
 """Ready-made embeddings: every shape of list that Parquet has, and what is refused."""
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.config.types import RESERVED_LAYERS
 from kdsspark.datasets import readymade, readymade_parquet
+from kdsspark.datasets.left_out import HIDDEN, NOT_READ, LeftOut
 from kdsspark.datasets.listing import LISTING
 from kdsspark.datasets.readymade import Source
 from kdsspark.errors import DatasetError
@@ -35,10 +37,10 @@ def lists(matrix: Values, shape: str = "list") -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
 
 
-def save(path: Path, columns: dict[str, Any], **options: Any) -> Dataset:
+def save(path: Path, columns: dict[str, Any], **options: Any) -> EmbeddingsDataset:
     path.parent.mkdir(exist_ok=True, parents=True)
     pq.write_table(pa.table(columns), path, **options)
-    return Dataset(name="mine", embeddings=str(path), label="label")
+    return EmbeddingsDataset(name="mine", embeddings=str(path), label="label")
 
 
 def labels(n: int) -> list[str]:
@@ -60,13 +62,13 @@ def read(source: Source, rows: int = 4) -> dict[str, Values]:
     }
 
 
-def read_everything(dataset: Dataset) -> None:
+def read_everything(dataset: EmbeddingsDataset) -> None:
     source = readymade.source(dataset)
     list(readymade.listing(source))
     read(source)
 
 
-def refusal(dataset: Dataset) -> str:
+def refusal(dataset: EmbeddingsDataset) -> str:
     """What reading everything says, after the name of the dataset."""
     with pytest.raises(DatasetError) as caught:
         read_everything(dataset)
@@ -130,7 +132,9 @@ def test_layers_keep_the_order_of_the_first_file(tmp_path: Path) -> None:
     one, two = lists(values(2, 3)), lists(values(2, 2, seed=1))
     save(tmp_path / "d/a.parquet", {"label": ["x", "y"], "one": one, "two.b": two})
     save(tmp_path / "d/b.parquet", {"two.b": two, "one": one, "label": ["x", "y"]})
-    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    source = readymade.source(
+        EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    )
     assert list(source.widths) == ["one", "two.b"]
     assert read(source)["two.b"].tolist() == values(2, 2, seed=1).tolist() * 2
 
@@ -139,7 +143,9 @@ def test_half_and_single_precision_may_be_mixed(tmp_path: Path) -> None:
     half, single = values(2, 3, "half"), values(2, 3, "single")
     save(tmp_path / "d/a.parquet", {"label": ["x", "y"], "fc": lists(half)})
     save(tmp_path / "d/b.parquet", {"label": ["x", "y"], "fc": lists(single, "large")})
-    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    source = readymade.source(
+        EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    )
     assert read(source)["fc"].tolist() == [*half.astype(np.float32).tolist(), *single.tolist()]
 
 
@@ -163,11 +169,21 @@ def test_all_files_below_a_folder_but_for_hidden_and_empty_ones(tmp_path: Path) 
     save(root / "a.parquet", {name: empty[name] for name in empty.column_names})
     (root / "_SUCCESS").touch()
     (root / "notes.txt").write_text("x")
-    source = readymade.source(Dataset(name="mine", embeddings=str(root), label="label"))
+    source = readymade.source(EmbeddingsDataset(name="mine", embeddings=str(root), label="label"))
     names = ("a.parquet", "b.parquet", "c.snappy.pq", "sub/a.PARQUET")
     assert source.files == tuple(f"{root}/{name}" for name in names)
+    found = LeftOut()
+    readymade.source(source.dataset, found)
+    assert found.groups(()) == [(None, "", HIDDEN, 4), (None, ".txt", NOT_READ, 1)]
     assert len(read(source)["fc"]) == 3
     assert sum(len(table) for table in readymade.listing(source)) == 3
+
+
+def test_a_file_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "d/a.parquet", {"label": ["a"], "fc": lists(values(1, 3))})
+    Path(os.fsdecode(os.fsencode(tmp_path / "d") + b"/\xff.parquet")).touch()
+    line = refusal(EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    assert "cannot be read: file names must be valid UTF-8, got '" in line
 
 
 def test_one_file_may_have_any_name(tmp_path: Path) -> None:
@@ -180,7 +196,7 @@ def test_embeddings_on_another_file_system(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}/mine"
     data = (tmp_path / "e.parquet").read_bytes()
     fsspec.filesystem("memory").pipe_file(f"{url}/e.parquet", data)
-    source = readymade.source(Dataset(name="mine", embeddings=f"{url}/", label="label"))
+    source = readymade.source(EmbeddingsDataset(name="mine", embeddings=f"{url}/", label="label"))
     (table,) = readymade.listing(source)
     assert table["uri"].to_pylist() == [f"{url}/e.parquet#0", f"{url}/e.parquet#1"]
     path = table["uri"][0].as_py().rpartition("#")[0]
@@ -197,7 +213,9 @@ def test_rows_are_named_by_file_and_position(
     monkeypatch.setattr(readymade, "BATCH", 2)
     for name in ("b", "a"):
         save(tmp_path / f"d/{name}.parquet", {"label": labels(3), "fc": lists(values(3, 2))})
-    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    source = readymade.source(
+        EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    )
     tables = list(readymade.listing(source))
     assert [len(table) for table in tables] == [2, 1, 2, 1]
     table = pa.concat_tables(tables)
@@ -237,7 +255,9 @@ def test_labels_may_be_folders(tmp_path: Path) -> None:
     for name in names:
         save(tmp_path / f"d/split=x/label={name}/part-0.parquet", {"fc": lists(values(1, 2))})
     save(tmp_path / "d/whole.parquet", {"label": ["own"], "fc": lists(values(1, 2))})
-    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    source = readymade.source(
+        EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    )
     table = pa.concat_tables(readymade.listing(source))
     assert sorted(table["class_name"].to_pylist()) == [
         "007", "1+1", "a b", "a/b=c", "café", "own",
@@ -282,7 +302,7 @@ def test_labels_are_refused(
 )
 def test_folders_of_labels_are_refused(tmp_path: Path, folder: str, words: str) -> None:
     save(tmp_path / f"d/{folder}/e.parquet", {"fc": lists(values(1, 2))})
-    dataset = Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    dataset = EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
     assert refusal(dataset) == f"{tmp_path}/d/{folder}/e.parquet {words}"
 
 
@@ -291,7 +311,7 @@ def test_columns_of_one_name_are_refused(tmp_path: Path, column: str) -> None:
     names = ["label", "image_id", "fc", column]
     arrays = [pa.array(["a"]), pa.array(["1"]), lists(values(1, 2)), pa.array(["b"])]
     pq.write_table(pa.table(arrays, names=names), tmp_path / "e.parquet")
-    dataset = Dataset(name="mine", embeddings=f"{tmp_path}/e.parquet", label="label")
+    dataset = EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/e.parquet", label="label")
     assert refusal(dataset) == f"{tmp_path}/e.parquet must have one column {column}, got 2"
 
 
@@ -375,14 +395,16 @@ def test_files_that_differ_are_refused(
     save(tmp_path / "d/a.parquet", {"label": ["a"], "fc": lists(values(1, 2))})
     columns = {"label": ["a"], **{name: lists(matrix) for name, matrix in second.items()}}
     save(tmp_path / "d/b.parquet", columns)
-    dataset = Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    dataset = EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
     assert refusal(dataset) == f"{tmp_path}/d/b.parquet {words}"
 
 
 def test_layers_that_differ_are_told_when_indexing(tmp_path: Path) -> None:
     save(tmp_path / "d/a.parquet", {"label": ["a"], "fc": lists(values(1, 2))})
     save(tmp_path / "d/b.parquet", {"label": ["a"], "fc": pa.array([[1, 2]])})
-    source = readymade.source(Dataset(name="mine", embeddings=f"{tmp_path}/d", label="label"))
+    source = readymade.source(
+        EmbeddingsDataset(name="mine", embeddings=f"{tmp_path}/d", label="label")
+    )
     words = (
         r"b\.parquet must have a column of fixed-length lists of floats, got .* fc list<.*int64>"
     )
@@ -403,7 +425,7 @@ def test_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "e.parquet"
     empty = pa.table({"label": pa.array([], pa.string()), "fc": lists(values(0, 2))})
     save(path, {name: empty[name] for name in empty.column_names})
-    dataset = Dataset(name="mine", embeddings=str(path), label="label")
+    dataset = EmbeddingsDataset(name="mine", embeddings=str(path), label="label")
     assert refusal(dataset) == f"{path} has no rows"
     path.write_bytes(b"")
     assert refusal(dataset).startswith(f"{path} is not readable Parquet: ")
@@ -421,15 +443,20 @@ def test_a_damaged_page_is_told_with_its_file(tmp_path: Path) -> None:
     assert refusal(dataset).startswith(f"{path} is not readable Parquet: ")
 
 
-@pytest.mark.parametrize("name", ["absent", "empty"])
-def test_no_file_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "found"), [("absent", "none"), ("empty", "none"), ("others", "1 hidden, 1 .txt")]
+)
+def test_no_file_is_refused(tmp_path: Path, name: str, found: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty" / "notes.txt").touch()
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "notes.txt").touch()
+    (tmp_path / "others" / "_a.parquet").touch()
     where = tmp_path / name
-    line = refusal(Dataset(name="mine", embeddings=str(where)))
-    assert line == f"embeddings {where} must be a Parquet file or a folder of some, found none"
+    line = refusal(EmbeddingsDataset(name="mine", embeddings=str(where)))
+    expected = f"embeddings {where} must be a Parquet file or a folder of some, found {found}"
+    assert line == expected
 
 
 def test_an_unknown_file_system_is_named() -> None:
-    line = refusal(Dataset(name="mine", embeddings="nosuch://x"))
+    line = refusal(EmbeddingsDataset(name="mine", embeddings="nosuch://x"))
     assert line.startswith("embeddings nosuch://x cannot be read: Protocol not known")

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade, readymade_npy
 from kdsspark.datasets.readymade import Source
 from kdsspark.errors import DatasetError
@@ -59,8 +59,8 @@ def save_clip(root: Path, sizes: list[int], dtype: str = "<f2") -> dict[str, lis
     return saved
 
 
-def mine(root: Path | str) -> Dataset:
-    return Dataset(name="mine", embeddings=str(root))
+def mine(root: Path | str) -> EmbeddingsDataset:
+    return EmbeddingsDataset(name="mine", embeddings=str(root))
 
 
 def read(source: Source, rows: int = 4) -> dict[str, Values]:

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kdsspark.engine import gpus as placement
+from kdsspark.engine import gpus
 from kdsspark.engine.gpus import first, resolve, visible_gpus
 from kdsspark.errors import PlacementError
 from kdsspark.network import devices
@@ -103,25 +103,25 @@ Worker = Callable[..., None]
 def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """``worker(visible="2,5", usable=2, given="1")``: a Python worker, or its next task."""
     # In this module alone: other threads may make temporary files, or sleep.
-    monkeypatch.setattr(placement, "tempfile", SimpleNamespace(gettempdir=lambda: tmp_path))
-    monkeypatch.setattr(placement, "_worker", placement._Worker())
-    monkeypatch.setattr(placement, "_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(gpus, "tempfile", SimpleNamespace(gettempdir=lambda: tmp_path))
+    monkeypatch.setattr(gpus, "_worker", gpus._Worker())
+    monkeypatch.setattr(gpus, "_PATIENCE_SECONDS", 0.3)
     monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
 
     def next_task(
         visible: str | None = None, usable: int | None = None, given: str | None = None
     ) -> None:
-        placement.release()
+        gpus.release()
         if visible is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         if usable is not None:
             monkeypatch.setattr(devices, "gpu_count", lambda: usable)
-        monkeypatch.setattr(placement, "_address", lambda: given)
+        monkeypatch.setattr(gpus, "_address", lambda: given)
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back: workers write to it
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     yield next_task
-    placement.release()
+    gpus.release()
 
 
 def cuda_visible_devices() -> str | None:
@@ -130,35 +130,35 @@ def cuda_visible_devices() -> str | None:
 
 def test_spark_s_gpu_becomes_the_first(worker: Worker) -> None:
     worker(visible="2,5,7", usable=3, given="1")
-    assert (placement.device(), cuda_visible_devices()) == ("cuda:0", "5,2,7")
-    assert placement.device() == "cuda:0"  # also when asked again
+    assert (gpus.device(), cuda_visible_devices()) == ("cuda:0", "5,2,7")
+    assert gpus.device() == "cuda:0"  # also when asked again
 
 
 def test_a_reused_worker_finds_another_gpu_behind_it(worker: Worker) -> None:
     worker(visible="2,5", usable=2, given="1")
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
     worker(given="0")
-    assert (placement.device(), cuda_visible_devices()) == ("cuda:1", "5,2")
+    assert (gpus.device(), cuda_visible_devices()) == ("cuda:1", "5,2")
     worker(given="1")
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
 
 
 def test_a_reused_worker_that_sees_one_gpu_says_so(worker: Worker) -> None:
     worker(usable=1, given="1")
-    assert (placement.device(), cuda_visible_devices()) == ("cuda:0", "1")
+    assert (gpus.device(), cuda_visible_devices()) == ("cuda:0", "1")
     worker(given="0")
     with pytest.raises(PlacementError, match=r"gpu\.amount=1, an executor for every GPU"):
-        placement.device()
+        gpus.device()
 
 
 def test_a_machine_without_gpus_computes_on_its_cpu(worker: Worker) -> None:
     worker(usable=0)
-    assert (placement.device(), cuda_visible_devices()) == ("cpu", None)
+    assert (gpus.device(), cuda_visible_devices()) == ("cpu", None)
 
 
 def test_a_gpu_that_torch_cannot_use_is_left_to_others(worker: Worker) -> None:
     worker(visible="0", usable=0)
-    assert placement.device() == "cpu"
+    assert gpus.device() == "cpu"
     with in_use("0"):
         pass
 
@@ -166,12 +166,12 @@ def test_a_gpu_that_torch_cannot_use_is_left_to_others(worker: Worker) -> None:
 def test_no_silent_cpu_where_spark_gave_a_gpu(worker: Worker) -> None:
     worker(visible="2,5", usable=0, given="1")
     with pytest.raises(PlacementError, match=r"GPU 1, but torch finds none with .*=5,2"):
-        placement.device()
+        gpus.device()
 
 
 def test_torch_s_only_gpu_needs_no_nvidia_smi(worker: Worker) -> None:
     worker(usable=1)
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
 
 
 # -- one task a GPU ------------------------------------------------------------------------------
@@ -181,9 +181,9 @@ def test_torch_s_only_gpu_needs_no_nvidia_smi(worker: Worker) -> None:
 def in_use(gpu: str) -> Iterator[None]:
     """As by another process: a lock belongs to an open file, not to a process."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(placement, "_worker", placement._Worker())
-        assert placement._lock_one(gpu)
-        handle = placement._worker.lock
+        patch.setattr(gpus, "_worker", gpus._Worker())
+        assert gpus._lock_one(gpu)
+        handle = gpus._worker.lock
     assert handle
     yield
     os.close(handle)
@@ -192,16 +192,16 @@ def in_use(gpu: str) -> Iterator[None]:
 def test_a_second_task_on_the_only_gpu_names_what_to_configure(worker: Worker) -> None:
     worker(visible="MIG-a/1/0", usable=1)
     with in_use("MIG-a/1/0"), pytest.raises(PlacementError) as caught:
-        placement.device()
+        gpus.device()
     for key in ("executor.resource.gpu.amount", "gpu.discoveryScript", "task.resource.gpu.amount"):
         assert key in str(caught.value)
     worker()
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
 
 
 def test_a_killed_process_holds_no_gpu(worker: Worker) -> None:
     worker(visible="2", usable=1)
-    path = str(placement._lock_file("2"))
+    path = str(gpus._lock_file("2"))
     take = [
         sys.executable,
         "-c",
@@ -212,33 +212,33 @@ def test_a_killed_process_holds_no_gpu(worker: Worker) -> None:
         assert other.stdout
         other.stdout.readline()
         with pytest.raises(PlacementError):
-            placement.device()
+            gpus.device()
         other.kill()
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
 
 
 def test_a_task_without_address_takes_a_free_gpu_and_keeps_to_it(worker: Worker) -> None:
     worker(visible="2,5", usable=2)
     with in_use("2"):
-        assert (placement.device(), cuda_visible_devices()) == ("cuda:0", "5,2")
+        assert (gpus.device(), cuda_visible_devices()) == ("cuda:0", "5,2")
         worker()
-        assert placement.device() == "cuda:0"
+        assert gpus.device() == "cuda:0"
     worker()
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
 
 
 def test_a_task_without_address_wants_only_what_its_process_can_use(worker: Worker) -> None:
     worker(visible="MIG-a,MIG-b", usable=1)  # CUDA shows a process no second MIG device
-    assert placement.device() == "cuda:0"
+    assert gpus.device() == "cuda:0"
     worker()
     with in_use("MIG-a"), pytest.raises(PlacementError, match=r"^MIG-a: every GPU"):
-        placement.device()
+        gpus.device()
 
 
 def test_two_tasks_given_the_same_gpu_are_told(worker: Worker) -> None:
     worker(visible="2,5", usable=2, given="1")
     with in_use("5"), pytest.raises(PlacementError, match="GPU 5 was given to two tasks"):
-        placement.device()
+        gpus.device()
 
 
 def test_a_killed_worker_may_take_a_moment_to_leave(
@@ -248,14 +248,14 @@ def test_a_killed_worker_may_take_a_moment_to_leave(
     with ExitStack() as leaving:
         leaving.enter_context(in_use("5"))
         clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: leaving.close())
-        monkeypatch.setattr(placement, "time", clock)
-        assert placement.device() == "cuda:0"
+        monkeypatch.setattr(gpus, "time", clock)
+        assert gpus.device() == "cuda:0"
 
 
 def test_a_gpu_that_is_released_is_free(worker: Worker) -> None:
     worker(visible="2", usable=1)
-    assert placement.device() == "cuda:0"
-    placement.release()
+    assert gpus.device() == "cuda:0"
+    gpus.release()
     with in_use("2"), pytest.raises(PlacementError):
-        placement.device()
-    placement.release()  # nothing is held, which is no error
+        gpus.device()
+    gpus.release()  # nothing is held, which is no error

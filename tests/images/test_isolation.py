@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
-from kdsspark.images import isolation as isolated
+from kdsspark.images import decoding, isolation
 
 
 @pytest.fixture
@@ -26,8 +25,8 @@ def png(tmp_path: Path) -> bytes:
 
 def test_it_decodes_as_images_do_and_survives_a_crash(png: bytes) -> None:
     before = set(multiprocessing.active_children())
-    with isolated.decoder(32) as decode:
-        np.testing.assert_array_equal(decode(png), images.decode(png, 32))
+    with isolation.decoder(32) as decode:
+        np.testing.assert_array_equal(decode(png), decoding.decode(png, 32))
         (child,) = set(multiprocessing.active_children()) - before
         with pytest.raises(ImageError, match="UnidentifiedImageError"):
             decode(b"no image")
@@ -36,7 +35,7 @@ def test_it_decodes_as_images_do_and_survives_a_crash(png: bytes) -> None:
         with pytest.raises(ImageError) as caught:
             decode(png)
         assert (caught.value.stage, caught.value.error) == ("decode", "ChildProcessError")
-        np.testing.assert_array_equal(decode(png), images.decode(png, 32))
+        np.testing.assert_array_equal(decode(png), decoding.decode(png, 32))
         other = threading.Thread(target=decode, args=(png,))
         other.start()
         other.join()

@@ -14,7 +14,7 @@ from s3fs.errors import translate_boto_error
 from yarl import URL
 
 from kdsspark.errors import ImageError
-from kdsspark.images import retries as transient
+from kdsspark.images.retries import is_transient, patiently
 
 REQUEST: Any = type("Request", (), {"real_url": URL("http://host/x")})()
 
@@ -83,62 +83,71 @@ LASTING = [
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
 def test_transient_errors_also_as_the_cause_of_another(error: Exception) -> None:
-    assert transient.is_transient(error)
+    assert is_transient(error)
     image_error = ImageError("read", type(error).__name__, str(error))
-    assert not transient.is_transient(image_error)
+    assert not is_transient(image_error)
     image_error.__cause__ = error
-    assert transient.is_transient(image_error)
+    assert is_transient(image_error)
 
 
 @pytest.mark.parametrize("error", LASTING, ids=repr)
 def test_lasting_errors(error: Exception) -> None:
-    assert not transient.is_transient(error)
+    assert not is_transient(error)
 
 
 def test_causes_in_a_circle_end() -> None:
     first, second = ValueError(), ValueError()
     first.__cause__, second.__cause__ = second, first
-    assert not transient.is_transient(first)
+    assert not is_transient(first)
 
 
-@pytest.fixture
-def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    found: list[float] = []
-    monkeypatch.setattr(transient.time, "sleep", found.append)
-    return found
-
-
-def test_tries_wait_longer_each_time_and_end(waited: list[float]) -> None:
-    tries = []
+def test_tries_wait_longer_each_time_and_end() -> None:
+    tries: list[None] = []
+    waited: list[float] = []
 
     def fails() -> None:
         tries.append(None)
         raise ConnectionResetError("again")
 
     with pytest.raises(ConnectionResetError):
-        transient.patiently(fails)
+        patiently(fails, sleep=waited.append)
     assert len(tries) == 5
     assert len(waited) == 4
     assert all(0.5 <= w / d <= 1.5 for w, d in zip(waited, (0.5, 1, 2, 4), strict=True))
 
 
-def test_a_lasting_error_is_raised_at_once_and_a_result_returned(waited: list[float]) -> None:
+def test_tasks_do_not_come_back_at_the_same_moment() -> None:
+    waited: list[float] = []
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            patiently(_times_out, sleep=waited.append)
+    assert len(set(waited)) == 20
+
+
+def _times_out() -> None:
+    raise TimeoutError
+
+
+def test_a_lasting_error_is_raised_at_once_and_a_result_returned() -> None:
+    waited: list[float] = []
+
     def fails() -> None:
         raise FileNotFoundError
 
     with pytest.raises(FileNotFoundError):
-        transient.patiently(fails)
-    assert transient.patiently(lambda: 3) == 3
+        patiently(fails, sleep=waited.append)
+    assert patiently(lambda: 3, sleep=waited.append) == 3
     assert waited == []
 
 
-def test_what_works_at_the_third_try_is_returned(waited: list[float]) -> None:
+def test_what_works_at_the_third_try_is_returned() -> None:
     errors = [TimeoutError(), TimeoutError()]
+    waited: list[float] = []
 
     def works() -> str:
         if errors:
             raise errors.pop()
         return "there"
 
-    assert transient.patiently(works) == "there"
+    assert patiently(works, sleep=waited.append) == "there"
     assert len(waited) == 2

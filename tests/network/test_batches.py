@@ -1,51 +1,103 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kdsspark.config import Network
-from kdsspark.network.batches import batch_images, host_bytes, image_bytes
+from kdsspark.config import Preprocessing
+from kdsspark.network.activations import inspect
+from kdsspark.network.architectures import skeleton
+from kdsspark.network.batches import (
+    batch_images,
+    call_images,
+    host_bytes,
+    image_bytes,
+    passes_at_once,
+)
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.network.weights import prepare
 
 GIB = 2**30
 CONV1_2 = {"conv1_2": "features.2"}  # of VGG16: its input and its output are the largest maps
+FIRE9 = {"fire9": "features.12"}
 
 
-def spec(folder: Path, **keys: Any) -> NetworkSpec:
-    defaults = {"name": "n", "architecture": "vgg16", "weights": "random", "layers": CONV1_2}
-    return prepare(Network(**{**defaults, **keys}), folder / "n.safetensors")
+def spec(architecture: str = "vgg16", **keys: Any) -> NetworkSpec:
+    table = keys.pop("layers", CONV1_2)
+    layers = inspect(skeleton(architecture, 224), table, "post_relu", 224)
+    fixed = {"name": "n", "activation": "post_relu", "weights": "", "weights_digest": ""}
+    chosen = {"pooling": "mean", "crops": "ten", "precision": "float32"} | keys
+    preprocessing = Preprocessing(resize=256, crop=224)
+    return NetworkSpec(
+        architecture=architecture, layers=layers, preprocessing=preprocessing, **fixed, **chosen
+    )
 
 
 @pytest.mark.parametrize(("crops", "views"), [("ten", 10), ("center", 1), ("twelve", 12)])
 @pytest.mark.parametrize(("precision", "size"), [("float32", 4), ("bfloat16", 2)])
 def test_an_image_takes_its_two_largest_maps(
-    tmp_path: Path, crops: str, views: int, precision: str, size: int
+    crops: str, views: int, precision: str, size: int
 ) -> None:
-    found = image_bytes(spec(tmp_path, crops=crops, precision=precision))
+    found = image_bytes(spec(crops=crops, precision=precision))
     assert found == pytest.approx(views * 2 * 64 * 224 * 224 * size, rel=1e-3)
 
 
-def test_a_gpu_takes_what_fits_into_half_its_memory(tmp_path: Path) -> None:
-    network = spec(tmp_path)
+@pytest.mark.parametrize(
+    ("keys", "images"),
+    [
+        ({}, 8),  # 2 GiB / (10 views x 2 maps x 64 x 224 x 224 x 4 bytes) = 8.4
+        ({"precision": "bfloat16"}, 16),
+        ({"crops": "twelve"}, 6),
+        ({"crops": "center"}, 83),
+        ({"architecture": "squeezenet1_1", "layers": FIRE9, "crops": "center"}, 320),
+        ({"architecture": "squeezenet1_1", "layers": FIRE9, "precision": "bfloat16"}, 32),
+    ],
+)
+def test_a_pass_on_a_gpu_has_2_gib_or_320_views(keys: dict[str, Any], images: int) -> None:
+    assert batch_images(spec(**keys), "cuda") == batch_images(spec(**keys), "cuda:1") == images
+
+
+CENTER = {"crops": "center"}
+# One of its squeezed layers has 6 units: 16 images make 3 x 32 float32, 32 images 3 x 64 bfloat16.
+EFFICIENT = {"architecture": "efficientnet_b0", "layers": {"last": "features.8"}, **CENTER}
+
+
+@pytest.mark.parametrize(
+    ("keys", "images"),
+    [
+        ({"crops": "ten"}, 1),
+        ({"crops": "twelve"}, 1),
+        (CENTER, 8),
+        (CENTER | {"precision": "bfloat16"}, 8),
+        (CENTER | {"architecture": "squeezenet1_1", "layers": FIRE9}, 8),
+        (EFFICIENT, 16),
+        (EFFICIENT | {"precision": "bfloat16"}, 32),
+    ],
+)
+def test_a_pass_on_a_cpu_is_an_image_or_whole_vectors(keys: dict[str, Any], images: int) -> None:
+    assert batch_images(spec(**keys), "cpu") == images
+
+
+def test_a_call_keeps_all_cpus_busy() -> None:
+    assert call_images(8, "cpu", cpus=3) == 8 * 3 * 4
+    assert call_images(30, "cuda:0", cpus=3) == 4 * 30
+    assert call_images(320, "cuda", cpus=3) == 320
+
+
+def test_passes_side_by_side_take_half_of_the_tasks_share_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    network = spec()
     one = image_bytes(network)
-    assert batch_images(network, "cuda", 12 * one + 1) == 6
-    assert batch_images(network, "cuda:1", 12 * one + 1, tasks=2) == 3
-    assert batch_images(network, "cuda", one) == 1
-    assert batch_images(network, "cuda", 80 * GIB) == 32
-
-
-def test_a_cpu_takes_ten_views_or_four_images_that_share(tmp_path: Path) -> None:
-    fire = {"architecture": "squeezenet1_1", "layers": {"fire9": "features.12"}}
-    assert batch_images(spec(tmp_path, **fire), "cpu") == 1
-    assert batch_images(spec(tmp_path, **fire, crops="center"), "cpu", 80 * GIB) == 10
-    assert batch_images(spec(tmp_path, **fire, crops="center"), "cpu", 2**20) == 1
-    conv2_1 = {"layers": {"conv2_1": "features.5"}}
-    assert batch_images(spec(tmp_path, **conv2_1), "cpu", 0) == 4
-    assert batch_images(spec(tmp_path, **conv2_1, pooling="max"), "cpu") == 1
+    assert passes_at_once(network, 1, cpus=4, free=80 * GIB) == 4
+    assert passes_at_once(network, 1, cpus=4, free=2 * 2 * 3 * one + 4) == 3
+    assert passes_at_once(network, 2, cpus=4, free=2 * 2 * 3 * one + 4) == 1
+    assert passes_at_once(network, 1, cpus=16, free=2 * 3 * one) == 3
+    assert passes_at_once(network, 1, cpus=4, free=0) == 1
+    assert passes_at_once(network, 1, cpus=1, free=0) == 1
 
 
 def write(root: Path, files: dict[str, str]) -> None:

@@ -88,6 +88,16 @@ def test_http(tmp_path: Path, server: str) -> None:
         read_file(f"{server}/y.pth")
 
 
+@pytest.mark.parametrize("name", ["a b.pth", "a#1.pth", "100%.pth", "a::b.pth", "a?b.pth"])
+def test_names_mean_what_they_say(tmp_path: Path, server: str, name: str) -> None:
+    torch.save(STATE, tmp_path / name)
+    assert_equal(read_file(tmp_path / name), STATE)
+    assert_equal(read_file(f"file://{tmp_path}/{name}"), STATE)
+    fsspec.filesystem("memory").pipe_file(f"/named/{name}", (tmp_path / name).read_bytes())
+    assert_equal(read_file(f"memory://named/{name}"), STATE)
+    assert_equal(read_file(f"{server}/{name.replace('?', '%3F')}"), STATE)
+
+
 class _Touch:
     """Unpickling it creates a file."""
 

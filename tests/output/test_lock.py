@@ -84,11 +84,14 @@ def latest(store: Store) -> dict[str, Any]:
     return state
 
 
-def no_sleep(_: float) -> None:
-    raise AssertionError("must not wait")
+@pytest.fixture
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock must not sleep; other modules, and their threads, may."""
 
+    def sleep(_: float) -> None:
+        raise AssertionError("must not wait")
 
-NO_SLEEP = SimpleNamespace(sleep=no_sleep)  # for the module alone: other threads may sleep
+    monkeypatch.setattr(lock_module, "time", SimpleNamespace(sleep=sleep))
 
 
 # -- processes ----------------------------------------------------------------------------------
@@ -106,12 +109,12 @@ def test_a_second_run_is_refused_while_the_first_lives(store: Store) -> None:
         assert latest(store)["pid"] == first.pid
 
 
-def test_a_killed_run_is_succeeded_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("_no_waiting")
+def test_a_killed_run_is_succeeded_at_once(store: Store) -> None:
     with process(store) as first:
         assert line(first) == "held"
         first.send_signal(signal.SIGKILL)
         first.wait()
-    monkeypatch.setattr(lock_module, "time", NO_SLEEP)
     with Lock(store):
         assert latest(store)["pid"] == os.getpid()
 
@@ -124,19 +127,16 @@ def test_of_several_processes_at_the_same_instant_one_wins(store: Store, tmp_pat
         process(store, 2, str(go)) as third,
     ):
         go.touch()
-        lines = sorted(line(each) for each in (first, second, third))
-    assert lines[0] == "held"
-    assert len(lines) == 3
-    assert all("must have one run at a time" in refused for refused in lines[1:])
+        said = sorted(line(each) for each in (first, second, third))
+    assert said[0] == "held"
+    assert all("must have one run at a time" in words for words in said[1:])
 
 
 # -- one after the other ------------------------------------------------------------------------
 
 
-def test_the_lock_is_released_and_taken_again_without_waiting(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lock_module, "time", NO_SLEEP)
+@pytest.mark.usefixtures("_no_waiting")
+def test_the_lock_is_released_and_taken_again_without_waiting(store: Store) -> None:
     for _ in range(3):
         with Lock(store):
             assert "released" not in latest(store)

@@ -316,14 +316,19 @@ def test_an_unknown_file_system_is_a_configuration_error() -> None:
         Store.at("nosuch://bucket/out")
 
 
-def test_uploads_that_may_not_be_listed_are_told_of_and_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
+class Forbidding(Objects):
+    """Takes S3's requests, and refuses them."""
+
+    protocol = ("forbidding", "s3")
+
+    def call_s3(self, *_: object, **__: object) -> None:
         raise PermissionError("Access Denied")
 
-    store = Store.at(str(tmp_path))
-    monkeypatch.setattr(type(store.fs), "protocol", ("s3", "s3a"))
-    monkeypatch.setattr(type(store.fs), "call_s3", refuse, raising=False)
+
+def test_uploads_that_may_not_be_listed_are_told_of_and_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(_registry, "forbidding", Forbidding)
+    store = Store.at("forbidding://bucket/out")
     store.abort_uploads()
     assert capsys.readouterr().err == f"{store.url}: unfinished uploads stay, Access Denied\n"

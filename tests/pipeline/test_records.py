@@ -1,26 +1,22 @@
-"""What a run leaves behind: its record, its metrics, and never a secret."""
+"""What a run leaves behind: its record, and never a secret."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
 
 from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted, without_secrets
-from kdsspark.errors import ConfigError
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.pipeline import metrics
 from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.records import Record, Run
 from kdsspark.pipeline.study import Study
@@ -46,6 +42,7 @@ def finished(
     for name in ("x.png", "y.png"):
         (folder / "images" / "a" / name).write_bytes(b"not an image")
     (folder / "images" / "b" / "z.png").symlink_to(folder / "vanished.png")
+    (folder / "images" / "b" / "notes.txt").write_text("no image")
     study_config = image_config(folder / "out", {"set": folder / "images"})
     going = Run("run", study_config)
     for stage in ("index", "embed", "measure"):
@@ -108,7 +105,7 @@ def test_the_view_declares_what_records_have(finished: tuple[Study, Record]) -> 
     declared = StructType.fromDDL(views.RUNS_SCHEMA)
     record = asdict(finished[1])
     assert declared.names == list(record)
-    for name in ("versions", "stages", "counts", "failures"):
+    for name in ("versions", "stages", "counts", "failures", "left_out"):
         assert declared[name].dataType.elementType.names == list(record[name][0]), name
 
 
@@ -209,78 +206,6 @@ def test_a_record_has_no_secret_anywhere(tmp_path: Path) -> None:
     shown = redacted(secret)
     assert {shown["spark"]["conf"][key] for key in KEYS} == {"***"}
     assert shown["spark"]["conf"]["spark.executor.memory"] == "4g"
-    assert HUSH not in metrics.render(record, SECRETS[0], None)
     other = _config(tmp_path, spark={"conf": conf | {KEYS[0]: "new"}}, networks=[network])
     assert Run("run", other).ended(0).fingerprint == record.fingerprint
     assert Run("run", _config(tmp_path)).ended(0).fingerprint != record.fingerprint
-
-
-# -- metrics -------------------------------------------------------------------------------------
-
-
-def _parsed(text: str) -> dict[tuple[str, ...], float]:
-    """(name, label values in the order of names) -> value, by Prometheus' own parser."""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        assert family.type == "gauge"
-        assert family.documentation
-        for sample in family.samples:
-            labels = [value for _, value in sorted(sample.labels.items())]
-            key = (sample.name.removeprefix("kdsspark_run_"), *labels)
-            assert key not in found
-            found[key] = sample.value
-    return found
-
-
-def test_metrics_say_what_the_record_says(finished: tuple[Study, Record]) -> None:
-    record = replace(finished[1], finished="2026-11-21T12:00:01.500Z")
-    got = _parsed(metrics.render(record, "study.yaml", record))
-    common = ("run", "study.yaml")
-    assert got[("success", *common)] == 1
-    assert got[("exit_code", *common)] == 0
-    assert got[("last_success_timestamp_seconds", *common)] == 1795262401.5
-    assert got[("duration_seconds", *common)] == record.seconds
-    for row in record.stages:
-        assert got[("stage_seconds", *common, row["stage"])] == row["seconds"]
-    assert got[("images", *common, "set", "tiny", "embedded")] == 11
-    assert got[("images", *common, "set", "tiny", "failed")] == 3
-    assert got[("features_measured", *common, "set", "tiny")] == 320
-    assert len(got) == 5 + len(record.stages) + 3
-
-
-def test_a_failed_run_keeps_when_the_last_one_succeeded(finished: tuple[Study, Record]) -> None:
-    failed = Run("run").ended(3, "too many")
-    got = _parsed(metrics.render(failed, "s.yaml", finished[1]))
-    assert got[("success", "run", "s.yaml")] == 0
-    assert got[("exit_code", "run", "s.yaml")] == 3
-    assert not math.isnan(got[("last_success_timestamp_seconds", "run", "s.yaml")])
-    without = _parsed(metrics.render(failed, "s.yaml", None))
-    assert not [key for key in without if key[0] == "last_success_timestamp_seconds"]
-
-
-@pytest.mark.parametrize("name", ['it\'s "a" \\ b', "two\nlines", "é 😀 {x=1}", "back\\n"])
-def test_labels_are_escaped(name: str) -> None:
-    got = _parsed(metrics.render(Run("run").ended(0), name, None))
-    assert got[("success", "run", name)] == 1
-
-
-def test_a_stage_that_ran_twice_is_one_sample() -> None:
-    going = Run("run")
-    for seconds in (1.5, 2.0):
-        going.stages.append({"stage": "embed", "seconds": seconds})
-    got = _parsed(metrics.render(going.ended(0), "s", None))
-    assert got[("stage_seconds", "run", "s", "embed")] == 3.5
-
-
-def test_a_file_of_metrics_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "kdsspark.prom"
-    for text in ("one\n", "two\n"):
-        metrics.write(str(path), text)
-        assert path.read_text() == text
-    assert [p.name for p in tmp_path.iterdir()] == ["kdsspark.prom"]
-    assert path.stat().st_mode & 0o444 == 0o444
-    (tmp_path / "folder").mkdir()
-    for wrong in (tmp_path / "folder", tmp_path / "absent" / "x.prom"):
-        with pytest.raises(ConfigError, match="--metrics must be a file that can be written"):
-            metrics.write(str(wrong), "text")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "kdsspark.prom"]

@@ -58,34 +58,39 @@ def _true_ks(study: Study) -> pd.DataFrame:
     return ks[ks["labels"] == "true"]
 
 
-def test_tables_are_external_and_partitioned(study: Study, spark: SparkSession) -> None:
-    catalog.register(spark, study.output, "external")
+@pytest.fixture(scope="module")
+def registered(finished: Study, spark: SparkSession) -> list[str]:
+    """What the database ``shared`` has of the finished study."""
+    return catalog.register(spark, finished.output, "shared")
+
+
+@pytest.mark.usefixtures("registered")
+def test_tables_are_external_and_partitioned(spark: SparkSession) -> None:
     own = spark.newSession()
-    rows = own.sql("DESCRIBE TABLE EXTENDED external.ks").collect()
-    told = {row["col_name"]: row["data_type"] for row in rows}
-    assert told["Type"] == "EXTERNAL"
-    assert told["Location"].endswith("out's/ks")
-    parts = [row["partition"] for row in own.sql("SHOW PARTITIONS external.ks").collect()]
+    rows = own.sql("DESCRIBE TABLE EXTENDED shared.ks").collect()
+    described = {row["col_name"]: row["data_type"] for row in rows}
+    assert described["Type"] == "EXTERNAL"
+    assert described["Location"].endswith("out's/ks")
+    parts = [row["partition"] for row in own.sql("SHOW PARTITIONS shared.ks").collect()]
     assert parts == [
         f"network=given/dataset=birds/labels={labels}" for labels in ("shuffled", "true")
     ]
-    own.sql("DROP TABLE external.ks")
-    assert len(_true_ks(study)) == 7 * 3
 
 
-def test_views_answer_without_the_session_that_made_them(study: Study, spark: SparkSession) -> None:
-    found = catalog.register(spark, study.output, "answers")
-    assert {*VIEW_QUERIES, "ks", "embeddings"} <= set(found)
+def test_views_answer_without_the_session_that_made_them(
+    finished: Study, registered: list[str], spark: SparkSession
+) -> None:
+    assert {*VIEW_QUERIES, "ks", "embeddings"} <= set(registered)
     own = spark.newSession()
-    rows = own.sql("SELECT class_name, layer, unit, ks FROM answers.top_features").toPandas()
+    rows = own.sql("SELECT class_name, layer, unit, ks FROM shared.top_features").toPandas()
     names = np.array(sorted(set(LABELS)))
-    want = _true_ks(study).assign(class_name=lambda ks: names[ks["class_id"]])
+    want = _true_ks(finished).assign(class_name=lambda ks: names[ks["class_id"]])
     key = ["class_name", "layer", "unit"]
     got, want = (f[[*key, "ks"]].sort_values(key).reset_index(drop=True) for f in (rows, want))
     pd.testing.assert_frame_equal(got, want, check_dtype=False)
     for name in VIEW_QUERIES:
-        assert own.table(f"answers.{name}").columns
-    assert own.sql("SELECT size(`a.b-c`) FROM answers.embeddings").first()[0] == 5
+        assert own.table(f"shared.{name}").columns
+    assert own.sql("SELECT size(`a.b-c`) FROM shared.embeddings").first()[0] == 5
 
 
 def test_registering_again_finds_new_partitions_and_drops_lost_ones(
@@ -124,16 +129,16 @@ def test_other_columns_replace_a_table_and_no_file(study: Study, spark: SparkSes
     assert study.output.files("davg") == before
 
 
+@pytest.mark.usefixtures("registered")
 def test_what_came_from_elsewhere_is_refused(
     study: Study, finished: Study, spark: SparkSession
 ) -> None:
     own = spark.newSession()
     own.sql("CREATE DATABASE foreign")
     own.sql("CREATE VIEW foreign.noise AS SELECT 1 AS x")
-    catalog.register(spark, finished.output, "another")
     for name, got in (
         ("foreign", "one that kdsspark did not make"),
-        ("another", f"one of {finished.output.url}"),
+        ("shared", f"one of {finished.output.url}"),
     ):
         before = own.sql(f"SHOW TABLES IN {name}").collect()
         with pytest.raises(ConfigError) as caught:

@@ -1,15 +1,12 @@
-"""The views of an output against pandas over the same files; the queries of docs/sql.md."""
+"""The views of an output, where their files lie, mistakes in queries, and docs/sql.md."""
 
 from __future__ import annotations
 
-import csv
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
@@ -17,74 +14,12 @@ from pyspark.sql import SparkSession
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
-from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.query.view_queries import VIEW_QUERIES
-from kdsspark.tables import KS, LAYERS, TABLES, THRESHOLDS
-from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
+from kdsspark.tables import TABLES
 
 DOCS = Path(__file__).parents[2] / "docs" / "sql.md"
-OBJECTS = {"apple": 6, "fish": 5, "sky": 4}
-NAMES = {"apple": ["apple", "it's"], "fish": ['a/b "c"', "<script>é\\😀=1;</script>"]}
-VGG = {**NETWORK, "name": "vgg16", "layers": {"conv5_3": "features.0", "fc7": "features.6"}}
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
-    """Folders and manifests of images, embeddings of float64 with a layer of the same name."""
-    folder = tmp_path_factory.mktemp("views") / "out [1] {x}*?"
-    write_images(folder / "objects", OBJECTS)
-    (folder / "objects" / "fish" / "empty.jpg").touch()
-    datasets: list[dict[str, Any]] = [{"name": "objects", "path": str(folder / "objects")}]
-    for which, name in enumerate(("scenes", "textures")):
-        rows = [
-            (path, NAMES[path.parent.name][which])
-            for path in folder.rglob("*.png")
-            if path.parent.name in NAMES
-        ]
-        with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("path", "label"), *rows])
-        path = str(folder / f"{name}.csv")
-        datasets.append({"name": name, "path": path, "layout": "manifest"})
-    values = np.random.default_rng(3).normal(size=(9, 4))
-    values[0, 0] = np.nan
-    write_embeddings(folder / "one.parquet", {"conv5_3": values, "a.b": values}, ["only"] * 9)
-    datasets.append({"name": "one", "embeddings": str(folder / "one.parquet"), "network": "clip"})
-    config = image_config(folder / "out", {}, networks=[VGG], datasets=datasets)
-    found = run(config)
-    runs.write(found.output, runs.Run("run", config).ended(0))
-    return found
-
-
-@pytest.fixture(scope="module")
-def opened(study: Study, spark: SparkSession) -> SparkSession:
-    return views.opened(spark, study.output)
-
-
-def read(study: Study, table: Any, *partition: str) -> pd.DataFrame:
-    return parquet.read(study.output, table, *partition).to_pandas()
-
-
-@pytest.fixture(scope="module")
-def pairs(study: Study) -> pd.DataFrame:
-    """True pairs that have a distance, with everything that views join to them."""
-    ks = read(study, KS)
-    ks = ks[(ks["labels"] == "true") & ks["ks"].notna()]
-    images = read(study, TABLES["images"])[["dataset", "class_id", "class_name"]]
-    frame = ks.merge(images.drop_duplicates(), on=["dataset", "class_id"])
-    features = read(study, TABLES["features"])
-    return frame.merge(features, on=["network", "layer", "unit"])
-
-
-def assert_equal(got: pd.DataFrame, want: pd.DataFrame, key: list[str]) -> None:
-    assert len(want) > 1
-    columns = list(want.columns)
-    got, want = (f[columns].sort_values(key).reset_index(drop=True) for f in (got, want))
-    pd.testing.assert_frame_equal(got, want, check_dtype=False, rtol=1e-12)
-
-
-PAIR = ["network", "dataset", "class_id", "layer", "unit"]
 
 
 def test_every_table_and_view_is_there(study: Study, opened: SparkSession) -> None:
@@ -103,19 +38,6 @@ def test_every_table_has_its_stage() -> None:
     assert set(views.STAGE_OF) == {*TABLES, "runs"}
 
 
-def test_class_names_come_back_unchanged(opened: SparkSession) -> None:
-    got = {
-        (r["dataset"], r["class_name"]): r["n_images"] for r in opened.table("classes").collect()
-    }
-    scenes, textures = ([names[i] for names in NAMES.values()] for i in (0, 1))
-    assert got == {
-        **{("objects", name): n + (name == "fish") for name, n in OBJECTS.items()},
-        **{("scenes", name): n for name, n in zip(scenes, (6, 5), strict=True)},
-        **{("textures", name): n for name, n in zip(textures, (6, 5), strict=True)},
-        ("one", "only"): 9,
-    }
-
-
 def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> None:
     types = dict(opened.table("embeddings").dtypes)
     assert types["conv5_3"] == "array<double>"  # float by the one network, double by the other
@@ -127,82 +49,65 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
     }
 
 
-def test_features_are_ranked_from_both_ends(opened: SparkSession, pairs: pd.DataFrame) -> None:
-    def ranks(ascending: bool) -> pd.Series[int]:
-        ordered = pairs.sort_values(["ks", "depth", "unit"], ascending=[ascending, True, True])
-        return ordered.groupby(["network", "dataset", "class_id"]).cumcount() + 1
-
-    want = pairs.assign(rank_high=ranks(False), rank_low=ranks(True))
-    assert want.groupby(["dataset", "class_id"])["ks"].nunique().max() < 320  # there are ties
-    columns = [*PAIR, "class_name", "feature", "kind", "ks", "ks_exact", "rank_high", "rank_low"]
-    assert_equal(opened.table("top_features").toPandas(), want[columns], PAIR)
+# -- where files lie ------------------------------------------------------------------------------
 
 
-def test_relevant_pairs_are_strictly_beyond_the_thresholds(
-    study: Study, opened: SparkSession, pairs: pd.DataFrame
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("s3://bucket/a study/out", "s3a://bucket/a study/out/ks"),
+        ("s3a://bucket/out", "s3a://bucket/out/ks"),
+        ("gs://bucket/out", "gs://bucket/out/ks"),
+        ("hdfs://namenode:8020/s3:/out", "hdfs://namenode:8020/s3:/out/ks"),
+        ("file:///data/s3:/out [1]", "file:///data/s3:/out [1]/ks"),
+    ],
+)
+def test_locations_have_hadoops_names(url: str, location: str) -> None:
+    """Hadoop's connector for S3 serves `s3a`; those of other stores, what fsspec calls them."""
+    assert views.location(Output(url), "ks") == location
+
+
+@pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])
+def test_local_locations_name_their_file_system(tmp_path: Path, url: str) -> None:
+    """Hadoop would look for a bare path on its default file system, which may be HDFS."""
+    store = Output.at(url.format(tmp_path))
+    assert views.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
+
+
+NAMES_AND_DECOYS = [
+    ("two words", "twowords"),
+    ("a*", "ab"),
+    ("a?", "ab"),
+    ("[ab]", "a"),
+    ("[^b]", "a"),
+    ("[a-z]*", "ab"),
+    ("{a,b}", "a"),
+    ("a\\*", "a*"),
+    ("a\\b", "ab"),
+    ("[", "\\["),
+    ("}{", "a"),
+    ("100%", "100"),
+    ("%20", " "),
+    ("a#1", "a"),
+    ("x=y,z", "x"),
+    ("Ω 猫", "Ω"),
+]
+
+
+@pytest.mark.parametrize(("name", "decoy"), NAMES_AND_DECOYS)
+def test_a_pattern_matches_its_path_and_nothing_else(
+    spark: SparkSession, tmp_path: Path, name: str, decoy: str
 ) -> None:
-    limits = read(study, THRESHOLDS)[["network", "dataset", "t_plus", "t_minus"]]
-    frame = pairs.merge(limits, on=["network", "dataset"])
-    high, low = frame["ks"] > frame["t_plus"], frame["ks"] < frame["t_minus"]
-    frame["sign"] = np.where(high, "+", "-")
-    frame["threshold"] = np.where(high, frame["t_plus"], frame["t_minus"])
-    want = frame[high | low][[*PAIR, "class_name", "ks", "sign", "threshold"]]
-    assert set(want["sign"]) == {"+", "-"}
-    assert_equal(opened.table("relevant").toPandas(), want, PAIR)
-
-
-def test_class_summary(study: Study, opened: SparkSession, pairs: pd.DataFrame) -> None:
-    limits = read(study, THRESHOLDS)[["network", "dataset", "t_plus", "t_minus"]]
-    frame = pairs.merge(limits, on=["network", "dataset"])
-    frame["present"] = frame["ks"] > frame["t_plus"]
-    frame["absent"] = frame["ks"] < frame["t_minus"]
-    frame["mean_abs_ks"] = frame["ks"].abs()
-    key = ["network", "dataset", "class_id", "class_name"]
-    want = frame.groupby(key).agg({"present": "sum", "absent": "sum", "mean_abs_ks": "mean"})
-    layers = frame.groupby([*key, "layer"])["mean_abs_ks"].mean().unstack()
-    want["top_layer"], want["top_layer_mean_abs_ks"] = layers.idxmax(axis=1), layers.max(axis=1)
-    got = opened.table("class_summary").toPandas()
-    (only,) = got[got["dataset"] == "one"].to_dict("records")
-    assert_equal(got[got["dataset"] != "one"], want.reset_index(), key)
-    failed = got.set_index(["dataset", "class_name"])["n_failed"]
-    assert failed[failed > 0].to_dict() == {("objects", "fish"): 1}
-    assert (only["n_images"], only["present"], only["absent"]) == (9, 0, 0)
-    assert only["top_layer"] is None  # one class: no distance at all
-    assert pd.isna(only["mean_abs_ks"])
-
-
-def test_layer_summary(study: Study, opened: SparkSession) -> None:
-    layers = read(study, LAYERS)
-    layers = layers[layers["labels"] == "true"].rename(columns={"q50": "median"})
-    key = ["network", "dataset", "layer"]
-    wide = layers.pivot(index=key, columns="sign", values=["n", "mode", "median", "kept"])
-    wide.columns = [f"{name}_{'plus' if sign == '+' else 'minus'}" for name, sign in wide.columns]
-    wide["kept"] = wide["kept_plus"] + wide["kept_minus"]
-    wide["n_features"] = [{"conv5_3": 64, "fc7": 256}.get(layer, 4) for _, _, layer in wide.index]
-    wide.loc[("clip", "one", "conv5_3"), "n_features"] = 4
-    got = opened.table("layer_summary").toPandas()
-    assert_equal(got, wide.astype(float).reset_index(), key)
-    assert set(zip(got["layer"], got["depth"], strict=True)) >= {("conv5_3", 0), ("fc7", 1)}
-
-
-def test_noise_counts_pairs_beyond_the_thresholds(study: Study, opened: SparkSession) -> None:
-    """Against the distances of the shuffles themselves, which the view does not read."""
-    limits = read(study, THRESHOLDS)[["network", "dataset", "t_plus", "t_minus"]]
-    ks = read(study, KS).merge(limits, on=["network", "dataset"])
-    ks = ks[ks["ks"].notna()]
-    rows = []
-    for sign, beyond in (("+", ks["ks"] > ks["t_plus"]), ("-", ks["ks"] < ks["t_minus"])):
-        counted = ks.assign(n=beyond).groupby(["network", "dataset", "layer", "labels"])["n"]
-        found = counted.agg(["sum", "mean"]).unstack("labels")
-        found.columns = [f"{labels}_{what}" for what, labels in found.columns]
-        rows.append(found.reset_index().assign(sign=sign))
-    want = pd.concat(rows).rename(
-        columns=lambda c: c.replace("_sum", "_pairs").replace("_mean", "_share")
-    )
-    want["noise"] = want["shuffled_share"] / want["true_share"].replace(0, np.nan)
-    assert (want["shuffled_pairs"] > 0).any()
-    got = opened.table("noise").toPandas()
-    assert_equal(got[got["dataset"] != "one"], want, ["dataset", "layer", "sign"])
+    """Asked of Hadoop, whose patterns they are, and of Spark."""
+    for folder in (name, decoy):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "part.txt").write_text(folder, encoding="utf-8")
+    path = views._pattern(views.location(Output.at(str(tmp_path)), name))
+    hadoop = spark._jvm.org.apache.hadoop.fs
+    pattern = hadoop.Path(path)
+    files = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+    assert [found.getPath().getName() for found in files.globStatus(pattern)] == [name]
+    assert [row["value"] for row in spark.read.text(path).collect()] == [name]
 
 
 # -- what must not happen, and mistakes ----------------------------------------------------------
@@ -248,13 +153,6 @@ def test_a_wrong_query_is_one_line(
     assert "SQLQueryContextLogger" not in capfd.readouterr().err
 
 
-@pytest.fixture
-def indexed(study: Study, tmp_path: Path) -> Output:
-    """An output with nothing but its index."""
-    shutil.copytree(Path(study.output.path("images")), tmp_path / "out" / "images")
-    return Output.at(str(tmp_path / "out"))
-
-
 @pytest.mark.parametrize(
     ("name", "table", "stage"),
     [
@@ -275,14 +173,22 @@ def test_a_table_that_is_not_there_names_its_stage(
     assert f"got no {table} in {indexed.url}: run the {stage} stage first" in str(caught.value)
 
 
-def test_registered_tables_without_files_are_empty(indexed: Output, spark: SparkSession) -> None:
-    own = spark.newSession()
-    views.register(own, indexed, TABLES)
+def test_tables_asked_for_are_empty_without_files(indexed: Output, spark: SparkSession) -> None:
+    own = views.opened(spark, indexed, [*TABLES, *VIEW_QUERIES])
     for name in set(TABLES) - {"images"}:
         declared = [c.name for c in TABLES[name].columns]
         assert own.table(name).columns[: len(declared)] == declared
-    assert own.table("ks").count() == 0
+    assert [own.table(name).count() for name in ("ks", "top_features")] == [0, 0]
     assert len(views.query(own, "SELECT DISTINCT dataset FROM images")) == 4
+
+
+def test_only_what_is_asked_for_is_opened(study: Study, spark: SparkSession) -> None:
+    own = views.opened(spark, study.output, ["class_summary"])
+    names = {table.name for table in own.catalog.listTables() if table.isTemporary}
+    assert names == {
+        *("class_summary", "classes", "network_layers"),
+        *("ks", "thresholds", "features", "images", "failures"),
+    }
 
 
 # -- docs/sql.md ---------------------------------------------------------------------------------
@@ -315,7 +221,7 @@ def test_all_ready_made_views_are_documented() -> None:
 
 @pytest.mark.parametrize("library", ["duckdb", "pandas"])
 def test_other_programs_read_the_same_files(
-    study: Study, pairs: pd.DataFrame, tmp_path: Path, library: str
+    study: Study, feature_classes: pd.DataFrame, tmp_path: Path, library: str
 ) -> None:
     link = tmp_path / "out"  # DuckDB takes brackets in a path for a pattern, too
     link.symlink_to(study.output.path())
@@ -327,5 +233,5 @@ def test_other_programs_read_the_same_files(
         *more, last = last.splitlines()
         exec("\n".join(more), names)
     found = eval(last, names)["ks"].tolist()
-    apple = pairs[(pairs["dataset"] == "objects") & (pairs["class_name"] == "apple")]
-    assert found == apple["ks"].nlargest(10).tolist()
+    chosen = (feature_classes["dataset"] == "objects") & (feature_classes["class_name"] == "apple")
+    assert found == feature_classes[chosen]["ks"].nlargest(10).tolist()

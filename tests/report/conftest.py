@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pandas as pd
 import pytest
 
 from kdsspark.report.data import ReportData
 from kdsspark.report.site import render
+from tests.report.html import Page
 from tests.report.synthetic import BIRDS, VGG_LAYERS, Study, Tables, make_report, make_tables
 
 
@@ -24,11 +28,28 @@ def tables(studies: tuple[Study, Study]) -> Tables:
 
 
 @pytest.fixture(scope="session")
-def report(studies: tuple[Study, Study]) -> ReportData:
-    return make_report(*studies)
+def report(studies: tuple[Study, Study], tables: Tables) -> ReportData:
+    return make_report(*studies, tables=tables)
 
 
 @pytest.fixture(scope="session")
 def files(report: ReportData) -> dict[str, bytes]:
     """The whole site of the synthetic report."""
     return render(report)
+
+
+@pytest.fixture(scope="session")
+def index(files: dict[str, bytes]) -> Page:
+    """The first page of the synthetic report."""
+    return Page(files["index.html"].decode())
+
+
+@pytest.fixture(scope="session")
+def frame(report: ReportData) -> Callable[[str], pd.DataFrame]:
+    """The rows of VGG16 in the result of a query."""
+
+    def of_vgg(name: str) -> pd.DataFrame:
+        rows = report.frames[name]
+        return rows[rows["network"] == "vgg16"]
+
+    return of_vgg

@@ -1,19 +1,22 @@
 """Synthetic tables, true to the declarations of ``kdsspark.tables``, and the queries run on them.
 
-SQLite stands in for Spark: it has the same SQL here and refuses unknown columns.
+DuckDB stands in for Spark: it understands the same SQL, needs milliseconds, and refuses unknown
+columns. ``tests/stages/report/test_stage.py`` compares the two.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from kdsspark.report.data import NetworkInfo, ReportData, Run
+from kdsspark.query.view_queries import VIEW_QUERIES
+from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import QUERIES
 from kdsspark.stats.thresholds import DISTRIBUTION_BINS
 from kdsspark.tables import TABLES
@@ -91,14 +94,14 @@ def add_layers(out: dict[str, list[dict]], head: dict, ks: np.ndarray, best: dic
             row = {"kind": kind, "layer": layer, "bin": b, "lo": edges[b], "hi": edges[b + 1]}
             out["distribution"].append({**head, **row, "n": int(n)})
         for sign, factor in SIGNS.items():
-            some = factor * values[factor * values > 0]
-            row = {"layer": layer, "sign": sign, "n": some.size}
-            if some.size:
+            inside = factor * values[factor * values > 0]
+            row = {"layer": layer, "sign": sign, "n": inside.size}
+            if inside.size:
                 t = factor * best["t_plus" if sign == "+" else "t_minus"]
-                mu, sigma = np.log(some).mean(), np.log(some).std()
-                row |= {"mode": np.exp(mu - sigma**2), "kept": (some > t).sum() / values.size}
+                mu, sigma = np.log(inside).mean(), np.log(inside).std()
+                row |= {"mode": np.exp(mu - sigma**2), "kept": (inside > t).sum() / values.size}
                 row |= {"low": np.exp(mu - sigma), "high": np.exp(mu + sigma)}
-                row |= {q: np.quantile(some, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
+                row |= {q: np.quantile(inside, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
             out["layers"].append({**head, **row})
 
 
@@ -167,14 +170,37 @@ def make_tables(studies: Sequence[Study]) -> Tables:
 
 def run_queries(tables: Tables) -> dict[str, pd.DataFrame]:
     """The result of every query, over tables with exactly the declared columns."""
-    with sqlite3.connect(":memory:") as connection:
+    with duckdb.connect() as connection:
         for name, table in TABLES.items():
-            columns = [*table.partitioned_by, *(c.name for c in table.columns)]
-            frame = tables[name].reindex(columns=columns)
-            frame.to_sql(name, connection, index=False)
-        frames = {name: pd.read_sql(sql, connection) for name, sql in QUERIES.items()}
-    connection.close()
-    return frames
+            partitions = [pa.field(partition, pa.string()) for partition in table.partitioned_by]
+            connection.register("rows", _typed(tables[name], [*partitions, *table.schema]))
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+        return run_on(connection)
+
+
+def _typed(frame: pd.DataFrame, fields: list[pa.Field]) -> pa.Table:
+    """The frame with these columns, null where it lacks one."""
+    columns = {
+        field.name: pa.array(frame[field.name], field.type, from_pandas=True)
+        if field.name in frame
+        else pa.nulls(len(frame), field.type)
+        for field in fields
+    }
+    return pa.table(columns)
+
+
+def run_on(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
+    """The result of every query in a database that has the tables; adds the ready-made views."""
+    for name, sql in VIEW_QUERIES.items():
+        connection.execute(f"CREATE VIEW {name} AS {sql}")
+    return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()}
+
+
+def _fetched(result: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """As Spark gives it: sums of integers are 64-bit integers."""
+    columns = zip(result.columns, result.types, strict=True)
+    sums = {name: np.int64 for name, kind in columns if str(kind) == "HUGEINT"}
+    return result.df().astype(sums)
 
 
 def describe(study: Study) -> NetworkInfo:
@@ -192,15 +218,17 @@ def describe(study: Study) -> NetworkInfo:
     )
 
 
-def make_report(*studies: Study) -> ReportData:
-    run = Run(
+def make_report(*studies: Study, tables: Tables | None = None) -> ReportData:
+    """The report's data for the studies, whose ``tables`` are made here if they are not given."""
+    run = RunInfo(
         when="2024-03-01 12:30 UTC",
         duration_s=192.0,
         versions={"kdsspark": "0.1.0", "python": "3.11.2", "pyspark": "4.0.0"},
         configuration='output: out\ndatasets:\n  - {name: "<b>birds</b>"}\n',
     )
     infos = [describe(study) for study in studies]
-    return ReportData(run=run, networks=infos, frames=run_queries(make_tables(studies)))
+    frames = run_queries(make_tables(studies) if tables is None else tables)
+    return ReportData(run=run, networks=infos, frames=frames)
 
 
 BIRDS = [SCRIPT, "quote \" and ' & co", "r\u00e9sum\u00e9 \u9ce5 \U0001f426", "a/b=c"]

@@ -16,7 +16,8 @@ from kdsspark import paper
 from kdsspark.report.queries import QUERIES
 from tests.report.synthetic import VGG_LAYERS
 
-PAIRS = 4000  # of each dataset and layer
+IMAGENET, PLACES = NETWORKS = ("vgg16-imagenet", "vgg16-places")
+N = 4000  # distances of each dataset and layer
 PUBLISHED = paper.DATASETS.merge(paper.THRESHOLDS, on="dataset")
 GROUPS = dict(PUBLISHED[["dataset", "group"]].to_numpy())
 FINE_GRAINED = {"cub200", "flowers102", "catsdogs", "stanforddogs"}
@@ -43,7 +44,7 @@ AT_ZERO = {"imagenet": 0, "caltech101": 0, "caltech256": 0, "textures": 0.02, "f
 
 def as_published(network: str, row: pd.Series, depth: int, kind: str) -> Shape:
     """Every finding holds."""
-    name, places = row["dataset"], network == "vgg16-places"
+    name, places = row["dataset"], network == PLACES
     group = row["group"]
     if places and name == "mit67":
         group = "a"
@@ -79,7 +80,7 @@ def against(network: str, row: pd.Series, depth: int, kind: str) -> Shape:
         name = row["dataset"]
         return Shape(0.04 + 0.2 * rank, at_zero=0.2 if name in ("textures", "imagenet") else 0.02)
     falls = row["group"] == "a"
-    scale = 0.3 if network == "vgg16-places" else 1.0
+    scale = 0.3 if network == PLACES else 1.0
     return Shape(scale * (0.1 + 0.1 * rank + 0.004 * (12 - depth if falls else depth)), 0.7)
 
 
@@ -93,12 +94,12 @@ def dull(_network: str, row: pd.Series, depth: int, kind: str) -> Shape:
 
 def draw(shape: Shape, seed: object) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    plus = rng.random(PAIRS) < shape.plus
+    plus = rng.random(N) < shape.plus
     sigma = np.where(plus, shape.sigma_plus, shape.sigma_minus)
     ks = np.where(plus, 1, -1) * np.minimum(
-        shape.median * np.exp(sigma * rng.standard_normal(PAIRS)), 0.99
+        shape.median * np.exp(sigma * rng.standard_normal(N)), 0.99
     )
-    zero = rng.random(PAIRS) < shape.at_zero
+    zero = rng.random(N) < shape.at_zero
     ks[zero] = rng.uniform(0.001, 0.009, zero.sum()) * np.sign(ks[zero])
     return ks
 
@@ -106,12 +107,12 @@ def draw(shape: Shape, seed: object) -> np.ndarray:
 def layer_rows(head: dict, ks: np.ndarray, t: tuple[float, float], distort: float) -> list[dict]:
     rows = []
     for sign, factor, limit in (("+", 1, t[0]), ("-", -1, -t[1])):
-        some = factor * ks[factor * ks > 0]
-        mu, sigma = np.log(some).mean(), np.log(some).std()
-        row = {"sign": sign, "n": some.size, "mode": np.exp(mu - sigma**2)}
+        inside = factor * ks[factor * ks > 0]
+        mu, sigma = np.log(inside).mean(), np.log(inside).std()
+        row = {"sign": sign, "n": inside.size, "mode": np.exp(mu - sigma**2)}
         row |= {"low": np.exp(mu - sigma) * distort, "high": np.exp(mu + sigma)}
-        row |= {q: np.quantile(some, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
-        rows.append({**head, **row, "kept": (some > limit).sum() / ks.size})
+        row |= {q: np.quantile(inside, float(q[1:]) / 100) for q in ("q16", "q50", "q84")}
+        rows.append({**head, **row, "kept": (inside > limit).sum() / ks.size})
     return rows
 
 
@@ -157,7 +158,7 @@ def make(world: World, networks: tuple[str, ...], good: bool = True) -> dict[str
                 for labels, share in (("true", kept), ("shuffled", kept / 2 if good else kept)):
                     out["figure10"].append({**where, "labels": labels, "kept": share})
                 top = {"sign": "+", "unit": 0, "class_id": 0, "ks": 0.86 if good else 0.3}
-                out["top_pairs"].append({**where, **top})
+                out["layer_extremes"].append({**where, **top})
                 of_kind.setdefault(kind, []).append(ks)
             for kind, values in of_kind.items():
                 n, edges = np.histogram(np.concatenate(values), 200, (-1, 1))

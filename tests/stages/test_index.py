@@ -1,9 +1,15 @@
 """The ``images`` table: ids that stay, classes in order, replaced in one step."""
 
 import hashlib
+import io
+import json
 import os
 import shutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import fsspec
 import numpy as np
@@ -12,11 +18,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark import config
-from kdsspark.config import Dataset
+from kdsspark.config import Dataset, EmbeddingsDataset, ImageDataset
 from kdsspark.datasets import listing
 from kdsspark.datasets.layouts.layout import Published
+from kdsspark.datasets.left_out import Group
 from kdsspark.engine.stage import Context, Standing
 from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.images import decoding
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
@@ -30,11 +38,11 @@ def output(tmp_path: Path) -> Output:
     return Output.at(str(tmp_path / "out"))
 
 
-def touch(root: Path, *names: str) -> Dataset:
+def touch(root: Path, *names: str) -> ImageDataset:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(b"x")
-    return Dataset(name="birds", path=str(root))
+    return ImageDataset(name="birds", path=str(root))
 
 
 def indexed(output: Output, dataset: Dataset) -> list[dict[str, object]]:
@@ -76,9 +84,9 @@ def test_ids_stay_when_the_root_moves_and_as_images_come_and_go(
 ) -> None:
     dataset = touch(tmp_path / "data", "a/1.jpg", "b/2.jpg", "b/sub/3.jpg")
     before = ids(output, dataset)
-    assert ids(output, Dataset(name="fish", path=dataset.path)) != before
+    assert ids(output, ImageDataset(name="fish", path=dataset.path)) != before
     shutil.move(tmp_path / "data", tmp_path / "elsewhere")
-    moved = Dataset(name="birds", path=f"file://{tmp_path}/elsewhere/")
+    moved = ImageDataset(name="birds", path=f"file://{tmp_path}/elsewhere/")
     assert ids(output, moved) == before
     touch(tmp_path / "elsewhere", "0/0.jpg", "b/1.jpg")
     assert set(before) < set(ids(output, moved))
@@ -93,10 +101,10 @@ def test_folder_and_manifest_and_object_store_give_the_same_ids(
     dataset = touch(tmp_path / "data", *names)
     lines = "".join(f"{name},{name[0]}\n" for name in reversed(names))
     (tmp_path / "data" / "list.csv").write_text("path,label\n" + lines)
-    listed = Dataset(name="birds", path=f"{tmp_path}/data/list.csv", layout="manifest")
+    listed = ImageDataset(name="birds", path=f"{tmp_path}/data/list.csv", layout="manifest")
     for name in names:
         fsspec.filesystem("memory").pipe_file(f"memory://{tmp_path.name}/{name}", b"x")
-    remote = Dataset(name="birds", path=f"memory://{tmp_path.name}")
+    remote = ImageDataset(name="birds", path=f"memory://{tmp_path.name}")
     assert ids(output, dataset) == ids(output, listed) == ids(output, remote)
 
 
@@ -133,11 +141,13 @@ def test_a_failed_index_leaves_the_former(output: Output, tmp_path: Path) -> Non
 
 def test_a_dataset_without_images_is_named(output: Output, tmp_path: Path) -> None:
     touch(tmp_path / "data", "beside.jpg", "a/notes.txt")
-    dataset = Dataset(name="birds", path=str(tmp_path / "data"))
-    expected = f"dataset birds: no image found at {tmp_path / 'data'}"
-    assert refusal(output, dataset) == expected
+    dataset = ImageDataset(name="birds", path=str(tmp_path / "data"))
+    assert refusal(output, dataset) == (
+        f"dataset birds: no image found at {tmp_path / 'data'}; "
+        "left out: 1 .jpg (in no class folder), 1 .txt"
+    )
     (tmp_path / "list.csv").write_text("path,label\n")
-    empty = Dataset(name="birds", path=str(tmp_path / "list.csv"), layout="manifest")
+    empty = ImageDataset(name="birds", path=str(tmp_path / "list.csv"), layout="manifest")
     assert refusal(output, empty) == f"dataset birds: no image found at {tmp_path / 'list.csv'}"
     assert output.files("") == []
 
@@ -159,7 +169,7 @@ def test_an_image_listed_twice_is_named(
     root.mkdir()
     lines = "".join(f"{path.format(root=root)},a\n" for path in paths)
     (root / "list.csv").write_text("path,label\n" + lines)
-    line = refusal(output, Dataset(name="birds", path=f"{root}/list.csv", layout="manifest"))
+    line = refusal(output, ImageDataset(name="birds", path=f"{root}/list.csv", layout="manifest"))
     assert line.endswith("must name every image once, " + words.format(parent=tmp_path))
     assert f"{root}/list.csv" in line
 
@@ -170,7 +180,7 @@ def test_ready_made_embeddings_are_indexed_by_file_and_row(output: Output, tmp_p
         values = pa.array(np.zeros((len(labels), 2)).tolist(), pa.list_(pa.float32(), 2))
         table = pa.table({"class_name": labels, "fc": values})
         pq.write_table(table, tmp_path / "mine" / f"{name}.parquet")
-    dataset = Dataset(name="mine", embeddings=str(tmp_path / "mine"))
+    dataset = EmbeddingsDataset(name="mine", embeddings=str(tmp_path / "mine"))
     rows = indexed(output, dataset)
     root = tmp_path / "mine"
     assert [(row["uri"], row["class_name"], row["class_id"]) for row in rows] == [
@@ -181,6 +191,177 @@ def test_ready_made_embeddings_are_indexed_by_file_and_row(output: Output, tmp_p
     assert [row["image_id"] for row in rows] == [
         index.image_id("mine", below) for below in ("a.parquet#0", "b.parquet#0", "b.parquet#1")
     ]
+
+
+# -- labels of every source -----------------------------------------------------------------------
+
+
+def folder(root: Path, labels: list[str]) -> Dataset:
+    return touch(root, *(f"{label}/{n}.jpg" for n, label in enumerate(labels)))
+
+
+def csv_manifest(root: Path, labels: list[str]) -> Dataset:
+    lines = "".join(f'{n}.jpg,"{label}"\n' for n, label in enumerate(labels))
+    (root / "list.csv").write_text("path,label\n" + lines)
+    return ImageDataset(name="birds", path=f"{root}/list.csv", layout="manifest")
+
+
+def parquet_manifest(root: Path, labels: list[str | None]) -> Dataset:
+    paths = [f"{n}.jpg" for n in range(len(labels))]
+    pq.write_table(pa.table({"path": paths, "label": labels}), root / "list.parquet")
+    return ImageDataset(name="birds", path=f"{root}/list.parquet", layout="manifest")
+
+
+def huggingface(root: Path, labels: list[str | None]) -> Dataset:
+    pq.write_table(pa.table({"image": [b"x"] * len(labels), "label": labels}), root / "h.parquet")
+    return ImageDataset(name="birds", path=str(root), layout="huggingface")
+
+
+def named_huggingface(root: Path, labels: list[str | None]) -> Dataset:
+    """Numbers, whose names are in the metadata."""
+    features = {"label": {"names": labels, "_type": "ClassLabel"}}
+    table = pa.table({"image": [b"x"] * len(labels), "label": range(len(labels))})
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), root / "h.parquet")
+    return ImageDataset(name="birds", path=str(root), layout="huggingface")
+
+
+def shard(root: Path, suffix: str, texts: list[str]) -> Dataset:
+    with tarfile.open(root / "s.tar", "w") as tar:
+        for n, text in enumerate(texts):
+            for name, data in ((f"{n}.jpg", b"x"), (f"{n}.{suffix}", text.encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return ImageDataset(name="birds", path=str(root), layout="webdataset")
+
+
+def cls(root: Path, labels: list[str]) -> Dataset:
+    return shard(root, "cls", labels)
+
+
+def json_of_shard(root: Path, labels: list[str | None]) -> Dataset:
+    return shard(root, "json", [json.dumps({"label": label}) for label in labels])
+
+
+def listed(root: Path, labels: list[str]) -> Dataset:
+    """A published dataset, whose classes are folders."""
+    top = root / "101_ObjectCategories"
+    touch(top, *(f"{label}/{n}.jpg" for n, label in enumerate(labels)))
+    return ImageDataset(name="birds", path=str(root), layout="caltech101")
+
+
+def embeddings(root: Path, labels: list[str | None]) -> Dataset:
+    values = pa.array([[0.5]] * len(labels), pa.list_(pa.float32(), 1))
+    pq.write_table(pa.table({"label": labels, "fc": values}), root / "e.parquet")
+    return EmbeddingsDataset(name="birds", embeddings=str(root), label="label")
+
+
+def hive(root: Path, labels: list[str]) -> Dataset:
+    """Embeddings whose labels are folders, as Spark's ``partitionBy`` writes them."""
+    for n, label in enumerate(labels):
+        values = pa.array([[0.5]], pa.list_(pa.float32(), 1))
+        (root / f"label={quote(label)}").mkdir()
+        pq.write_table(pa.table({"fc": values}), root / f"label={quote(label)}/{n}.parquet")
+    return EmbeddingsDataset(name="birds", embeddings=str(root), label="label")
+
+
+TEXTS = (folder, csv_manifest, cls, listed, hive)
+NULLABLE = (parquet_manifest, huggingface, named_huggingface, json_of_shard, embeddings)
+NO_FOLDER = (folder, listed)  # no folder has an empty name
+
+
+@pytest.mark.parametrize(
+    ("write", "label"),
+    [
+        *((write, None) for write in NULLABLE),
+        *((write, "") for write in TEXTS + NULLABLE if write not in NO_FOLDER),
+        *((write, label) for write in TEXTS + NULLABLE for label in (" ", "\t \u00a0", "\u3000")),
+    ],
+)
+def test_a_label_that_is_empty_is_refused_by_every_source(
+    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset], label: str | None
+) -> None:
+    (tmp_path / "data").mkdir()
+    line = refusal(output, write(tmp_path / "data", ["a", label, "b"]))
+    assert "label" in line or "class" in line
+    assert any(word in line for word in ("must not be", "must have", "must be"))
+    assert len(line.splitlines()) == 1
+    assert output.files("") == []
+
+
+@pytest.mark.parametrize("write", TEXTS + NULLABLE)
+def test_names_that_look_alike_are_kept_apart_and_named(
+    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset]
+) -> None:
+    (tmp_path / "data").mkdir()
+    labels = ["cat", "Cat", "caf\u00e9", "cafe\u0301"]
+    if write is not cls:  # whose space is that of the text file
+        labels.append(" cat")
+    indexed = write_index(output, write(tmp_path / "data", labels))
+    assert indexed.n_classes == len(labels)
+    (warning,) = indexed.warnings
+    assert warning.startswith("classes whose names differ only in spelling are kept apart: ")
+    assert "'cafe\\u0301' and 'caf\\xe9' (Unicode form)" in warning
+    assert ("' cat'" in warning) == (" cat" in labels)
+    assert str(indexed).endswith(f"\nwarning: dataset birds: {warning}")
+
+
+# -- what is left out ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def birds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageDataset:
+    """Photographs of which some, and all of one class, are in a format that needs a plug-in."""
+    monkeypatch.setattr(decoding, "find_spec", lambda _: None)
+    (tmp_path / "data" / "owl").mkdir(parents=True)
+    return touch(
+        tmp_path / "data",
+        *("cat/1.jpg", "cat/2.HEIC", "cat/.DS_Store", "cat/._1.jpg", "cat/notes.txt"),
+        *("emu/1.heic", "emu/2.heic"),
+    )
+
+
+GROUPS = (
+    Group(None, "", "hidden", 2),
+    Group(None, ".heic", "no decoder: install kdsspark[heif]", 1),
+    Group(None, ".txt", "not read", 1),
+    Group("emu", ".heic", "no decoder: install kdsspark[heif]", 2),
+    Group("owl", "", "empty folder", 0),
+)
+
+
+def test_the_line_says_what_was_left_out_and_warns_of_classes(
+    output: Output, birds: ImageDataset
+) -> None:
+    assert str(write_index(output, birds)).splitlines() == [
+        "dataset birds: 1 images in 1 classes; left out: "
+        "3 .heic (no decoder: install kdsspark[heif]), 2 hidden, 1 .txt",
+        "warning: dataset birds: 2 classes are left out whole: "
+        "'emu': 2 .heic (no decoder: install kdsspark[heif]); 'owl': empty folder",
+    ]
+
+
+def test_what_was_left_out_is_kept_beside_the_digest(output: Output, birds: ImageDataset) -> None:
+    assert index.left_out_of(output, "birds") == []
+    assert write_index(output, birds).left_out == GROUPS
+    assert tuple(index.left_out_of(output, "birds")) == GROUPS
+    digest = index.digest(output, "birds")
+    for path in Path(birds.path).rglob("*.heic"):
+        path.unlink()
+    write_index(output, birds)
+    assert index.digest(output, "birds") == digest  # of the images alone
+    assert [group.class_name for group in index.left_out_of(output, "birds")] == (
+        [None, None, None, "emu", "owl"]
+    )
+
+
+def test_an_index_of_an_earlier_version_left_out_nothing_that_is_known(output: Output) -> None:
+    schema = IMAGES.schema.with_metadata({b"kdsspark.digest": b"abc"})
+    path = f"{IMAGES.partition('birds')}/part-0.parquet"
+    parquet.write(output, path, schema.empty_table(), schema)
+    assert index.left_out_of(output, "birds") == []
+    assert index.digest(output, "birds") == "abc"
 
 
 # -- the stage -----------------------------------------------------------------------------------

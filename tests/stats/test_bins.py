@@ -247,7 +247,7 @@ def test_arrays_that_cannot_take_the_result_are_refused() -> None:
         bin_codes(x, *limits, 10, np.empty((3, 2), np.uint8))
     with pytest.raises(TypeError, match="codes must be uint16, got uint8"):
         bin_codes(x, *limits, 256, np.empty((2, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"codes must have adjoining images, got strides \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"codes must have adjacent images, got strides \(1, 2\)"):
         bin_codes(x, *limits, 10, np.empty((3, 2), np.uint8).T)
     with pytest.raises(TypeError, match="columns must be float64, got float32"):
         fill_columns(x, np.empty((2, 3), np.float32))

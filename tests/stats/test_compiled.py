@@ -1,114 +1,100 @@
+"""The rules for kernels and helpers hold for each of the package; memory seen through strides."""
+
 from __future__ import annotations
 
-import os
-import subprocess
+import inspect
+import re
 import sys
-import zipfile
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 
 import kdsspark
 from kdsspark.errors import KdssparkError
-from kdsspark.stats import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
+from tests.stats.kernel_examples import compiled_functions, is_kernel
 
-PACKAGE = Path(kdsspark.__file__).parent
-
-PROBE = """
-import numpy as np
-from kdsspark.stats import histograms
-codes = np.array([[0, 1]], np.uint8)
-print(histograms.class_histograms(codes, np.array([0, 0], np.int32), 1, 2).tolist())
-print(sum(histograms._count.stats.cache_hits.values()), histograms.__file__)
-"""
+FUNCTIONS = compiled_functions()
 
 
-def probe(path: Path, **environment: str) -> list[str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NUMBA_", "XDG_", "PYTHON"))}
-    run = subprocess.run(
-        [sys.executable, "-c", PROBE],
-        env=kept | {"PYTHONPATH": str(path)} | environment,
-        cwd=path.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.splitlines()
+def used(function: Any) -> list[Any]:
+    """The globals that a kernel or helper uses."""
+    return list(inspect.getclosurevars(function.py_func).globals.values())
 
 
-def zipped(path: Path) -> Path:
-    path.parent.mkdir()
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in PACKAGE.rglob("*.py"):
-            archive.write(file, Path("kdsspark") / file.relative_to(PACKAGE))
-    return path
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_kernel_and_helper_can_be_cached(name: str) -> None:
+    function = FUNCTIONS[name].py_func
+    assert name == f"{function.__module__}.{function.__qualname__}"
+    assert not any(isinstance(constant, CodeType) for constant in function.__code__.co_consts)
+    for value in used(FUNCTIONS[name]):
+        if hasattr(value, "py_func"):
+            assert not is_kernel(value), f"{name} calls the kernel {value.__name__}"
+        else:
+            assert isinstance(value, ModuleType | int | float | np.number)
 
 
-def test_a_zip_at_another_path_finds_what_was_compiled_without_a_home(tmp_path: Path) -> None:
-    no_home = tmp_path / "file"
-    no_home.touch()
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    hits = []
-    for run in ("first", "second"):
-        path = zipped(tmp_path / run / "kdsspark.zip")
-        result, where = probe(path, HOME=str(no_home), TMPDIR=str(temporary))
-        assert result == "[[[1, 1]]]"
-        assert str(path) in where
-        hits.append(int(where.split()[0]))
-    assert hits == [0, 1]
-    (cache,) = temporary.iterdir()
-    assert cache.stat().st_mode & 0o077 == 0
+def test_no_kernel_is_recursive_and_each_helper_is_used() -> None:
+    calls = {each: {v for v in used(each) if hasattr(v, "py_func")} for each in FUNCTIONS.values()}
+    TopologicalSorter(calls).prepare()  # raises for a circle
+    helpers = {each for each in FUNCTIONS.values() if not is_kernel(each)}
+    assert helpers
+    assert helpers == set().union(*calls.values())
 
 
-def test_it_works_with_nowhere_to_write(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "only" / "kdsspark.zip")
-    nowhere = tmp_path / "file"
-    nowhere.touch()
-    environment = {"XDG_CACHE_HOME": str(nowhere), "HOME": str(nowhere)}
-    # The system's temporary directory is always found, so the user's own is put out of reach.
-    program = PROBE.replace(
-        "import numpy",
-        "import tempfile; tempfile.gettempdir = lambda: '/dev/null'\nimport numpy",
-        1,
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        env=dict(os.environ) | environment | {"PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.startswith("[[[1, 1]]]")
+def yields(x: int) -> Iterator[int]:
+    yield x
 
 
-def test_numba_cache_dir_overrules(tmp_path: Path) -> None:
-    chosen = tmp_path / "chosen"
-    probe(PACKAGE.parent, NUMBA_CACHE_DIR=str(chosen))
-    assert list(chosen.rglob("*.nbi"))
+@pytest.mark.parametrize("decorate", [compiled, compiled_helper])
+def test_generators_and_closures_are_refused(decorate: Any) -> None:
+    with pytest.raises(TypeError, match="without closure or yield, got yields"):
+        decorate(yields)
+    with pytest.raises(TypeError, match="without closure or yield, got <lambda>"):
+        decorate(lambda: decorate)
 
 
-def test_a_directory_others_can_write_to_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_compiled_code_is_in_stats() -> None:
+    package = Path(kdsspark.__file__).parent
+    uses = re.compile(r"\bnumba\b|\bstats\.compiled\b")
+    files = [file.relative_to(package) for file in package.rglob("*.py")]
+    folders = {file.parts[0] for file in files if uses.search((package / file).read_text())}
+    assert folders == {"stats"}
+
+
+@pytest.mark.parametrize("decorate", [compiled, compiled_helper])
+def test_without_numba_a_call_raises_one_line(
+    decorate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
-    find = compiled.cache_directory.__wrapped__
-    first = find()
-    assert first == tmp_path / "kdsspark" / kdsspark.__version__
-    first.chmod(0o777)
-    second = find()
-    assert second is not None
-    assert second.parent == tmp_path
-    second.rmdir()
-    second.symlink_to(first)
-    assert find() is None
-
-
-def test_a_missing_numba_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    kernel = compiled.compiled(lambda x: x)
+    kernel = decorate(lambda x: x)
     with pytest.raises(KdssparkError, match=r"^numba must be importable to measure, got: .*numba"):
         kernel(1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "elements", "stride"),
+    [
+        (np.arange(12).reshape(3, 4), range(12), 4),
+        (np.arange(12).reshape(3, 4)[:, 1:3], range(1, 11), 4),
+        (np.arange(12).reshape(3, 4)[::2, :2], range(10), 8),
+        (np.arange(12).reshape(3, 4)[:, 4:], [], 4),
+        (np.arange(12).reshape(3, 4)[3:], [], 4),
+    ],
+)
+def test_memory_reaches_from_the_first_element_to_the_last(
+    rows: Any, elements: list[int], stride: int
+) -> None:
+    memory, distance = memory_of(rows)
+    assert memory.tolist() == list(elements)
+    assert distance == stride
+    if rows.size:
+        memory[0] = 77
+        assert rows[0, 0] == 77
+        rows.flags.writeable = False
+        assert not memory_of(rows)[0].flags.writeable

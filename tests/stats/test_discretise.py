@@ -14,13 +14,13 @@ def test_every_value_by_its_definition() -> None:
     rng = np.random.default_rng(3)
     values = rng.normal(2, 3, (40, 5)).astype(np.float32)
     mean, std = rng.normal(size=5), rng.random(5) + 0.1
-    found = standardise(values, mean, std)
-    codes = discretise(found, -0.25, 0.15)
+    standardised = standardise(values, mean, std)
+    codes = discretise(standardised, -0.25, 0.15)
     assert codes.dtype == np.int8
     for i, row in enumerate(values.tolist()):
         for u, x in enumerate(row):
             z = (x - mean[u]) / std[u]
-            assert found[i, u] == z
+            assert standardised[i, u] == z
             assert codes[i, u] == (1 if z > 0.15 else -1 if z < -0.25 else 0)
     assert set(codes.ravel().tolist()) == {-1, 0, 1}
 

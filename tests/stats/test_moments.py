@@ -45,13 +45,13 @@ def _awkward(n: int) -> NDArray[np.float64]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_mean_and_std_are_the_exact_ones(dtype: type) -> None:
     values = _awkward(997).astype(dtype)
-    found = moments(values, _lowest(values))
-    mean, std = found.mean_and_std()
+    result = moments(values, _lowest(values))
+    mean, std = result.mean_and_std()
     expected = [_exact(column.astype(np.float64)) for column in values.T]
     np.testing.assert_allclose(mean, [m for m, _ in expected], rtol=1e-15)
     np.testing.assert_allclose(std, [s for _, s in expected], rtol=1e-14)
-    assert found.n.tolist() == np.isfinite(values).sum(0).tolist()
-    assert found.n.min() < len(values)
+    assert result.n.tolist() == np.isfinite(values).sum(0).tolist()
+    assert result.n.min() < len(values)
 
 
 @settings(max_examples=30, deadline=None)
@@ -63,8 +63,8 @@ def test_order_and_parts_do_not_matter(seed: int, cuts: list[int]) -> None:
     parts = np.split(shuffled, sorted(cuts))
     merged = reduce(Moments.merge, [moments(part, origin) for part in parts])
     whole = moments(values, origin)
-    for found, expected in zip(merged.mean_and_std(), whole.mean_and_std(), strict=True):
-        assert found.tolist() == expected.tolist()
+    for result, expected in zip(merged.mean_and_std(), whole.mean_and_std(), strict=True):
+        assert result.tolist() == expected.tolist()
     assert merged.n.tolist() == whole.n.tolist()
 
 
@@ -75,6 +75,15 @@ def test_a_constant_feature_has_no_deviation(value: float) -> None:
     mean, std = reduce(Moments.merge, parts).mean_and_std()
     assert mean.tolist() == [value]
     assert std.tolist() == [0.0]
+
+
+def test_rounded_squares_do_not_make_a_variance_negative() -> None:
+    # About half of the squares are rounded down, and then below the exact square of the mean.
+    values = np.tile(1 + np.arange(1, 40) / 7, (9, 1))
+    mean, std = moments(values, np.zeros(39)).mean_and_std()
+    assert mean.tolist() == values[0].tolist()
+    assert (std == 0).any()
+    np.testing.assert_allclose(std, 0, atol=1e-7)
 
 
 def test_without_finite_values_and_beyond_all_bounds() -> None:

@@ -125,8 +125,8 @@ def dealt(parts: list[Array], class_sizes: Array, seed: int, shuffle: int) -> li
         HashCounts.merge, (count_hashes(p, seed, shuffle) for p in parts), HashCounts.zero()
     )
     buckets = counts.at_boundaries(class_sizes)
-    found = (find_candidates(p, buckets, seed, shuffle) for p in reversed(parts))
-    candidates = reduce(Candidates.merge, found, Candidates.zero())
+    selected = (find_candidates(p, buckets, seed, shuffle) for p in reversed(parts))
+    candidates = reduce(Candidates.merge, selected, Candidates.zero())
     boundaries = pickle.loads(pickle.dumps(find_boundaries(class_sizes, counts, candidates)))
     return [label for p in parts for label in deal(p, boundaries, seed, shuffle).tolist()]
 

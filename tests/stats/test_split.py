@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from kdsspark.stats.shuffles import shuffled_labels
 from kdsspark.stats.split import images_to_test, normalised
 
 SIZES = [1, 2, 3, 10, 0, 57]
@@ -21,7 +22,12 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("share", "expected"),
-    [(0.3, [0, 1, 1, 3, 0, 17]), (0.01, [0, 1, 1, 1, 0, 1]), (0.99, [0, 1, 2, 9, 0, 56])],
+    [
+        (0.3, [0, 1, 1, 3, 0, 17]),
+        (0.25, [0, 1, 1, 3, 0, 14]),  # 2.5 is rounded up
+        (0.01, [0, 1, 1, 1, 0, 1]),
+        (0.99, [0, 1, 2, 9, 0, 56]),
+    ],
 )
 def test_every_class_is_cut_by_the_share(
     images: tuple[np.ndarray, np.ndarray], share: float, expected: list[int]
@@ -40,6 +46,15 @@ def test_it_depends_on_seed_and_ids_only(images: tuple[np.ndarray, np.ndarray]) 
     # One class is cut as it is, whatever the others are.
     some = labels != 3
     assert (images_to_test(keys[some], labels[some], 0.3, seed=0) == tested[some]).all()
+
+
+def test_the_order_is_none_of_the_shuffled_labels(images: tuple[np.ndarray, np.ndarray]) -> None:
+    keys, labels = images
+    one_class, places = np.zeros_like(labels), np.arange(labels.size, dtype=np.int32)
+    tested = images_to_test(keys, one_class, 0.5, seed=0)
+    for shuffle in range(1, 11):
+        first_half = shuffled_labels(keys, places, 0, shuffle) < tested.sum()
+        assert (first_half != tested).any()
 
 
 def test_a_larger_share_only_adds_images(images: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,11 +1,11 @@
-"""The unpacked archives of one published dataset: its images, and what its lists say of them."""
+"""The unpacked archives of one published dataset: its images, and the lists that name them."""
 
 from __future__ import annotations
 
 import io
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.io import loadmat
 
-from kdsspark.datasets.listing import Root, walk
+from kdsspark.datasets.left_out import LeftOut
+from kdsspark.datasets.listing import Entry, Root, walk
 from kdsspark.errors import DatasetError
-from kdsspark.images.decoding import IMAGE_SUFFIXES
+from kdsspark.images.decoding import image_suffixes
 
 _Value = TypeVar("_Value")
 Labels = Mapping[str, str]
@@ -29,15 +30,32 @@ class Archive:
     dataset: str
     root: Root
     images: str  # below the root; "" for the root itself
+    left_out: LeftOut
+    _lists: set[str] = field(default_factory=set)  # files that were read, below the root
 
     @cached_property
     def versions(self) -> dict[str, str]:
         """Every image file: path below the root -> version."""
-        found = walk(self.root.fs, self.root.folder(self.images).path, IMAGE_SUFFIXES)
-        return {self.root.below(entry.path): entry.version for entry in found}
+        suffixes = image_suffixes()
+        return {
+            self.root.below(entry.path): entry.version
+            for entry in self._files
+            if entry.path.lower().endswith(suffixes)
+        }
+
+    @cached_property
+    def _files(self) -> list[Entry]:
+        return list(walk(self.root.fs, self.root.folder(self.images).path, self.left_out))
+
+    def leave_out(self, labels: Labels, reason: str) -> None:
+        """Count what lies among the images and is neither one of ``labels`` nor a list."""
+        for entry in self._files:
+            path = self.root.below(entry.path)
+            if path not in labels and path not in self._lists:
+                self.left_out.add(path, reason if path in self.versions else None)
 
     def class_folders(self) -> dict[str, str]:
-        """Images right below class folders; what lies elsewhere is no image of a class."""
+        """Images right below class folders, with their classes. Others have no class."""
         depth = self._path("a/b").count("/")
         return {p: p.split("/")[-2] for p in self.versions if p.count("/") == depth}
 
@@ -67,7 +85,7 @@ class Archive:
         return values
 
     def structs(self, file: str, variable: str, *fields: str) -> list[tuple[Any, ...]]:
-        """Some fields of a struct array of a MATLAB file, a tuple each struct."""
+        """The named fields of a struct array of a MATLAB file, one tuple for each struct."""
         array = self._variable(file, variable)
         named = array.dtype.names or ()
         if not set(fields) <= set(named):
@@ -80,7 +98,7 @@ class Archive:
         data = io.BytesIO(self._bytes(file, expected))
         try:
             found = loadmat(data, squeeze_me=True)
-        except Exception as error:  # scipy has no error of its own for all that may be wrong
+        except Exception as error:  # scipy raises errors of many kinds for a damaged file
             raise self._refusal(file, f"{expected}, got {_line(error)}") from error
         if variable not in found:
             names = ", ".join(name for name in found if not name.startswith("__")) or "none"
@@ -88,7 +106,7 @@ class Archive:
         return np.ravel(found[variable])
 
     def entry(self, entries: Mapping[Any, _Value], key: object, file: str) -> _Value:
-        """What ``file``, read as ``entries``, says of ``key``; raises DatasetError if nothing."""
+        """The entry for ``key`` in ``file``, read as ``entries``; raises DatasetError for none."""
         if key not in entries:
             raise self._refusal(file, f"must have an entry for {key}, got none")
         return entries[key]
@@ -108,6 +126,7 @@ class Archive:
                 yield number, line.strip()
 
     def _bytes(self, file: str, expected: str) -> bytes:
+        self._lists.add(file)
         try:
             return bytes(self.root.fs.cat_file(self.root.folder(file).path))
         except FileNotFoundError:

@@ -15,16 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
 from kdsspark.datasets.layouts.containers import Container, containers
-from kdsspark.datasets.listing import BATCH, LISTING, Root
+from kdsspark.datasets.left_out import LeftOut
+from kdsspark.datasets.listing import BATCH, LISTING, Root, refuse_repeated
 from kdsspark.errors import DatasetError
 
 
-def read(dataset: Dataset, root: Root) -> Iterator[pa.Table]:
-    """Every row of every file; of the images nothing is read."""
+def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Table]:
+    """Every row of every file; images are not read."""
     names: list[str] | None = None
-    for number, file in enumerate(containers(dataset, root, (".parquet", ".pq"))):
+    for number, file in enumerate(containers(dataset, root, (".parquet", ".pq"), left_out)):
         where = f"dataset {dataset.name}: {file.uri}"
         with _open(where, root.fs, file.path) as parquet:
             _check_columns(where, parquet.schema_arrow)
@@ -59,6 +60,7 @@ def _open(where: str, fs: fsspec.AbstractFileSystem, path: str) -> Iterator[pq.P
 
 
 def _check_columns(where: str, schema: pa.Schema) -> None:
+    refuse_repeated(where, schema.names, ("image", "label"))
     types = dict(zip(schema.names, schema.types, strict=True))
     image, label = types.get("image"), types.get("label")
     if image is not None and pa.types.is_struct(image):
@@ -83,7 +85,7 @@ def _is_label(kind: pa.DataType | None) -> bool:
 
 
 def _class_names(where: str, schema: pa.Schema) -> list[str] | None:
-    """The names of the numbers 0, 1, ..; None where the metadata tell of none."""
+    """The names of the numbers 0, 1, ..; None where the metadata have none."""
     metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
     try:
         features = json.loads(metadata).get("info", {}).get("features", {})
@@ -96,7 +98,7 @@ def _class_names(where: str, schema: pa.Schema) -> list[str] | None:
 
 
 def _labels(where: str, labels: pa.Array, names: list[str] | None, first: int) -> pa.Array:
-    """Class names of some rows, of which the first is row ``first`` of the file."""
+    """Class names of consecutive rows, the first of which is row ``first`` of the file."""
     if not pa.types.is_integer(labels.type) or names is None:
         wrong, expected = labels.is_null(), "be a class"
         names_of = labels.cast(pa.string())

@@ -1,4 +1,4 @@
-"""What a layout is: a reader of datasets that lie in one certain way."""
+"""A layout: how to read datasets whose files lie in one certain way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
+from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import Root
 
-Reader = Callable[[Dataset, Root], Iterator[pa.Table]]
+Reader = Callable[[ImageDataset, Root, LeftOut], Iterator[pa.Table]]
 """Lists the images of a dataset at its ``path``, in tables of ``LISTING``.
 
-Raises ConfigError where the path or the split is not what the layout needs, and DatasetError
-where a file does not hold what it must.
+Counts the files that it does not take in the third argument, by the time the listing ends. Raises
+ConfigError where the path or the split is not what the layout needs, and DatasetError where a file
+does not hold what it must.
 """
 
 
@@ -30,7 +32,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Layout:
-    """A reader, the splits one may ask it for (None: those that file names tell), and a size."""
+    """A reader, the splits that it knows (None: those in the names of files), and a size."""
 
     read: Reader
     splits: tuple[str, ...] | None = ()

@@ -1,9 +1,9 @@
 """The eleven datasets of the paper (table 2), as their archives unpack.
 
-A dataset is declared by the folders it unpacks to and by one function that says which class every
-image has: from its folder, or from the lists that come with it. All splits are merged unless one
-is asked for. Images that the lists name and that are not there are listed: reading them fails,
-and ``failures`` tells. Images that no list names are none of the dataset.
+Each dataset is declared by the folders that it unpacks to and by one function that gives every
+image its class: from its folder, or from the lists that come with it. All splits are merged unless
+the configuration names one. An image that a list names and that is missing is listed: reading it
+fails, which becomes a row of ``failures``. An image that no list names is left out, and counted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
 from kdsspark.datasets.layouts.archive import Archive, Labels
 from kdsspark.datasets.layouts.flower_names import FLOWER_NAMES
 from kdsspark.datasets.layouts.layout import Layout, Published
+from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import Root, Row, tables
 from kdsspark.errors import ConfigError
 
@@ -88,12 +89,12 @@ def _flowers102(archive: Archive, split: str | None) -> Labels:
 
 
 def _class_folders(archive: Archive, _split: str | None, but: str) -> Labels:
-    """All but the folder of background, which is no class."""
+    """All class folders except ``but``, the background, which is no class."""
     return {path: c for path, c in archive.class_folders().items() if c != but}
 
 
 def _mit67(archive: Archive, split: str | None) -> Labels:
-    """Only what the two lists name: 100 of each class, as in the paper."""
+    """Only the images that the two lists name: 100 of each class, as in the paper."""
     lists = {"train": "TrainImages.txt", "test": "TestImages.txt"}
     wanted = [lists[split]] if split else lists.values()
     return {path: c for file in wanted for path, c in archive.listed(file).items()}
@@ -112,7 +113,7 @@ def _stanforddogs(archive: Archive, split: str | None) -> Labels:
 
 
 def _catsdogs(archive: Archive, split: str | None) -> Labels:
-    """``Abyssinian_100`` is of class ``Abyssinian``; the folder holds more than is listed."""
+    """``Abyssinian_100`` is of class ``Abyssinian``. The folder holds more images than the list."""
     file = f"annotations/{split or 'list'}.txt"
     rows = archive.table(file, "image", "class_id", "species", "breed_id")
     return {f"images/{image}.jpg": image.rpartition("_")[0] for image, *_ in rows}
@@ -130,22 +131,30 @@ def _layout(
     published: Published,
     splits: tuple[str, ...] = (),
 ) -> Layout:
-    """``homes``: folders that ``download`` may unpack to; ``images``: names of its images' one."""
+    """``homes``: folders that ``download`` may unpack to; ``images``: its folder of images."""
 
-    def read(dataset: Dataset, root: Root) -> Iterator[pa.Table]:
-        archive = _find(dataset, root, download, homes, images)
-        yield from tables(_rows(archive, labels(archive, dataset.split)))
+    def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Table]:
+        home, folder = _find(dataset, root, download, homes, images)
+        archive = Archive(dataset.name, home, folder, left_out)
+        of_images = labels(archive, dataset.split)
+        archive.leave_out(of_images, "of no class" if not dataset.split else "not in this split")
+        yield from tables(_rows(archive, of_images))
 
     return Layout(read, splits, published)
 
 
 def _find(
-    dataset: Dataset, root: Root, download: str, homes: tuple[str, ...], images: tuple[str, ...]
-) -> Archive:
+    dataset: ImageDataset,
+    root: Root,
+    download: str,
+    homes: tuple[str, ...],
+    images: tuple[str, ...],
+) -> tuple[Root, str]:
+    """The folder that the archives were unpacked to, and the name of its folder of images."""
     for home in map(root.folder, homes):
         for folder in images:
             if root.fs.isdir(home.folder(folder).path):
-                return Archive(dataset.name, home, folder)
+                return home, folder
     inside = f", with {images[-1]}/ in it" if images[-1] else ""
     raise ConfigError(
         f"datasets.{dataset.name}.path: must be the folder that {download} was unpacked to"

@@ -1,12 +1,12 @@
-"""Maps of a whole image and of strips of its crops, and where they agree with the crops' own.
+"""Which pixels the maps of a whole image share with the maps of its crops.
 
-The ten views of an image are five crops of it and of its mirror. A crop's maps differ from those
-of the whole only in a *ring* at its border, some pixels wide, where its zero padding has entered.
-Where the image ends with the crop there is no ring; along the other edges, *strips* of the crop
-have the ring right.
+The ten views of an image are five crops of it and five of its mirror. A crop's maps differ from
+the image's maps only in a *ring* at the crop's border, a few pixels wide, which its zero padding
+has reached. Edges that the crop shares with the image have no ring. Along the other edges,
+*strips* of the crop are computed apart, which have the ring right.
 
-A place says which rectangle of a view some maps hold. Its ends depend on the side of the crop and
-on the width of the ring, which change from layer to layer; the place does not.
+A place is the rectangle of a view that maps hold. Its ends depend on the side of the crop and on
+the width of the ring, which change from layer to layer; the place does not change.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _VIEWS: Final = crops.VIEWS["ten"]
 
 
 class Span(NamedTuple):
-    """Part of a crop's side. Each end is (a, b): a sides and b rings from where the side starts."""
+    """Part of a crop's side. Each end is (a, b): a sides plus b rings from the side's start."""
 
     start: tuple[int, int]
     stop: tuple[int, int]
 
     def at(self, side: int, ring: int, offset: int = 0) -> slice:
-        """The span in pixels, the side beginning at ``offset``."""
+        """The span in pixels, if the side starts at pixel ``offset``."""
         start, stop = (offset + a * side + b * ring for a, b in self)
         return slice(start, stop)
 
@@ -42,7 +42,7 @@ _LAST: Final = Span((1, -1), (1, 0))
 
 
 class Border(NamedTuple):
-    """Which edges of a crop lie within the image, and so have a ring."""
+    """Which edges of a crop lie within the image, and therefore have a ring."""
 
     top: bool
     bottom: bool
@@ -62,11 +62,11 @@ class Border(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """A rectangle of a view that some maps have right."""
+    """A rectangle of a view whose values maps hold."""
 
     view: int
     index: int  # along the first axis of the maps
-    top: int  # the view's corner in the maps, in pixels; below 0 where they begin within the view
+    top: int  # the view's corner in the maps, in pixels; below 0 if the maps begin in the view
     left: int
     rows: Span
     columns: Span
@@ -82,16 +82,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Part:
-    """Maps [images or strips, channels, height, width] and what they hold of the views."""
+    """Maps [images or strips, channels, height, width], and the parts of the views they hold."""
 
     maps: Tensor
     places: tuple[Place, ...]
 
 
 def ten(images: Tensor, size: int) -> Tensor:
-    """The views [views, channels, size, size] of an image and its mirror, in their order.
+    """The views [views, channels, size, size] of an image, in the order of :func:`crops.views`.
 
-    ``images`` are [2, channels, height, width].
+    ``images`` are the image and its mirror [2, channels, height, width].
     """
     corners = crops.five(images.shape[2], images.shape[3], size)
     cut = [
@@ -110,7 +110,7 @@ def borders(height: int, width: int, size: int) -> list[Border]:
 
 
 def wholes(images: Tensor, size: int) -> list[Part]:
-    """An image and its mirror [2, channels, height, width] as a part each, with their views."""
+    """One part for the image and one for its mirror; ``images`` are both [2, channels, ...]."""
     height, width = images.shape[2:]
     corners, edges = 2 * crops.five(height, width, size), borders(height, width, size)
     places = [
@@ -124,7 +124,7 @@ def wholes(images: Tensor, size: int) -> list[Part]:
 def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[Part]:
     """Strips of the views, ``width`` pixels wide, along the edges that have a ring.
 
-    ``views`` are [views, channels, side, side]. Lying and standing strips are a part each.
+    ``views`` are [views, channels, side, side]. Lying strips are one part, standing ones another.
     """
     far = views.shape[-1] - width
     lying: list[tuple[Tensor, Place]] = []
@@ -139,27 +139,27 @@ def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[Part]:
                 place = Place(view, len(standing), 0, -at, border.rows, ring)
                 standing.append((views[view, :, :, at : at + width], place))
     return [
-        Part(_stack([maps for maps, _ in some]), tuple(place for _, place in some))
-        for some in (lying, standing)
-        if some
+        Part(_stack([maps for maps, _ in cut]), tuple(place for _, place in cut))
+        for cut in (lying, standing)
+        if cut
     ]
 
 
 def separate(views: Tensor) -> Part:
-    """The views themselves [views, channels, side, side], as a part that lacks nothing."""
+    """The views themselves [views, channels, side, side], as one part with no ring missing."""
     return Part(views, tuple(Place(i, i, 0, 0, _ALL, _ALL) for i in range(len(views))))
 
 
 def halve_strips(part: Part) -> Part:
-    """Max-pooled 2 x 2. Strips begin and end at even pixels of their views."""
+    """The strips, max-pooled 2 x 2; they must begin and end at even pixels of their views."""
     places = tuple(replace(p, top=p.top // 2, left=p.left // 2) for p in part.places)
     return Part(_halve(part.maps), places)
 
 
 def halve_whole(part: Part, side: int) -> list[Part]:
-    """Max-pooled 2 x 2, apart for the crops that begin at even and at odd pixels.
+    """The maps, max-pooled 2 x 2: one part for crops that begin at even pixels, others for odd.
 
-    Each result is as large as the crops that it is for.
+    Each part is only as large as the crops that it is for.
     """
     groups = defaultdict(list)
     for place in part.places:
@@ -176,13 +176,13 @@ def _halve_for(maps: Tensor, places: Sequence[Place], side: int) -> Part:
 
 
 def _halve(maps: Tensor) -> Tensor:
-    # In half the time of torch's max pooling on a CPU, which also notes where each maximum is.
+    # Half the time of torch's max pooling on a CPU, which also records where each maximum is.
     rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def assemble(parts: Sequence[Part], side: int, ring: int) -> Tensor:
-    """The maps of all views [views, channels, side, side] from parts that cover them."""
+    """The maps of all views [views, channels, side, side], put together from parts."""
     like = parts[0].maps
     shape = (_VIEWS, like.shape[1], side, side)
     views = torch.empty(
@@ -196,9 +196,9 @@ def assemble(parts: Sequence[Part], side: int, ring: int) -> Tensor:
 
 
 def weights(part: Part, side: int, ring: int) -> Tensor:
-    """What each pixel of the maps is of the mean over all views and pixels.
+    """The weight of each pixel of the maps in the mean over all views and pixels.
 
-    Float32 [images or strips, height, width]: the number of places that have the pixel, divided
+    Float32 [images or strips, height, width]: the number of places that contain the pixel, divided
     by the number of pixels of all views.
     """
     maps = part.maps

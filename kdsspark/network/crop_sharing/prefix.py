@@ -1,8 +1,8 @@
-"""Stretches of a network: the blocks it begins with, which crops can share, and what follows.
+"""Cuts a network into the blocks that it begins with, which crops can share, and what follows.
 
-A block is a chain of convolutions of stride 1 whose zero padding keeps the size, batch-norms and
-ReLUs, and a 2 x 2 max pooling behind them, as in every VGG. Such layers see the same neighbourhood
-in a crop as in the whole image, but for the padding at the crop's border.
+A block is a chain of convolutions, batch-norms and ReLUs with a 2 x 2 max pooling behind them, as
+in every VGG; the convolutions have stride 1, and zero padding that keeps the size. Such layers see
+the same neighbourhood in a crop as in the whole image, except for the padding at its border.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ class Step:
     """One module of a block."""
 
     module: nn.Module
-    reach: int  # pixels from the border that its padding enters into
+    reach: int  # pixels from the border that its zero padding affects
     layers: tuple[int, ...]  # positions of the layers that are read at its output
 
 
 @dataclass(frozen=True)
 class Block:
-    """Modules in the order they are called; a 2 x 2 max pooling follows the last."""
+    """Modules in the order of their calls; a 2 x 2 max pooling follows the last."""
 
     steps: tuple[Step, ...]
 
     @property
     def reach(self) -> int:
-        """Pixels from the border that the padding of the modules enters into."""
+        """Pixels from the border that the zero padding of the modules affects."""
         return sum(step.reach for step in self.steps)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch as a module: from one tensor to float32 [views, units] per layer read in it.
+    """A stretch of the network as a module: from a tensor to float32 [views, units] per layer.
 
-    Where another stage follows, that one's input comes last.
+    If another stage follows, the input of that one is the last output.
     """
 
     module: fx.GraphModule
@@ -52,9 +52,9 @@ class Stage:
 
 
 def find_blocks(reader: fx.GraphModule) -> list[tuple[Block, fx.Node]]:
-    """The blocks that a module of :func:`activations.read` begins with, and where each ends.
+    """The blocks at the beginning of a module of :func:`activations.read`, and where each ends.
 
-    Empty where it begins with anything else, a stride of 2 or 4, say.
+    Empty if it begins with anything else, for example a convolution of stride 2.
     """
     found: list[tuple[Block, fx.Node]] = []
     steps: list[Step] = []
@@ -76,9 +76,9 @@ def find_blocks(reader: fx.GraphModule) -> list[tuple[Block, fx.Node]]:
 
 
 def stages(reader: fx.GraphModule, end: fx.Node) -> tuple[Stage, Stage | None]:
-    """What follows node ``end``: all in front of the first linear layer, and from there on.
+    """What follows node ``end``: up to the first linear layer, and from that layer on.
 
-    The second is None where no linear layer follows in one chain.
+    The second stage is None if no linear layer follows in one chain.
     """
     outputs = _outputs(reader)
     behind = {i: node for i, node in enumerate(outputs) if end in activations.ancestors(node)}
@@ -93,7 +93,7 @@ def stages(reader: fx.GraphModule, end: fx.Node) -> tuple[Stage, Stage | None]:
 def _stage(
     reader: fx.GraphModule, start: fx.Node, layers: dict[int, fx.Node], *others: fx.Node
 ) -> Stage:
-    """The stretch from the output of ``start`` to the reading of ``layers`` and to ``others``."""
+    """The stretch from the output of ``start`` to the nodes of ``layers`` and to ``others``."""
     graph = fx.Graph()
     copies = {start: graph.placeholder("maps")}
     outputs = [*layers.values(), *others]
@@ -115,7 +115,7 @@ def _before_linear(reader: fx.GraphModule, start: fx.Node) -> fx.Node | None:
 
 
 def _chain(node: fx.Node) -> Iterator[fx.Node]:
-    """The nodes behind ``node``, as long as each hands its output to one other alone."""
+    """The nodes behind ``node``, as long as each passes its output to a single other node."""
     while True:
         following = [user for user in node.users if not _is_reading(user)]
         if len(following) != 1:
@@ -137,9 +137,9 @@ def _outputs(reader: fx.GraphModule) -> list[fx.Node]:
 
 
 def _reach(module: nn.Module | None) -> int | None:
-    """Pixels from the border that the padding of a module enters into; None if it fits no block.
+    """Pixels from the border that the padding of a module affects; None if it fits no block.
 
-    A convolution must have stride 1 and as many zeros around its input as keep its size.
+    A convolution must have stride 1, and zeros around its input that keep its size.
     """
     if isinstance(module, _POINTWISE):
         return 0

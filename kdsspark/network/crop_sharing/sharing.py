@@ -1,16 +1,16 @@
-"""Ten crops of an image with the first blocks of the network computed once where they overlap.
+"""Ten crops of an image whose first blocks are computed once where the crops overlap.
 
-Five crops of a photograph cover each of its pixels about three times. So each of the first blocks
-(:mod:`prefix`) is computed on the whole image, on its mirror, and on narrow strips of the crops;
-from these the crops' maps for the next block are put together (:mod:`overlap`). The strips are cut
-from the crops' own maps, so that their outer edges are padded as the crops are, and are so wide
-that what their inner edges spoil is not used. The rings of the whole's maps only grow: by one
-pixel with every 3 x 3 convolution, and to half behind a pooling.
+Five crops of a photograph cover each of its pixels about three times. Therefore each of the first
+blocks (:mod:`prefix`) is computed on the whole image, on its mirror, and on narrow strips of the
+crops. The crops' maps for the next block are put together from these (:mod:`overlap`): their rings
+from the strips, the rest from the whole. Strips are cut from the crops' own maps, so that their
+outer edges are padded as the crops are. They are so wide that the pixels which their inner edges
+spoil are not used. A ring grows by one pixel with every 3 x 3 convolution, and a pooling halves it.
 
 A layer's mean over the views is a weighted sum over these maps. The linear layers are computed
 for all images together, since reading their weights takes longer than multiplying by them.
 
-All features equal those of separate crops to rounding.
+All features equal those of separate crops up to rounding.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ from kdsspark.network.crop_sharing.overlap import Part
 from kdsspark.network.crop_sharing.prefix import Block, Stage
 from kdsspark.network.spec import NetworkSpec
 
-# Blocks are shared while the side of a crop is at least so many times the width of their strips:
-# two of VGG16's. Sharing a third takes longer than it saves.
+# Blocks are shared while the side of a crop is at least this many times the width of their strips:
+# two blocks of VGG16. Sharing a third takes longer than it saves.
 _SIDE_PER_STRIP: Final = 16
-# Images are shared up to so many times the area of a crop. Crops hardly overlap in longer ones.
+# Crops share work in images of up to this many times their area. In longer images they hardly
+# overlap.
 _IMAGE_PER_CROP: Final = 4
-# Pixels summed at a time, with all their channels: few enough for the cache, also as float32.
-_PIXELS: Final = 8192
+# Pixels summed one after the other, before such sums are added up: few, because a long sum of
+# float32 loses digits (a white background of 87,000 pixels lost four), and they stay in the cache.
+_PIXELS: Final = 512
 
 _Means = dict[int, Tensor]  # float32 [units] by a layer's position
 
@@ -47,12 +49,24 @@ class Shared:
     blocks: tuple[Block, ...]
     body: Stage
     head: Stage | None
+    whole: fx.GraphModule  # the network as it was, for views that share nothing
 
     def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Float32 [images, units] per layer, averaged over the ten views of each image.
 
-        ``images`` are an image and its mirror each [2, channels, height, width], normalised.
+        Each of ``images`` is [image and mirror, channels, height, width], normalised.
         """
+        features = self._features(images)
+        # Sharing also computes pixels that no crop has, and 0 x infinity is no number.
+        finite = torch.stack([layer.isfinite().all(1) for layer in features]).all(0)
+        for row in finite.logical_not().nonzero()[:, 0].tolist():
+            outputs = self.whole(overlap.ten(images[row], self.size))
+            for layer, output in zip(features, outputs, strict=True):
+                layer[row] = output.mean(0)
+        return features
+
+    def _features(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The features as sharing gives them, not finite if any pixel that is computed is not."""
         found = [self._maps(image) for image in images]
         means = [found_means for found_means, _ in found]
         features = {i: torch.stack([mean[i] for mean in means]) for i in means[0]}
@@ -91,10 +105,10 @@ class Shared:
 
 
 def split(reader: fx.GraphModule, spec: NetworkSpec) -> Shared | None:
-    """``reader`` (of :func:`activations.read`) such that the ten crops of an image share work.
+    """Rewrite ``reader`` (of :func:`activations.read`) so that ten crops of an image share work.
 
-    None where the features of ``spec`` are not means over ten crops, where the network does not
-    begin with blocks, or where sharing them would not save time.
+    None if the features of ``spec`` are not means over ten crops, if the network does not begin
+    with blocks, or if sharing them would not save time.
     """
     if spec.crops != "ten" or spec.pooling != "mean":
         return None
@@ -109,22 +123,22 @@ def split(reader: fx.GraphModule, spec: NetworkSpec) -> Shared | None:
         side, ring = side // 2, _ring_behind(block, ring)
     if not blocks:
         return None
-    return Shared(spec.preprocessing.crop, tuple(blocks), *prefix.stages(reader, end))
+    return Shared(spec.preprocessing.crop, tuple(blocks), *prefix.stages(reader, end), reader)
 
 
 def _ring_behind(block: Block, ring: int) -> int:
-    """Width of the ring behind the block and its pooling, from the one in front."""
+    """Width of the ring behind the block and its pooling; ``ring`` is the width in front."""
     return (ring + block.reach + 1) // 2
 
 
 def _strip_width(block: Block, ring: int) -> int:
-    """The ring as the pooling takes it, and what the inner edge spoils; even, for the pooling."""
+    """Width of a strip: the ring that the pooling takes, and what the inner edge spoils; even."""
     width = 2 * _ring_behind(block, ring) + block.reach
     return width + width % 2
 
 
 def _run(block: Block, part: Part, side: int, ring: int, means: _Means) -> Part:
-    """The maps in front of the block's pooling; adds to the means what they hold of them."""
+    """The maps in front of the block's pooling; adds their share of each layer to ``means``."""
     for step in block.steps:
         part = Part(step.module(part.maps), part.places)
         ring += step.reach
@@ -136,9 +150,7 @@ def _run(block: Block, part: Part, side: int, ring: int, means: _Means) -> Part:
 def _sum(maps: Tensor, weights: Tensor) -> Tensor:
     """Float32 [channels]: the weighted sum over all maps and pixels, accumulated in float32."""
     pixels = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
-    weights = weights.reshape(1, -1)
-    total = torch.zeros(1, maps.shape[1], device=maps.device)
-    for start in range(0, len(pixels), _PIXELS):
-        some = slice(start, start + _PIXELS)
-        total.addmm_(weights[:, some], pixels[some].to(torch.float32))
-    return total[0]
+    parts = zip(
+        torch.split(weights.reshape(-1), _PIXELS), torch.split(pixels, _PIXELS), strict=True
+    )
+    return torch.stack([weight @ part.to(torch.float32) for weight, part in parts]).sum(0)

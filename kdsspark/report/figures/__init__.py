@@ -1,10 +1,10 @@
 """The paper's figures 1, 5, 6, 8 to 11, and davg(x), as functions of tables.
 
 ``figureN(frame)`` takes the result of the query of that name (:mod:`kdsspark.report.queries`) for
-one network and returns a :class:`matplotlib.figure.Figure`; the functions that draw one panel
-take the axes and return the artists. Nothing here writes a file. Panels come in the paper's order
-of datasets, by images per class, layers in the order of the network. Every distinction of colour
-is also one of line style, marker, hatch or weight.
+one network and returns a :class:`matplotlib.figure.Figure`. The functions that draw one panel
+take the axes and return the artists. Nothing here writes a file. Datasets come in the paper's
+order, by images per class, and layers in the order of the network. Whatever differs by colour also
+differs by line style, marker, hatch or weight.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from kdsspark.report.figures.curves import davg, figure9
 from kdsspark.report.figures.disagreement import disagreement
 from kdsspark.report.figures.distribution import figure6, figure8
+from kdsspark.report.figures.feature_class import figure1
 from kdsspark.report.figures.layers import figure5, figure10
-from kdsspark.report.figures.pair import figure1
 
 __all__ = ["FIGURES", "disagreement", "figure1", "figure_data"]
 
@@ -35,9 +35,9 @@ FIGURES: Final[dict[str, Callable[[pd.DataFrame], Figure]]] = {
 
 
 def figure_data(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """What a figure draws, as its CSV holds it: the frame, of figure 9 one row per curve.
+    """The data of a figure's CSV: its frame, but for figure 9 one row per curve.
 
-    A thousand classes have 400,000 points; with one column per x they are 4,000 rows.
+    A thousand classes have 400,000 points, which one column per x turns into 4,000 rows.
     """
     if name != "figure9":
         return frame

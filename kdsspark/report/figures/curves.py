@@ -1,4 +1,4 @@
-"""Figure 9 of the paper, and davg(x), from which the thresholds are read."""
+"""Figure 9 of the paper, and davg(x), whose maxima are the thresholds."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from kdsspark.report import canvas
-from kdsspark.report.canvas import BLUE, DASHES, INK, RED, VERMILION, key
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import BLUE, DASHES, INK, RED, VERMILION, key
 from kdsspark.report.figures.panels import dataset_panels, reach
 
 
 def class_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
-    """Features beyond x for each class: thin lines, their mean thick (paper figure 9).
+    """Features beyond x for each class, thin lines, and their mean, a thick one (paper figure 9).
 
-    ``frame``: labels, class_id, sign, x, n_features, t_plus, t_minus of one dataset. The curve
-    of sign ``-`` counts features with ks below -x and is drawn at -x. The height between the two
-    means is the davg of the paper's equation 4 (exactly so for one permutation). The thin lines
-    are rasterised, for there may be thousands; the means stand out by a white rim.
+    ``frame``: labels, class_id, sign, x, n_features, t_plus, t_minus of one dataset. The curve of
+    sign ``-`` counts features with ks below -x and stands at -x. The height between the two means
+    is the davg of the paper's equation 4, exactly so for one permutation. Thin lines are
+    rasterised, because there may be thousands; a white rim sets the means off.
     """
     artists: list[Artist] = []
     for labels, colour, style in (("true", INK, "-"), ("shuffled", RED, DASHES)):
@@ -53,7 +53,7 @@ def class_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
 
 
 def davg_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
-    """davg(x) for both signs, with their maxima marked: t+ and -t- (paper equation 4).
+    """davg(x) for both signs, with marks at the maxima t+ and -t- (paper equation 4).
 
     ``frame``: sign, x, davg, and t_plus, davg_plus, t_minus, davg_minus of one dataset.
     """
@@ -99,7 +99,7 @@ def figure9(frame: pd.DataFrame) -> Figure:
 
 @canvas.styled
 def davg(frame: pd.DataFrame) -> Figure:
-    """davg(x), from which the thresholds are read; one panel per dataset."""
+    """davg(x), whose maxima are the thresholds; one panel per dataset."""
     figure = dataset_panels(frame, 1.8, davg_curves, "t_plus")
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(low, high + 0.35 * (high - low))  # the text stands above the curves

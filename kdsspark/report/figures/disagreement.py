@@ -1,31 +1,29 @@
-"""Two pairs that ks and another distance see differently, each drawn as the paper's figure 1."""
+"""Features and classes on which ks and another distance disagree, each drawn as figure 1."""
 
 from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas
-from kdsspark.report.canvas import BLUE, VERMILION
-from kdsspark.report.figures.pair import cumulative, densities, pair_curves, pair_distance
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import BLUE, VERMILION
+from kdsspark.report.figures.feature_class import cumulative, curves_of, densities, distance_of
 
 
 @canvas.styled
 def disagreement(frame: pd.DataFrame) -> Figure:
-    """A row of panels for each pair: densities, then cumulative curves with the gap that is ks.
+    """A row of panels for each feature and class: densities, then cumulative curves with ks.
 
-    ``frame`` has a row per bin of each pair: the columns of
-    :func:`kdsspark.report.disagreements.widest` for one distance, and lo, hi, inner, outer as of
-    :func:`kdsspark.report.figures.pair.pair_curves`.
+    ``frame``: the rows of :attr:`kdsspark.report.data.Disagreements.bins` of one distance.
     """
     keys = ["dataset", "layer", "unit", "class_id"]
-    pairs = [rows for _, rows in frame.groupby(keys, sort=False)]
-    figure = Figure(figsize=(canvas.WIDTH, 2.5 * len(pairs) + 0.5), layout="constrained")
-    axes = figure.subplots(len(pairs), 2, squeeze=False, sharex="row")
-    for (left, right), rows in zip(axes, pairs, strict=True):
-        first, curves = rows.iloc[0], pair_curves(rows)
+    shown = [rows for _, rows in frame.groupby(keys, sort=False)]
+    figure = Figure(figsize=(canvas.WIDTH, 2.5 * len(shown) + 0.5), layout="constrained")
+    axes = figure.subplots(len(shown), 2, squeeze=False, sharex="row")
+    for (left, right), rows in zip(axes, shown, strict=True):
+        first, curves = rows.iloc[0], curves_of(rows)
         densities(left, curves)
-        cumulative(right, curves, *pair_distance(rows))
+        cumulative(right, curves, *distance_of(rows))
         left.set_title(
             f"{first['distance'].replace('_', ' ')} {canvas.decimal(first['value'])}: "
             f"above {100 * first['rank']:.1f} % of the pairs",

@@ -1,4 +1,4 @@
-"""Figures 6 and 8 of the paper: how the distances of all pairs are spread."""
+"""Figures 6 and 8 of the paper: the distribution of ks over all features and classes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas
-from kdsspark.report.canvas import key
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import key
 from kdsspark.report.figures.panels import datasets_in_order, reach
 
 KINDS: Final = {"conv": "convolutional", "fc": "fully connected", "other": "other layers"}
 
-_STEPS: Final = 10  # that distances of a dataset can be apart, in one point of a curve
+_STEPS: Final = 10  # smallest differences of ks that one point of a curve covers
 
 _Styles = dict[str, dict[str, Any]]
 
 
 def ks_distribution(ax: Axes, frame: pd.DataFrame, styles: _Styles) -> list[Artist]:
-    """One line per dataset: percent of the pairs in each bin of ks (paper figure 6).
+    """One line per dataset: percent of its distances in each bin of ks (paper figure 6).
 
-    ``frame``: dataset, n_images, lo, hi, percent of one kind of layer; ``styles``: plot
-    arguments of each dataset. Features that never fire put their pairs at exactly 0: where that
-    bin stands out, the axis is cut above the others and a note says so.
+    ``frame``: dataset, n_images, lo, hi, percent of one kind of layer; ``styles``: plot arguments
+    of each dataset. Features that never fire have distances of exactly 0. Where their bin stands
+    out, the axis ends above the other bins, and a note tells the height.
     """
     artists: list[Artist] = []
     tallest = others = 0.0
@@ -46,11 +46,11 @@ def ks_distribution(ax: Axes, frame: pd.DataFrame, styles: _Styles) -> list[Arti
 
 
 def _smoothed(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Percent in each bin of one dataset; below a thousand images a mean over some bins.
+    """Percent in each bin of one dataset; below a thousand images a moving average.
 
-    Distances within N images can be no closer than about 1/N. In bins that hold a few such steps,
-    or none, they would draw a comb, so a point stands for ten steps. The bin at 0 stays as it is
-    and is no neighbour's.
+    Distances within N images differ by about 1/N at least. Bins that cover few such steps, or
+    none, would draw a comb, so each point averages over ten steps. The bin at 0 keeps its value
+    and takes no part in the averages.
     """
     percent = rows["percent"].to_numpy(float)
     steps = (rows["n_images"] * (rows["hi"] - rows["lo"])).iloc[0]  # in one bin
@@ -66,7 +66,7 @@ def _at_zero(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
 @canvas.styled
 def figure6(frame: pd.DataFrame) -> Figure:
-    """Distribution of ks; one panel per kind of layer that has any pairs, convolutional on top."""
+    """Distribution of ks; one panel per kind of layer with distances, convolutional on top."""
     seen = frame.dropna(subset=["percent"])
     kinds = {kind: seen[seen["kind"] == kind] for kind in KINDS}
     return _stacked({KINDS[kind]: rows for kind, rows in kinds.items() if len(rows)}, frame)
@@ -74,9 +74,9 @@ def figure6(frame: pd.DataFrame) -> Figure:
 
 @canvas.styled
 def figure8(frame: pd.DataFrame) -> Figure:
-    """The same of fully connected layers, one panel per group of datasets.
+    """Distribution of ks in fully connected layers; one panel per group of datasets.
 
-    ``frame`` is that of figure 6 with a column ``group``, and has only datasets of a group.
+    ``frame`` is that of figure 6 with a column ``group``, for datasets with a group.
     """
     seen = frame[frame["kind"] == "fc"].dropna(subset=["percent"])
     groups = {str(group): rows for group, rows in seen.groupby("group")}
@@ -85,7 +85,7 @@ def figure8(frame: pd.DataFrame) -> Figure:
 
 
 def _stacked(parts: dict[str, pd.DataFrame], frame: pd.DataFrame) -> Figure:
-    """One panel per part; a dataset has the same line in all of them."""
+    """One panel per part; a dataset has the same line in all panels."""
     styles = {name: canvas.line_style(i) for i, name in enumerate(datasets_in_order(frame))}
     figure, axes = canvas.stack(list(parts) or [""], 2.5, canvas.WIDTH)
     for ax, rows in zip(axes, parts.values(), strict=False):

@@ -1,4 +1,4 @@
-"""Figures 5, 11 and 10 of the paper: what the layers of a network tell of the datasets' classes."""
+"""Figures 5, 10 and 11 of the paper: the layers of a network, for each dataset."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas
-from kdsspark.report.canvas import BLUE, GREEN, GREY, VERMILION, key
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import BLUE, GREEN, GREY, VERMILION, key
 from kdsspark.report.figures.panels import layer_panels, marker_size
 
 
 def layer_spread(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
-    """Mode and central 68 % of the distances per layer, ks > 0 upwards, ks < 0 downwards.
+    """Mode and central 68 % of the distances of each layer, ks > 0 upwards, ks < 0 downwards.
 
     ``frame``: depth, sign, mode, low, high of one dataset, one row per layer and sign (paper
-    figure 5). The mode of a wide log-normal may lie below its bar, so the two are drawn apart.
+    figure 5). Mode and bar are drawn apart, because the mode of a wide log-normal may lie below
+    its bar.
     """
     artists: list[Artist] = []
     for sign, factor, colour, marker in (("+", 1, BLUE, "o"), ("-", -1, VERMILION, "v")):
@@ -31,7 +32,7 @@ def layer_spread(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
 
 
 def layer_kept(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
-    """Share of the pairs of each layer beyond the thresholds, in percent (paper figure 10).
+    """Percent of the distances of each layer beyond the thresholds (paper figure 10).
 
     ``frame``: depth, labels, kept (0 to 1) of one dataset, one row per layer and labels.
     """
@@ -48,7 +49,7 @@ def layer_kept(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
 
 @canvas.styled
 def figure5(frame: pd.DataFrame) -> Figure:
-    """Modes and spreads per layer; one panel per dataset. Of another source network, figure 11."""
+    """Modes and spreads of layers; one panel per dataset. Figure 11 is another source network's."""
     figure = layer_panels(frame, layer_spread, "mode")
     figure.axes[0].yaxis.set_major_formatter(canvas.signed)
     figure.supylabel("ks: mode and central 68 %")
@@ -58,7 +59,7 @@ def figure5(frame: pd.DataFrame) -> Figure:
 
 @canvas.styled
 def figure10(frame: pd.DataFrame) -> Figure:
-    """Share of pairs kept per layer; one panel per dataset."""
+    """Percent of the distances kept in each layer; one panel per dataset."""
     figure = layer_panels(frame, layer_kept, "kept")
     figure.axes[0].set_ylim(bottom=0)
     figure.supylabel("% of the pairs kept")

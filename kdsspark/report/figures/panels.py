@@ -1,4 +1,4 @@
-"""Panels that several figures share: one per dataset, with layers or without."""
+"""What several figures share: one panel per dataset, with layers on x or not."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas
+from kdsspark.report.figures import canvas
 
 Panel = Callable[[Axes, pd.DataFrame], list[Artist]]
 
 
 def datasets_in_order(frame: pd.DataFrame) -> list[str]:
-    """The datasets as the paper orders them: by images per class, then by name."""
+    """The datasets in the paper's order: by images per class, then by name."""
     named = frame[["images_per_class", "dataset"]].drop_duplicates()
     return [str(name) for name in named.sort_values(["images_per_class", "dataset"])["dataset"]]
 
 
 def dataset_panels(frame: pd.DataFrame, height: float, draw: Panel, needed: str) -> Figure:
-    """One panel per dataset; where the column ``needed`` is nowhere above 0, it says so."""
+    """One panel per dataset; without a positive value of ``needed`` it says why it is empty."""
     names = datasets_in_order(frame)
     figure, axes = canvas.panels(names, height)
     for ax, name in zip(axes, names, strict=True):
@@ -36,7 +36,7 @@ def dataset_panels(frame: pd.DataFrame, height: float, draw: Panel, needed: str)
 
 
 def layer_panels(frame: pd.DataFrame, draw: Panel, needed: str) -> Figure:
-    """The same with layers on x, in the order of the network."""
+    """One panel per dataset, with layers on x in the order of the network."""
     figure = dataset_panels(frame, 1.9, draw, needed)
     layers = frame[["depth", "layer", "kind"]].drop_duplicates().sort_values("depth")
     depths, names, kinds = (layers[column].tolist() for column in ("depth", "layer", "kind"))
@@ -47,11 +47,11 @@ def layer_panels(frame: pd.DataFrame, draw: Panel, needed: str) -> Figure:
 
 
 def marker_size(x: np.ndarray[Any, Any]) -> float:
-    """Points, smaller where many stand side by side."""
+    """Size of markers in points, smaller where many stand side by side."""
     return 4.0 if len(x) <= 20 else 2.2
 
 
 def reach(x: pd.Series[float], height: pd.Series[float]) -> float:
-    """The largest |x| where anything is higher than 0.5 % of the highest, and a little more."""
+    """The largest |x| with a height above 0.5 % of the maximum, and a little more; at most 1."""
     seen = x[height > 0.005 * height.max()].abs()
     return min(1.0, 1.05 * float(seen.max())) if len(seen) else 1.0

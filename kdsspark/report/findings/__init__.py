@@ -1,7 +1,8 @@
 """The findings of the paper's sections 5 to 8, each held against the tables.
 
-A finding is a small function of :class:`.evidence.Evidence`, one module per kind of figure. What
-needs datasets, groups, layers or networks that are not there is answered "not testable here".
+A finding is a small function of :class:`.evidence.Evidence`; each module has those of one kind of
+figure. A finding that needs a dataset, group, layer or network that is missing is "not testable
+here".
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def findings(
     """One row per finding: network, section, finding, holds (yes, no, not testable here), number.
 
     ``frames``: the results of the report's queries, of all networks; ``groups``: dataset -> a, b
-    or c (paper section 6.2). ``number`` says what was compared, or what is lacking.
+    or c (paper section 6.2). ``number`` holds the numbers compared, or names what is missing.
     """
     evidence = Evidence(network, frames, groups)
     rows = []

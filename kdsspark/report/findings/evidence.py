@@ -1,26 +1,27 @@
-"""What findings are judged by: the report's frames of one network, summed up per dataset."""
+"""The evidence for findings: the report's frames of one network, summarized for each dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import spearmanr
 
-from kdsspark.paper import canonical
-from kdsspark.report.frames import signs_beside
+from kdsspark import paper
+from kdsspark.report.data import of_network, signs_beside
 
 
 class NotTestable(Exception):  # noqa: N818  (no error: an answer)
-    """The tables do not hold what a finding is about; the text says what is lacking."""
+    """The tables lack what a finding is about; the text names it."""
 
 
 class Answer(NamedTuple):
-    """Whether a finding holds, and the numbers that say so, in words."""
+    """Whether a finding holds, and the numbers that show it, as text."""
 
     holds: bool
     number: str
@@ -28,7 +29,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement of the paper: its section, the statement in our words, how to judge it."""
+    """One statement of the paper: its section, its text in our words, and how to judge it."""
 
     section: str
     text: str
@@ -44,9 +45,9 @@ def finding(section: str, text: str) -> Callable[[Callable[[Evidence], Answer]],
 class Evidence:
     """The frames of ``network`` (``frames``) and of all networks (``all_frames``), by query.
 
-    ``groups``: dataset -> overlap with the source task: a subset, b intersects, c disjoint.
-    Every frame below has one row per dataset, or per dataset and layer, and only datasets with
-    distances. Datasets that are the paper's go by its names in the column ``name``.
+    ``groups``: dataset -> a, b or c, the overlap with the source task (``paper.GROUPS``). Every
+    frame below has one row per dataset, or per dataset and layer, for datasets with distances. The
+    column ``name`` has the paper's name of a dataset, None for other datasets.
     """
 
     network: str
@@ -56,9 +57,7 @@ class Evidence:
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
         """The rows of the network."""
-        return {
-            name: frame[frame["network"] == self.network] for name, frame in self.all_frames.items()
-        }
+        return of_network(self.all_frames, self.network)
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:
@@ -86,12 +85,12 @@ class Evidence:
 
     @cached_property
     def depths(self) -> list[int]:
-        """The depths of convolutional layers, from the image on."""
+        """The depths of convolutional layers, the shallowest first."""
         rows = self.of_kind(self.layers, "conv")
         return sorted(int(depth) for depth in rows["depth"].unique())
 
     def convolutional(self, part: Literal["low", "high"]) -> pd.DataFrame:
-        """Rows of ``layers`` of the first or the last third of the convolutional layers."""
+        """Rows of ``layers`` for the first or the last third of the convolutional layers."""
         third = max(1, len(self.depths) // 3)
         if len(self.depths) < 3:
             raise NotTestable("needs three convolutional layers or more")
@@ -100,7 +99,7 @@ class Evidence:
 
     @staticmethod
     def of_kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
-        """The rows of one kind of layer, of which there must be some."""
+        """The rows of one kind of layer; NotTestable without any."""
         rows = frame[frame["kind"] == kind]
         if rows.empty:
             words = {"fc": "fully connected", "conv": "convolutional"}
@@ -108,13 +107,14 @@ class Evidence:
         return rows
 
     def shape(self, kind: str) -> pd.DataFrame:
-        """Per dataset, how ks of all layers of one kind is spread; in percent but ``size``.
+        """The distribution of ks over all layers of one kind, one row per dataset.
 
-        Columns: dataset, name, group; near_zero (|ks| < 0.01), plus (ks >= 0), minus (ks < 0),
-        tail_plus (ks >= 0.5), tail_minus (ks < -0.5), size (mean |ks|, middles of bins).
+        Columns: dataset, name, group; in percent near_zero (|ks| < 0.01), plus (ks >= 0), minus
+        (ks < 0), tail_plus (ks >= 0.5), tail_minus (ks < -0.5); size (mean |ks| from the middles
+        of bins).
         """
         rows = self.of_kind(self.frames["figure6"].dropna(subset=["percent"]), kind)
-        found = []
+        shapes = []
         for dataset, part in rows.groupby("dataset"):
             lo, hi, percent = (part[c].to_numpy(float) for c in ("lo", "hi", "percent"))
             middle = (lo + hi) / 2
@@ -125,35 +125,32 @@ class Evidence:
                 "tail_plus": middle > 0.5,
                 "tail_minus": middle < -0.5,
             }
-            shares = {name: float(percent[some].sum()) for name, some in where.items()}
+            shares = {name: float(percent[inside].sum()) for name, inside in where.items()}
             size = float(np.abs(middle) @ percent / 100)
-            found.append({"dataset": dataset, **shares, "size": size})
-        return self._labelled(pd.DataFrame(found))
+            shapes.append({"dataset": dataset, **shares, "size": size})
+        return self._labelled(pd.DataFrame(shapes))
 
     def curve(self, dataset: str, kind: str) -> npt.NDArray[np.float64]:
-        """The distribution of ks [200] of a dataset over one kind of layer; adds up to 1."""
+        """The distribution of ks, float64 [200 bins], over one kind of layer; its sum is 1."""
         rows = self.of_kind(self.frames["figure6"].dropna(subset=["percent"]), kind)
         part = rows[rows["dataset"] == dataset].sort_values("bin")
         return part["percent"].to_numpy(float) / 100
 
     def _labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
         datasets = frame["dataset"].astype(str)
-        return frame.assign(name=datasets.map(canonical), group=datasets.map(self.groups.get))
-
-
-_WORDS: Final = {"a": "a (subset of the source task)", "b": "b (intersects)", "c": "c (disjoint)"}
+        return frame.assign(name=datasets.map(paper.canonical), group=datasets.map(self.groups.get))
 
 
 def in_groups(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:
-    """The rows of some groups; each of them must have some, else :class:`NotTestable`."""
+    """The rows of ``groups``; :class:`NotTestable` if one of them has none."""
     lacking = [group for group in groups if not (frame["group"] == group).any()]
     if lacking:
-        raise NotTestable(f"no dataset of group {_WORDS[lacking[0]]}")
+        raise NotTestable(f"no dataset of group {lacking[0]} ({paper.GROUPS[lacking[0]]})")
     return frame[frame["group"].isin(groups)]
 
 
 def in_any_group(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:
-    """The rows of some groups, of which there must be any, else :class:`NotTestable`."""
+    """The rows of ``groups``; :class:`NotTestable` if all together have none."""
     rows = frame[frame["group"].isin(groups)]
     if rows.empty:
         raise NotTestable(f"no dataset of group {' or '.join(groups)}")
@@ -161,15 +158,15 @@ def in_any_group(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:
 
 
 def named(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """The rows of datasets of the paper, all of which must be there, else NotTestable."""
+    """The rows of datasets by their names in the paper; :class:`NotTestable` if one is missing."""
     lacking = [name for name in names if not (frame["name"] == name).any()]
     if lacking:
-        raise NotTestable(f"the dataset {', '.join(lacking)} is not here")
+        raise NotTestable(f"dataset {', '.join(lacking)} is missing")
     return frame[frame["name"].isin(names)]
 
 
 def others(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """The rows of all other datasets, of which there must be some, else NotTestable."""
+    """The rows of all other datasets; :class:`NotTestable` without any."""
     rows = frame[~frame["name"].isin(names)]
     if rows.empty:
         raise NotTestable("no other dataset to compare with")
@@ -177,13 +174,13 @@ def others(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
 
 
 def rank_correlation(x: Sequence[Any] | pd.Series[Any], y: Sequence[Any] | pd.Series[Any]) -> float:
-    """Spearman's correlation; NotTestable for fewer than four pairs or where one side is equal."""
-    ranks = pd.DataFrame({"x": np.asarray(x, float), "y": np.asarray(y, float)}).rank()
-    if len(ranks) < 4:
-        raise NotTestable(f"needs four datasets or more, got {len(ranks)}")
-    if (ranks.nunique() == 1).any():
-        raise NotTestable("all classes are of one size")
-    return float(np.corrcoef(ranks["x"], ranks["y"])[0, 1])
+    """Spearman's correlation; NotTestable below four values or where one side is constant."""
+    both = np.asarray(x, float), np.asarray(y, float)
+    if len(both[0]) < 4:
+        raise NotTestable(f"a correlation needs four values or more, got {len(both[0])}")
+    if not all(map(np.ptp, both)):
+        raise NotTestable("a correlation needs values that differ")
+    return float(spearmanr(*both).statistic)
 
 
 def spread(values: pd.Series[float]) -> float:

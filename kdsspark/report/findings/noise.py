@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from kdsspark.paper import log_fit
+from kdsspark import paper
 from kdsspark.report.findings.evidence import (
     Answer,
     Evidence,
@@ -18,12 +18,19 @@ from kdsspark.report.findings.evidence import (
     in_groups,
 )
 
-_CLEAR: Final = 0.5  # of a fit that explains more than half of the variance
+_CLEAR: Final = 0.5  # R2 of a fit that explains half of the variance
+_EVEN: Final = 0.25  # the largest difference from an equal share that still counts as even
+
+_STATED = [f"{100 * share:.0f} %" for share in paper.REMAINING]
 
 
-@finding("7", "Classes differ in how well features tell them: some end by ks 0.4, some reach 0.9")
+@finding(
+    "7",
+    "Classes differ in how well features tell them: some end by ks "
+    f"{paper.LOWEST_ENDS}, some reach {paper.HIGHEST_ENDS}",
+)
 def classes_differ(e: Evidence) -> Answer:
-    """The highest ks of every class; holds where the best is twice the poorest."""
+    """Compares the highest ks of all classes; holds if the largest is twice the smallest."""
     highest = e.frames["classes"]["highest"].dropna().astype(float)
     if highest.empty:
         raise NotTestable("no class has distances")
@@ -31,20 +38,25 @@ def classes_differ(e: Evidence) -> Answer:
     return Answer(high >= 2 * low, f"highest ks of a class from {low:.2f} to {high:.2f}")
 
 
-@finding("7", "With shuffled labels, classes run out of features between ks 0.1 and 0.3")
+@finding(
+    "7",
+    "With shuffled labels, classes run out of features between ks "
+    f"{paper.SHUFFLED_ENDS[0]} and {paper.SHUFFLED_ENDS[1]}",
+)
 def shuffled_ends(e: Evidence) -> Answer:
-    """Where the curve of a shuffled class of ks > 0 first reaches 0; means of datasets."""
+    """The x where the curve of a shuffled class reaches 0, for ks > 0; means over a dataset."""
     rows = e.frames["figure9"]
     rows = rows[(rows["labels"] == "shuffled") & (rows["sign"] == "+") & (rows["n_features"] == 0)]
     rows = rows[rows["dataset"].isin(e.thresholds["dataset"])]
     ends = rows.groupby(["dataset", "class_id"])["x"].min().groupby("dataset").mean()
     low, high = float(ends.min()), float(ends.max())
-    return Answer(low >= 0.1 and high <= 0.3, f"at {low:.2f} to {high:.2f} by dataset")
+    first, last = paper.SHUFFLED_ENDS
+    return Answer(low >= first and high <= last, f"at {low:.2f} to {high:.2f} by dataset")
 
 
 @finding("7", "Every class is told by more features than its shuffled counterpart")
 def classes_beat_chance(e: Evidence) -> Answer:
-    """Features beyond t+, rounded down to the grid of figure 9, class by class."""
+    """Counts features beyond t+, rounded down to the grid of figure 9, class by class."""
     rows = e.frames["figure9"].dropna(subset=["t_plus"])
     at = np.floor(rows["t_plus"].astype(float) * 100 + 1e-6) / 100
     rows = rows[(rows["sign"] == "+") & np.isclose(rows["x"], at)]
@@ -57,9 +69,9 @@ def classes_beat_chance(e: Evidence) -> Answer:
 
 @finding("7.1", "Thresholds follow a logarithmic curve of the class size, downwards")
 def thresholds_fall(e: Evidence) -> Answer:
-    """R2 of both fits; the paper states 0.82 and 0.84. Holds above 0.5 and towards 0."""
+    """R2 of both fits (the paper states ``paper.R2``); holds if it is clear and the curves fall."""
     sizes = e.thresholds["images_per_class"]
-    plus, minus = (log_fit(sizes, abs(e.thresholds[name])) for name in ("t_plus", "t_minus"))
+    plus, minus = (paper.log_fit(sizes, abs(e.thresholds[name])) for name in ("t_plus", "t_minus"))
     if plus is None or minus is None:
         raise NotTestable("needs three datasets or more with classes of different sizes")
     clear = min(plus.r2, minus.r2) > _CLEAR and max(plus.slope, minus.slope) < 0
@@ -68,7 +80,7 @@ def thresholds_fall(e: Evidence) -> Answer:
 
 @finding("7.1", "t+ is farther from 0 than t- (table 3: in all datasets)")
 def t_plus_larger(e: Evidence) -> Answer:
-    """Dataset by dataset."""
+    """Compares the two dataset by dataset."""
     more = int((e.thresholds["t_plus"] > -e.thresholds["t_minus"]).sum())
     means = float(e.thresholds["t_plus"].mean()), float(e.thresholds["t_minus"].mean())
     number = f"in {more} of {len(e.thresholds)} datasets; means {means[0]:.3f} and {means[1]:.3f}"
@@ -77,14 +89,17 @@ def t_plus_larger(e: Evidence) -> Answer:
 
 @finding("7.1", "davg(t-) is larger than davg(t+) (table 3: in 10 of 11 datasets)")
 def davg_minus_larger(e: Evidence) -> Answer:
-    """Holds where it is so in most datasets."""
+    """Holds if it is so in most datasets."""
     more = int((e.thresholds["davg_minus"] > e.thresholds["davg_plus"]).sum())
     return Answer(2 * more > len(e.thresholds), f"in {more} of {len(e.thresholds)} datasets")
 
 
-@finding("7.1", "More than half of the features stay relevant for a class (paper: 27 %, 32 %)")
+@finding(
+    "7.1",
+    f"More than half of the features stay relevant for a class (paper: {', '.join(_STATED)})",
+)
 def half_remain(e: Evidence) -> Answer:
-    """Features beyond t+ and beyond t- of a class, as shares of the embedding."""
+    """The features of a class beyond t+ and beyond t-, as shares of the embedding."""
     features = int(e.frames["layers"]["features"].sum())
     known = e.frames["classes"]
     known = known[known["dataset"].isin(e.thresholds["dataset"])]
@@ -95,7 +110,7 @@ def half_remain(e: Evidence) -> Answer:
 
 @finding("7.1", "Every class keeps some feature beyond the thresholds")
 def no_class_lost(e: Evidence) -> Answer:
-    """Features above t+, class by class."""
+    """Counts features beyond both thresholds, class by class."""
     rows = e.frames["classes"]
     rows = rows[rows["dataset"].isin(e.thresholds["dataset"])]
     fewest = int((rows["n_plus"] + rows["n_minus"]).min())
@@ -104,14 +119,14 @@ def no_class_lost(e: Evidence) -> Answer:
 
 @finding("7.1", "In group a, the pairs kept are spread evenly over conv and fc layers")
 def kept_evenly(e: Evidence) -> Answer:
-    """fc against conv layers: as close to 1 as within 25 %."""
+    """Divides the share kept in fc layers by that in conv layers; holds if it is near 1."""
     ratio = float(in_groups(_fc_to_conv(e), "a")["ratio"].mean())
-    return Answer(abs(ratio - 1) <= 0.25, f"fc keep {ratio:.2f} times the share of conv")
+    return Answer(abs(ratio - 1) <= _EVEN, f"fc keep {ratio:.2f} times the share of conv")
 
 
 @finding("7.1", "In groups b and c, fewer pairs are kept in fc layers than in conv layers")
 def fc_pruned(e: Evidence) -> Answer:
-    """Dataset by dataset."""
+    """Divides the two shares dataset by dataset."""
     rows = in_any_group(_fc_to_conv(e), "b", "c")
     fewer, mean = int((rows["ratio"] < 1).sum()), float(rows["ratio"].mean())
     number = f"fc keep {mean:.2f} times the share of conv, fewer in {fewer} of {len(rows)}"
@@ -119,7 +134,7 @@ def fc_pruned(e: Evidence) -> Answer:
 
 
 def _fc_to_conv(e: Evidence) -> pd.DataFrame:
-    """Per dataset the mean share kept in fc layers over that in conv layers."""
+    """For each dataset the mean share kept in fc layers divided by that in conv layers."""
     conv, fc = (_kept(e, "conv"), _kept(e, "fc"))
     labels = e.layers[["dataset", "group"]].drop_duplicates().set_index("dataset")["group"]
     return pd.DataFrame({"ratio": fc / conv, "group": labels}).dropna(subset=["ratio"])

@@ -1,4 +1,4 @@
-"""Findings of section 8: the same datasets by another source network (figure 11)."""
+"""Findings of section 8: the same datasets with another source network (figure 11)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from kdsspark import paper
 from kdsspark.report.findings.evidence import (
     Answer,
     Evidence,
@@ -20,7 +21,7 @@ from kdsspark.report.findings.evidence import (
 
 @finding("8", "Another source task gives much the same conv distributions: datasets differ more")
 def sources_alike(e: Evidence) -> Answer:
-    """Total variation distance of conv curves, between networks and between datasets."""
+    """The total variation distance of conv curves, between networks and between datasets."""
     mine = [str(dataset) for dataset in e.shape("conv")["dataset"]]
     between = []
     for other in _other_networks(e):
@@ -36,42 +37,42 @@ def sources_alike(e: Evidence) -> Answer:
 
 @finding("8", "Low conv layers look the same whatever the source task, higher ones less so")
 def low_layers_alike(e: Evidence) -> Answer:
-    """Relative difference of the modes between networks that have the same layers."""
-    found: dict[str, list[float]] = {"low": [], "high": []}
+    """The relative difference of the modes between networks with the same layers."""
+    apart: dict[str, list[float]] = {"low": [], "high": []}
     for other in _other_networks(e):
         for part in ("low", "high"):
             both = e.convolutional(part).merge(other.layers, on=["dataset", "layer"])
             for sign in ("plus", "minus"):
                 mine, theirs = both[f"mode_{sign}_x"], both[f"mode_{sign}_y"]
-                found[part] += list(abs(mine - theirs) / ((mine + theirs) / 2))
-    if not found["low"] or not found["high"]:
+                apart[part] += list(abs(mine - theirs) / ((mine + theirs) / 2))
+    if not apart["low"] or not apart["high"]:
         raise NotTestable("needs another network with the same layers and datasets")
-    low, high = float(np.mean(found["low"])), float(np.mean(found["high"]))
+    low, high = float(np.mean(apart["low"])), float(np.mean(apart["high"]))
     return Answer(low < high, f"modes differ by {low:.0%} in low layers, {high:.0%} in high ones")
 
 
-@finding("8", "By a network for scenes (Places), mit67 is in fc layers what group a is elsewhere")
+@finding("8", "In a network for scenes (Places), mit67 is in fc layers what group a is elsewhere")
 def scenes_at_home(e: Evidence) -> Answer:
-    """The fc gap of mit67 by the network called after Places, and by the others."""
+    """Compares the fc gap of mit67 in the network named after Places and in the others."""
     places, rest = _places(e)
     home = float(named(_fc_gap(places), "mit67")["gap"].mean())
     away = float(np.mean([named(_fc_gap(other), "mit67")["gap"].mean() for other in rest]))
-    return Answer(home > away, f"gap {home:.3f} by {places.network}, {away:.3f} by the others")
+    return Answer(home > away, f"gap {home:.3f} in {places.network}, {away:.3f} in the others")
 
 
-@finding("8", "By a network for scenes (Places), the dogs and cats lose their gap in fc layers")
+@finding("8", "In a network for scenes (Places), the dogs and cats lose their gap in fc layers")
 def dogs_abroad(e: Evidence) -> Answer:
-    """stanforddogs and catsdogs by the network called after Places, and by the others."""
+    """Compares the fc gap of dogs and cats in the network named after Places and in the others."""
     places, rest = _places(e)
-    names = ("stanforddogs", "catsdogs")
-    here = float(named(_fc_gap(places), *names)["gap"].mean())
-    home = float(np.mean([named(_fc_gap(other), *names)["gap"].mean() for other in rest]))
-    return Answer(here < home, f"gap {here:.3f} by {places.network}, {home:.3f} by the others")
+    here = float(named(_fc_gap(places), *paper.NARROW_SUBSETS)["gap"].mean())
+    gaps = [named(_fc_gap(other), *paper.NARROW_SUBSETS)["gap"].mean() for other in rest]
+    home = float(np.mean(gaps))
+    return Answer(here < home, f"gap {here:.3f} in {places.network}, {home:.3f} in the others")
 
 
-@finding("8", "By Places, the last but one fc layer contracts in all datasets")
+@finding("8", "In a network for Places, the second to last fc layer contracts for all datasets")
 def fc6_contracts(e: Evidence) -> Answer:
-    """Its gap against that of the layer before it, dataset by dataset."""
+    """Compares its gap with that of the layer before it, dataset by dataset."""
     if "places" not in e.network.lower():
         raise NotTestable("about a network with places in its name")
     depths = sorted(e.of_kind(e.layers, "fc")["depth"].unique())
@@ -90,7 +91,7 @@ def _other_networks(e: Evidence) -> list[Evidence]:
 
 
 def _places(e: Evidence) -> tuple[Evidence, list[Evidence]]:
-    """The network itself, which is called after Places, and the others."""
+    """The network itself, if it is named after Places, and the others."""
     rest = _other_networks(e)
     if "places" not in e.network.lower():
         raise NotTestable("about a network with places in its name")

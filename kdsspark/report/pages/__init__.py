@@ -1,1 +1,1 @@
-"""What each kind of page of the report shows; the templates say how."""
+"""The content of each kind of page; the templates lay it out."""

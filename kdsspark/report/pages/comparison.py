@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from kdsspark import paper
-from kdsspark.report import grid, names
+from kdsspark.report.data import of_network
 from kdsspark.report.findings import findings
-from kdsspark.report.grid import Grid
-from kdsspark.report.pages.drawing import csv
+from kdsspark.report.pages import formats, grid, names
+from kdsspark.report.pages.grid import Grid
+from kdsspark.report.pages.page import files_of
 
 _SIDES = ("ours", "paper", "difference")
 
 
-class Comparison(TypedDict):
-    """The grids of one network; ``tables`` is empty where nothing is the paper's."""
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One network beside the paper; ``tables`` has only those with a dataset or layer of its."""
 
-    tables: list[Grid]
+    tables: Sequence[Grid]
     findings: Grid
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The CSV of all tables."""
+        return files_of(*self.tables, self.findings)
 
 
 def compare(
-    network: str,
-    frames: Mapping[str, pd.DataFrame],
-    all_frames: Mapping[str, pd.DataFrame],
-    groups: Mapping[str, str],
-    files: dict[str, bytes],
+    network: str, all_frames: Mapping[str, pd.DataFrame], groups: Mapping[str, str]
 ) -> Comparison:
-    """The paper's tables and findings for one network; adds their CSV to ``files``.
-
-    ``frames`` are the rows of the network in ``all_frames``.
-    """
+    """The paper's tables and findings for one network; ``all_frames`` have all networks."""
+    frames = of_network(all_frames, network)
     thresholds = frames["thresholds"]
     columns = ["t_plus", "davg_plus", "t_minus", "davg_minus"]
-    found = {
+    beside = {
         "table1": paper.layers_beside(frames["layers"]),
         "table2": paper.beside(
             thresholds, paper.DATASETS, ["n_images", "n_classes", "images_per_class"]
         ),
         "table3": paper.beside(thresholds, paper.THRESHOLDS, columns),
+        "fits": fits(thresholds),
     }
-    found["fits"] = fits(thresholds)
     make = {"table1": _table1, "table2": _table2, "table3": _table3, "fits": _fits}
-    tables = []
-    for name, frame in found.items():
-        if len(frame):
-            path = names.data_file(network, name)
-            files[path] = csv(frame)
-            tables.append(make[name](frame, path))
+    tables = [
+        make[name](frame, names.data_file(network, name))
+        for name, frame in beside.items()
+        if len(frame)
+    ]
     judged = findings(network, all_frames, groups)
-    path = names.data_file(network, "findings")
-    files[path] = csv(judged)
-    return {"tables": tables, "findings": _findings(judged, path)}
+    return Comparison(tables, _findings(judged, names.data_file(network, "findings")))
 
 
 def fits(thresholds: pd.DataFrame) -> pd.DataFrame:
     """The logarithmic fits of t+ and t- against images per class, ours and the paper's.
 
-    Columns: of (whose), threshold, slope, intercept, r2, n (datasets); ours are left out where
-    they cannot be fitted.
+    Columns: of (whose), threshold, slope, intercept, r2, n (datasets). Ours are absent where there
+    is no fit.
     """
     sizes = thresholds["images_per_class"]
     ours = [paper.log_fit(sizes, thresholds[name].astype(float)) for name in ("t_plus", "t_minus")]
@@ -79,7 +78,7 @@ def fits(thresholds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sides(heading: str, key: str, digits: int) -> list[grid.Column]:
+def _sides(heading: str, key: str, digits: int) -> list[grid.GridColumn]:
     return [
         grid.number(f"{heading}, {side}", f"{key}_{side}", digits, plus=side == "difference")
         for side in _SIDES
@@ -113,7 +112,10 @@ def _table3(frame: pd.DataFrame, path: str) -> Grid:
         *_sides("t\u2212", "t_minus", 3),
         *_sides("davg(t\u2212)", "davg_minus", 0),
     ]
-    caption = "Table 3 of the paper: thresholds. davg is in features, the paper's of 12,416."
+    caption = (
+        "Table 3 of the paper: thresholds. davg is in features, the paper's of "
+        f"{formats.number(paper.FEATURES)}."
+    )
     return grid.make(caption, columns, frame, path)
 
 
@@ -126,9 +128,10 @@ def _fits(frame: pd.DataFrame, path: str) -> Grid:
         grid.number("R\u00b2", "r2", 2),
         grid.number("datasets", "n"),
     ]
+    r2 = " and ".join(formats.number(value, 2) for value in paper.R2)
     caption = (
-        "Section 7.1 of the paper: t = intercept + slope ln(images per class). It states R\u00b2 "
-        "of 0.82 and 0.84, which its table 3 gives when imagenet is left out."
+        "Section 7.1 of the paper: t = intercept + slope ln(images per class). It states "
+        f"R\u00b2 of {r2}, which its table 3 gives when imagenet is left out."
     )
     return grid.make(caption, columns, frame, path)
 
@@ -141,6 +144,7 @@ def _findings(frame: pd.DataFrame, path: str) -> Grid:
         grid.text("number", "number", wide=True),
     ]
     counts: dict[Any, int] = frame["holds"].value_counts().to_dict()
-    said = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("yes", "no", "not testable here"))
-    caption = f"What the paper's sections 5 to 8 find, held against these tables: {said}."
+    answers = ("yes", "no", "not testable here")
+    shares = ", ".join(f"{counts.get(answer, 0)} {answer}" for answer in answers)
+    caption = f"The findings of the paper's sections 5 to 8, held against these tables: {shares}."
     return grid.make(caption, columns, frame, path)

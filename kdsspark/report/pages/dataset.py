@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from kdsspark.report import formats, grid, names, sparkline
+from kdsspark.report.data import NetworkInfo
 from kdsspark.report.figures.panels import reach
-from kdsspark.report.grid import Cell, Column, Grid
-from kdsspark.report.pages.drawing import csv, draw
+from kdsspark.report.pages import formats, grid, names, sparkline
+from kdsspark.report.pages.drawing import draw
+from kdsspark.report.pages.grid import Cell, Grid, GridColumn
+from kdsspark.report.pages.page import Page, files_of
 
 _FIGURES: Final = ("figure9", "figure5")
 _TOP: Final = 3  # features of a class at either end
 
 
-def context(
-    row: dict[str, Any], frames: dict[str, pd.DataFrame], files: dict[str, bytes]
-) -> dict[str, Any]:
-    """What the template shows; adds the dataset's figures and CSV to ``files``.
+def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> Page:
+    """The page of the dataset in ``row``, a row of the query ``thresholds``.
 
-    ``row`` is the dataset's of ``thresholds``, ``frames`` the rows of its network.
+    ``frames`` have the rows of its network.
     """
     network, dataset = str(row["network"]), str(row["dataset"])
     own = {
@@ -32,24 +33,25 @@ def context(
     curves = _Curves(own["figure9"])
     classes = own["classes"].sort_values(["n_plus", "class_id"], ascending=[False, True])
     classes = classes.assign(
-        plus=classes["class_id"].map(_tops(own["top_features"], "+")),
-        minus=classes["class_id"].map(_tops(own["top_features"], "-")),
+        plus=classes["class_id"].map(_tops(own["class_extremes"], "+")),
+        minus=classes["class_id"].map(_tops(own["class_extremes"], "-")),
     )
-    path = names.data_file(network, "classes", dataset)
-    files[path] = csv(classes)
-    return {
-        "row": row,
-        "classes": _classes(classes, curves, path),
-        "figures": {
-            name: draw(name, own[name], files, names.figure_stem(network, name, dataset), False)
-            for name in _FIGURES
-            if not own[name].empty
-        },
+    table = _classes(classes, curves, names.data_file(network, "classes", dataset))
+    figures = {
+        name: draw(name, own[name], names.figure_stem(network, name, dataset), data=False)
+        for name in _FIGURES
+        if not own[name].empty
     }
+    return Page(
+        path=names.dataset_page(network, dataset),
+        template="dataset.html",
+        values={"info": info, "row": row, "classes": table, "figures": figures},
+        files=files_of(table, *figures.values()),
+    )
 
 
 class _Curves:
-    """The curves of figure 9 of one dataset, class by class, ready to be drawn small."""
+    """The curves of figure 9 of one dataset, class by class, for small drawings."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         signed = frame.assign(x=frame["x"].where(frame["sign"] == "+", -frame["x"]))
@@ -85,21 +87,21 @@ def _tops(features: pd.DataFrame, sign: str) -> dict[int, str]:
 
 def _classes(classes: pd.DataFrame, curves: _Curves, path: str) -> Grid:
     def drawing(row: dict[str, Any]) -> Cell:
-        svg = curves.drawing(row["class_id"], formats.class_name(row))
+        svg = curves.drawing(row["class_id"], str(row["class_name"]))
         return Cell(sort=row["class_id"], drawing=svg)
 
     columns = [
-        Column("class", lambda row: Cell(formats.class_name(row)), wide=True),
+        grid.text("class", "class_name", wide=True),
         grid.number("images", "images"),
         grid.number("features above t+", "n_plus"),
         grid.number("below t\u2212", "n_minus"),
-        Column("features beyond each distance", drawing),
+        GridColumn("features beyond each distance", drawing),
         grid.text("highest ks (layer:unit ks)", "plus", wide=True),
         grid.text("lowest ks", "minus", wide=True),
     ]
     caption = (
         "Classes, by the number of features above t+. The small curves are those of figure 9: "
-        "features with ks above x right of the middle, below x left of it; dashed with shuffled "
-        "labels."
+        "right of the middle they count features with ks above x, left of it those with ks below "
+        "x; dashed with shuffled labels."
     )
     return grid.make(caption, columns, classes, path)

@@ -1,37 +1,52 @@
-"""Where other distances disagree with ks: a table of all datasets, and the widest gaps drawn."""
+"""Where other distances disagree with ks: a table for all datasets, and figures of the extremes."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
-from kdsspark.report import grid, names
 from kdsspark.report.data import Disagreements
-from kdsspark.report.grid import Cell, Column, Grid
-from kdsspark.report.pages.drawing import csv, draw_disagreement
+from kdsspark.report.pages import grid, names
+from kdsspark.report.pages.drawing import Drawn, draw_disagreement
+from kdsspark.report.pages.grid import Cell, Grid, GridColumn
+from kdsspark.report.pages.page import files_of
 
 
-def context(
-    network: str, found: Disagreements | None, files: dict[str, bytes]
-) -> dict[str, Any] | None:
-    """What the template shows of one network, None if that is nothing; adds figures and CSV."""
-    if found is None or not len(pairs := found.pairs[found.pairs["network"] == network]):
+@dataclass(frozen=True, eq=False)
+class Disagreeing:
+    """The part of the page for one network; ``figures``: distance in words -> its figure."""
+
+    grid: Grid
+    figures: Mapping[str, Drawn]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The table and the figures."""
+        return files_of(self.grid, *self.figures.values())
+
+
+def disagreeing(network: str, disagreements: Disagreements | None) -> Disagreeing | None:
+    """The part of the page for one network; None without other distances."""
+    if disagreements is None:
         return None
-    path = names.data_file(network, "disagreements")
-    files[path] = csv(pairs)
-    bins = found.bins[found.bins["network"] == network]
+    extremes, bins = (
+        frame[frame["network"] == network] for frame in (disagreements.extremes, disagreements.bins)
+    )
+    if extremes.empty:
+        return None
     figures = {
-        str(name).replace("_", " "): draw_disagreement(rows, files)
+        str(name).replace("_", " "): draw_disagreement(rows)
         for name, rows in bins.groupby("distance", sort=False)
     }
-    return {"grid": _grid(network, pairs, path), "figures": figures}
+    return Disagreeing(_grid(network, extremes), figures)
 
 
-def _grid(network: str, pairs: pd.DataFrame, path: str) -> Grid:
+def _grid(network: str, extremes: pd.DataFrame) -> Grid:
     columns = [
         grid.linked("dataset", "dataset", lambda row: names.dataset_page(network, row["dataset"])),
-        Column("distance", lambda row: Cell(str(row["distance"]).replace("_", " "))),
+        GridColumn("distance", lambda row: Cell(str(row["distance"]).replace("_", " "))),
         grid.linked("layer", "layer", lambda row: names.layer_page(network, row["layer"])),
         grid.number("unit", "unit"),
         grid.text("class", "class_name", wide=True),
@@ -41,7 +56,7 @@ def _grid(network: str, pairs: pd.DataFrame, path: str) -> Grid:
         grid.percent("pairs below, by ks", "rank_ks"),
     ]
     caption = (
-        "Of each dataset and distance the pair that it ranks highest above ks, and the one that it "
-        "ranks lowest, within the pairs of a layer."
+        "For each dataset and distance, the pair that the distance ranks highest relative to ks "
+        "and the one that it ranks lowest, among the pairs of a layer."
     )
-    return grid.make(caption, columns, pairs, path)
+    return grid.make(caption, columns, extremes, names.data_file(network, "disagreements"))

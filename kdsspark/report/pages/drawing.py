@@ -1,68 +1,63 @@
-"""Files of figures: SVG, PNG and the exact data, side by side."""
+"""The files of a figure: SVG, PNG and the exact data, side by side."""
 
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kdsspark.report import canvas, names
-from kdsspark.report.data import Pair
-from kdsspark.report.figures import FIGURES, disagreement, figure1, figure_data
-from kdsspark.report.figures.pair import pair_curves, pair_distance
+from kdsspark.report.data import FeatureClass
+from kdsspark.report.figures import FIGURES, canvas, disagreement, figure1, figure_data
+from kdsspark.report.figures.feature_class import curves_of, distance_of
+from kdsspark.report.pages import names
+from kdsspark.report.pages.page import Files, csv
 
 
-class Drawn(TypedDict):
-    """A figure on a page: its files without suffix, relative to the report, and its CSS class."""
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure on a page: the path of its files without suffix, its CSS class, and the files."""
 
     stem: str
     size: str
+    files: Files
 
 
-class DrawnPair(TypedDict):
-    """Figure 1 of one pair, and what it says."""
+@dataclass(frozen=True, eq=False)
+class DrawnFeatureClass:
+    """Figure 1 of one feature and class, and its signed distance."""
 
     drawn: Drawn
-    pair: Pair
+    shown: FeatureClass
     ks: float | None  # None where one side has no image
 
 
-def csv(frame: pd.DataFrame) -> bytes:
-    """The frame as CSV in UTF-8; numbers as short as they can be and still exact."""
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+def draw(name: str, frame: pd.DataFrame, stem: str, data: bool = True) -> Drawn:
+    """Draw one of ``FIGURES``; with ``data``, add the CSV of what it shows."""
+    return _drawn(FIGURES[name](frame), stem, figure_data(name, frame) if data else None)
 
 
-def draw(
-    name: str, frame: pd.DataFrame, files: dict[str, bytes], stem: str, data: bool = True
-) -> Drawn:
-    """Draw one of ``FIGURES``; with ``data`` the CSV of what it shows, too."""
-    if data:
-        files[f"{stem}.csv"] = csv(figure_data(name, frame))
-    return _save(FIGURES[name](frame), files, stem)
+def draw_feature_class(shown: FeatureClass) -> DrawnFeatureClass:
+    """Draw figure 1, with its densities and cumulative curves as CSV."""
+    which = "\0".join([shown.dataset, shown.layer, str(shown.unit), shown.class_name])
+    figure = figure1(shown.bins, f"{shown.layer}, unit {shown.unit}")
+    stem = names.figure_stem(shown.network, "figure1", which)
+    ks, _ = distance_of(shown.bins)
+    drawn = _drawn(figure, stem, curves_of(shown.bins))
+    return DrawnFeatureClass(drawn, shown, None if math.isnan(ks) else ks)
 
 
-def draw_pair(pair: Pair, files: dict[str, bytes]) -> DrawnPair:
-    """Draw figure 1 of a pair, with its densities and cumulative curves as CSV."""
-    which = "\0".join([pair.dataset, pair.layer, str(pair.unit), pair.class_name])
-    stem = names.figure_stem(pair.network, "figure1", which)
-    files[f"{stem}.csv"] = csv(pair_curves(pair.bins))
-    drawn = _save(figure1(pair.bins, f"{pair.layer}, unit {pair.unit}"), files, stem)
-    ks, _ = pair_distance(pair.bins)
-    return {"drawn": drawn, "pair": pair, "ks": None if math.isnan(ks) else ks}
+def draw_disagreement(bins: pd.DataFrame) -> Drawn:
+    """Draw the extremes of one network and distance, with their histograms as CSV."""
+    network, name = (str(bins[column].iloc[0]) for column in ("network", "distance"))
+    return _drawn(disagreement(bins), names.figure_stem(network, "disagreement", name), bins)
 
 
-def draw_disagreement(bins: pd.DataFrame, files: dict[str, bytes]) -> Drawn:
-    """Draw the pairs of one network and distance, with their histograms as CSV."""
-    network, distance = (str(bins[column].iloc[0]) for column in ("network", "distance"))
-    stem = names.figure_stem(network, "disagreement", distance)
-    files[f"{stem}.csv"] = csv(bins)
-    return _save(disagreement(bins), files, stem)
-
-
-def _save(figure: Figure, files: dict[str, bytes], stem: str) -> Drawn:
+def _drawn(figure: Figure, stem: str, data: pd.DataFrame | None) -> Drawn:
+    size = "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"
+    files = {} if data is None else {f"{stem}.csv": csv(data)}
     files[f"{stem}.svg"] = canvas.svg(figure)
     figure.set_layout_engine("none")  # the panels stay where the SVG has them
     files[f"{stem}.png"] = canvas.png(figure)
-    return {"stem": stem, "size": "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"}
+    return Drawn(stem, size, files)

@@ -1,45 +1,48 @@
-"""The page of one layer: how well it tells the classes of every dataset."""
+"""The page of one layer: how well it tells the classes of each dataset apart."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from kdsspark.report import formats, grid, names, sparkline
+from kdsspark.report.data import NetworkInfo, signs_beside
 from kdsspark.report.figures.panels import datasets_in_order, reach
-from kdsspark.report.frames import signs_beside
-from kdsspark.report.grid import Cell, Column, Grid
-from kdsspark.report.pages.drawing import csv
+from kdsspark.report.pages import formats, grid, names, sparkline
+from kdsspark.report.pages.grid import Cell, Grid, GridColumn
+from kdsspark.report.pages.page import Page, csv, files_of
 
 
-def context(
-    row: dict[str, Any], frames: dict[str, pd.DataFrame], files: dict[str, bytes]
-) -> dict[str, Any]:
-    """What the template shows; adds the layer's CSV to ``files``.
+def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> Page:
+    """The page of the layer in ``row``, a row of the query ``layers``.
 
-    ``row`` is the layer's of the query ``layers``, ``frames`` the rows of its network.
+    ``frames`` have the rows of its network.
     """
     network, layer = str(row["network"]), str(row["layer"])
     own = {
         name: frame[frame["layer"] == layer] for name, frame in frames.items() if "layer" in frame
     }
-    spread, distribution, pairs = _spread(own), own["layer_distribution"], own["top_pairs"]
-    pairs = pairs.sort_values(["dataset", "sign", "place"])
-    paths = {name: names.data_file(network, name, layer) for name in ("layer", "pairs", "ks")}
-    files[paths["layer"]] = csv(spread)
-    files[paths["ks"]] = csv(distribution)
-    files[paths["pairs"]] = csv(pairs)
-    return {
-        "row": row,
-        "spread": _spread_grid(network, spread, distribution, paths["layer"]),
-        "distribution_csv": paths["ks"],
-        "pairs": _pairs_grid(network, pairs, paths["pairs"]),
-    }
+    distribution = own["layer_distribution"]
+    spread = _spread_grid(network, layer, _spread(own), distribution)
+    extremes = _extremes_grid(network, layer, own["layer_extremes"])
+    path = names.data_file(network, "ks", layer)
+    return Page(
+        path=names.layer_page(network, layer),
+        template="layer.html",
+        values={
+            "info": info,
+            "row": row,
+            "spread": spread,
+            "distribution_csv": path,
+            "extremes": extremes,
+        },
+        files={**files_of(spread, extremes), path: csv(distribution)},
+    )
 
 
 def _spread(own: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row per dataset: mode, ends and share kept of both signs, and the share by chance."""
+    """One row per dataset: mode, ends and share kept for each sign, and the share by chance."""
     rows, kept = own["figure5"], own["figure10"]
     wide = signs_beside(rows, ["dataset"], ["mode", "low", "high", "kept"]).set_index("dataset")
     shuffled = kept[kept["labels"] == "shuffled"].set_index("dataset")["kept"]
@@ -47,10 +50,10 @@ def _spread(own: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return ordered.reset_index()
 
 
-def _spread_grid(network: str, spread: pd.DataFrame, ks: pd.DataFrame, path: str) -> Grid:
+def _spread_grid(network: str, layer: str, spread: pd.DataFrame, ks: pd.DataFrame) -> Grid:
     far = reach(ks["hi"], ks["n"])
 
-    def bars(sign: str) -> Column:
+    def bars(sign: str) -> GridColumn:
         def cell(row: dict[str, Any]) -> Cell:
             if row[f"mode_{sign}"] is None:
                 return Cell(formats.number(None))
@@ -59,7 +62,7 @@ def _spread_grid(network: str, spread: pd.DataFrame, ks: pd.DataFrame, path: str
             return Cell(f"{mode} ({low} to {high})", sort=row[f"mode_{sign}"])
 
         ks = "ks" if sign == "plus" else "\u2212ks"
-        return Column(f"{ks} > 0: mode (68 %)", cell)
+        return GridColumn(f"{ks} > 0: mode (68 %)", cell)
 
     def drawing(row: dict[str, Any]) -> Cell:
         own = ks[ks["dataset"] == row["dataset"]]
@@ -72,14 +75,14 @@ def _spread_grid(network: str, spread: pd.DataFrame, ks: pd.DataFrame, path: str
         grid.percent("kept above t+", "kept_plus"),
         grid.percent("kept below t\u2212", "kept_minus"),
         grid.percent("kept by chance", "kept_by_chance"),
-        Column("distribution of ks", drawing),
+        GridColumn("distribution of ks", drawing),
     ]
     caption = (
-        "Datasets by images per class: the most common distances with the central 68 % of a "
-        "log-normal fit, the share of pairs beyond the thresholds, and how ks is spread over "
+        "Datasets, by images per class: the most common distances with the central 68 % of a "
+        "log-normal fit, the share of pairs beyond the thresholds, and the distribution of ks from "
         f"\u2212{far:.2f} to {far:.2f}; dashed with shuffled labels."
     )
-    return grid.make(caption, columns, spread, path)
+    return grid.make(caption, columns, spread, names.data_file(network, "layer", layer))
 
 
 def _distribution(frame: pd.DataFrame, dataset: str, far: float) -> str:
@@ -95,12 +98,13 @@ def _distribution(frame: pd.DataFrame, dataset: str, far: float) -> str:
     return sparkline.curves(middle, shares, f"distribution of ks for {dataset}", far, top)
 
 
-def _pairs_grid(network: str, pairs: pd.DataFrame, path: str) -> Grid:
+def _extremes_grid(network: str, layer: str, extremes: pd.DataFrame) -> Grid:
     columns = [
         grid.linked("dataset", "dataset", lambda row: names.dataset_page(network, row["dataset"])),
         grid.number("unit", "unit"),
-        Column("class", lambda row: Cell(formats.class_name(row)), wide=True),
+        grid.text("class", "class_name", wide=True),
         grid.number("ks", "ks", 3, plus=True),
     ]
     caption = "The five highest and the five lowest distances of each dataset."
-    return grid.make(caption, columns, pairs, path)
+    ordered = extremes.sort_values(["dataset", "sign", "place"])
+    return grid.make(caption, columns, ordered, names.data_file(network, "pairs", layer))

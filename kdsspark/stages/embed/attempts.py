@@ -7,7 +7,6 @@ leaves a note beside the shard's plan, which goes when the next run plans anew.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,6 +14,7 @@ from typing import Final
 from kdsspark.engine.work import earlier_attempts
 from kdsspark.errors import KdssparkError
 from kdsspark.output.output import Output
+from kdsspark.query import causes
 from kdsspark.stages.embed.shards import Shard
 
 _TRIED: Final = "tried"
@@ -41,13 +41,6 @@ def named(output: Output) -> Iterator[None]:
             raise
         tried, path = max((output.read_json(path)["attempts"], path) for path in notes)
         name = path.removeprefix(f"{plans}/").replace(f"/{_TRIED}/", "/").removesuffix(".json")
-        raise RuntimeError(f"shard {name} failed {tried} times, at last: {_last(error)}") from error
-
-
-def _last(error: Exception) -> str:
-    """What ended the last attempt, out of what Spark says of a failed job."""
-    text = str(error)
-    if died := re.search(r"Python worker exited unexpectedly(?: \(\w+\))?", text):
-        return died[0]
-    python = re.findall(r"^[\w.]*(?:Error|Exception): [^\n]*", text, re.MULTILINE)
-    return str((python or text.splitlines() or [repr(error)])[-1])
+        raise RuntimeError(
+            f"shard {name} failed {tried} times, at last: {causes.of(error).line}"
+        ) from error

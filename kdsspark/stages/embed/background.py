@@ -1,4 +1,4 @@
-"""An iterator whose items come from one thread and are consumed in another."""
+"""Items put by one thread and taken by another; errors pass in both directions (executor)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _POLL_SECONDS: Final = 0.2
 
 
 class _AbortedError(Exception):
-    """The block that fed the consumer raised."""
+    """The block that puts items has raised."""
 
 
 _END: Final = object()
@@ -27,9 +27,9 @@ def fed(
 ) -> Iterator[Callable[[T], None]]:
     """``with fed(consume) as put: put(item)``: ``consume`` takes the items in a thread of its own.
 
-    ``put`` waits while ``waiting`` items have not been taken. The block ends when ``consume`` has,
-    and raises what that raised. If the block itself raises, so does the iterator, so that a
-    consumer does not take what it got for all.
+    ``put`` waits while ``waiting`` items are not taken yet. At the end of the block it waits for
+    ``consume`` and raises its error. If the block raises, the iterator of ``consume`` raises, too:
+    the consumer must not take the items so far for all.
     """
     queue: Queue[object] = Queue(waiting)
     with ThreadPoolExecutor(1, "consumer") as pool:
@@ -51,7 +51,7 @@ def _items(queue: Queue[object]) -> Iterator[T]:
 
 
 def _put(queue: Queue[object], item: object, consumer: Future[object]) -> None:
-    """Wait for room; a consumer that has ended will make none."""
+    """Wait for room, unless the consumer has ended and will never make any."""
     while not consumer.done():
         try:
             return queue.put(item, timeout=_POLL_SECONDS)

@@ -15,14 +15,15 @@ from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, index
 
-_KIND: Final = "embedded"
+KIND: Final = "embedded"
+"""As receipts are filed."""
 
 
 def commit(output: Output, pair: Pair) -> None:
     """Record that all images are embedded or failed, as the index has them; for ``embed`` alone."""
     digest = _digest(output, pair)
     if _recorded(output, pair) != digest:
-        output.receipts(_KIND).write(Receipt(pair.name, digest))
+        output.receipts(KIND).write(Receipt(pair.name, digest))
 
 
 def is_current(output: Output, pair: Pair) -> bool:
@@ -33,16 +34,17 @@ def is_current(output: Output, pair: Pair) -> bool:
 
 def working_pairs(context: Context) -> list[Pair]:
     """The pairs to measure: skips datasets in which every image failed."""
-    return [pair for pair in context.pairs if not _all_failed(context.output, pair)]
+    return [pair for pair in context.pairs if not all_failed(context.output, pair)]
 
 
-def _all_failed(output: Output, pair: Pair) -> bool:
+def all_failed(output: Output, pair: Pair) -> bool:
+    """Whether a pair has images, and not one of them could be embedded."""
     found = EMBED.receipts(output).of(pair).values()
     return bool(found) and not any(receipt.counts["embedded"] for receipt in found)
 
 
 def _recorded(output: Output, pair: Pair) -> str | None:
-    receipt = output.receipts(_KIND).find(pair.name)
+    receipt = output.receipts(KIND).find(pair.name)
     return receipt.digest if receipt else None
 
 

@@ -25,9 +25,8 @@ from kdsspark.output.store import Store
 from kdsspark.stages import EMBED
 from kdsspark.tables import DUPLICATES, EMBEDDINGS, IMAGES
 
-_KIND: Final = "duplicates"
+_KIND: Final = DUPLICATES.name
 """As receipts are filed."""
-
 
 _IMAGES_OF_A_RANGE: Final = 4_000_000
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from fsspec.core import url_to_fs
 
 from kdsspark.config import Config, Network
 from kdsspark.datasets import readymade
@@ -21,7 +20,7 @@ from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.output import parquet
-from kdsspark.output.filesystems import file_version
+from kdsspark.output.filesystems import file_version, locate
 from kdsspark.output.output import Output
 from kdsspark.stages import removal
 from kdsspark.tables import FEATURES
@@ -116,7 +115,7 @@ def _source_version(network: Network) -> str:
     if not network.weights.endswith((".pth", ".pt", ".safetensors")):
         return ""
     try:
-        fs, path = url_to_fs(network.weights)
+        fs, path = locate(network.weights)
         return file_version(fs, path)
     except (OSError, ImportError, ValueError):
         return ""  # preparing them will say what is wrong

@@ -26,8 +26,7 @@ from kdsspark.config import Embed
 from kdsspark.engine import gpus
 from kdsspark.engine.work import Outcome, WorkItem, earlier_attempts, task_cpus
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
-from kdsspark.images import isolation as isolated
+from kdsspark.images import decoding, isolation
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
 from kdsspark.network.spec import NetworkSpec
@@ -70,7 +69,7 @@ class ImageJob:
         """Read images in threads, so many ahead that the next forward pass finds its own."""
         threads = self.settings.decode_threads or max(2, task_cpus())
         ahead = 2 * max(threads, batch)
-        loader = Loader(decode, threads, ahead, self.settings.image_seconds, clock)
+        loader = Loader(decoding.read, decode, threads, ahead, self.settings.image_seconds, clock)
         return closing(loader(uris))
 
 
@@ -135,12 +134,12 @@ def _embed(
 ) -> list[pa.Table]:
     """Write the planned rows, kept ones and new ones; returns those that failed."""
     uris = planned["uri"].filter(pa.array(sources == MISSING)).to_pylist()
-    batch = _batch_images(job) if uris else 1
-    forward, size = _Forward(job, files.schema, batch, clock), job.group_rows(batch)
+    batch, call = _batch_and_call(job) if uris else (1, 1)
+    forward, size = _Forward(job, files.schema, call, clock), job.group_rows(batch)
     failed = []
     with (
         _decoder(job) as decode,
-        job.load(uris, decode, batch, clock) as loaded,
+        job.load(uris, decode, call, clock) as loaded,
         background.fed(partial(_write, files, clock)) as put,
     ):
         for start in range(0, len(planned), size):
@@ -165,8 +164,8 @@ def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     """
     short_side = job.spec.preprocessing.resize
     if earlier_attempts() > 0:
-        return isolated.decoder(short_side)
-    return nullcontext(partial(images.decode, short_side=short_side))
+        return isolation.decoder(short_side)
+    return nullcontext(partial(decoding.decode, short_side=short_side))
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ class _Forward:
 
     job: ImageJob
     schema: pa.Schema
-    batch: int  # images
+    call: int  # images that the extractor gets at a time
     clock: Clock
 
     @cached_property
@@ -198,7 +197,7 @@ class _Forward:
             errors.append(image.result if isinstance(image.result, ImageError) else None)
             if isinstance(image.result, np.ndarray):
                 batch.append(image.result)
-            if len(batch) == self.batch:
+            if len(batch) == self.call:
                 outputs.append(self._compute(batch))
                 batch = []
         if batch:
@@ -213,21 +212,20 @@ class _Forward:
             return extractor(batch)
 
 
-def _batch_images(job: ImageJob) -> int:
-    """Images of a forward pass."""
-    if job.settings.batch_images:
-        return job.settings.batch_images
-    device = gpus.device()
-    tasks = max(1, (os.cpu_count() or 1) // task_cpus()) if device == "cpu" else 1
+def _batch_and_call(job: ImageJob) -> tuple[int, int]:
+    """Images of a forward pass, and images that the extractor gets in a call."""
     from kdsspark.network import batches  # torch, which the driver does without
 
-    return batches.batch_images(job.spec, device, tasks=tasks)
+    device = gpus.device()
+    batch = job.settings.batch_images or batches.batch_images(job.spec, device)
+    return batch, batches.call_images(batch, device, task_cpus())
 
 
 def _extractor(job: ImageJob) -> Extractor:
     from kdsspark.network.extractor import cached_extractor
 
-    return cached_extractor(job.spec, _local_weights(job), gpus.device(), threads=task_cpus())
+    batch, device = job.settings.batch_images, gpus.device()
+    return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
 
 
 def _local_weights(job: ImageJob) -> Path:

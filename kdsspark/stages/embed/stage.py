@@ -33,7 +33,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import RANGES, Pair, stem
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.stages import EMBED, index
+from kdsspark.stages import EMBED, index, removal
 from kdsspark.stages.embed import (
     attempts,
     complete,
@@ -109,24 +109,23 @@ def run(context: Context) -> None:
     :class:`TooManyFailuresError`.
     """
     output, config = context.output, context.config
-    sources = {
-        Pair(d.network, d.name): readymade.source(d) for d in config.datasets if d.ready_made
-    }
+    sources = {Pair(d.network, d.name): readymade.source(d) for d in config.embeddings_datasets}
     networks.write_ready_made_features(output, list(sources.values()))
     imports = {pair: ImportJob(output, source) for pair, source in sources.items()}
     items = [item for pair in imports for item in _items(output, config, pair)]
     images: dict[Pair, ImageJob] = {}
     for network in networks.prepare_networks(context):
-        for dataset in config.datasets:
-            if not dataset.ready_made:
-                pair = Pair(network.spec.name, dataset.name)
-                if context.retry_failures:
-                    _forget_failures(output, pair)
-                images[pair] = ImageJob(output, pair, network.spec, network.weights, config.embed)
-                items += _items(output, config, pair)
+        for dataset in config.image_datasets:
+            pair = Pair(network.spec.name, dataset.name)
+            if context.retry_failures:
+                _forget_failures(output, pair)
+            images[pair] = ImageJob(output, pair, network.spec, network.weights, config.embed)
+            items += _items(output, config, pair)
     _embed(context.session, output, items, images, imports)
     for pair in context.pairs:
         complete.commit(output, pair)
+        if complete.all_failed(output, pair):
+            removal.remove_results(output, pair)
     duplicates.find(context)
     EMBED.receipts(output).gather()
     for pair in context.pairs:

@@ -1,17 +1,17 @@
-"""Features by column: the codes and values of some images turned round, for whom reads few units.
+"""Scratch files in column order, for tasks that read a few units of many images.
 
-``embeddings`` hold images by row, and a row's list can only be read whole. Where many slices of
-a layer must be measured, the rows are turned to columns once (:mod:`.rechunk`), so
-that a slice then reads its own units and nothing else. One file holds, one after the other and
-without padding:
+``embeddings`` stores one list per image and layer, and Parquet reads such a list only as a whole.
+If a layer is measured in many slices, :mod:`.rechunk` first writes these files, so that each slice
+reads its own units and nothing else. A file holds a range of the images. It consists of, without
+padding:
 
-    keys    uint64 [images, 2]     the two halves of the ids
-    labels  int32  [images]        class_id
-    and for every layer, in order
-    codes   uint8 or uint16 [units, images]
-    values  float32 or float64 [units, images], if exact distances are asked for
+    keys    uint64 [images, 2]               the two halves of each image id
+    labels  int32 [images]                   class_id
+    then, for every layer in order,
+    codes   uint8 or uint16 [units, images]  the bin of every value
+    values  float32 or float64 [units, images], only if exact distances are wanted
 
-It is scratch: written and read by one stage, and removed at its end.
+``measure`` writes, reads and removes them.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from kdsspark.output.store import Store
 _BYTES_OF_AN_ID: Final = 20
 
 Block = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
-"""codes [units, images] and values [units, images]."""
+"""Codes [units, images], and values [units, images] if exact distances are wanted."""
 
 
 @dataclass(frozen=True)
 class ColumnsLayout:
-    """What a file holds: layers in order, with the bytes that a code and a value take."""
+    """The layers of a file, in order, and the types of their codes and values."""
 
     widths: tuple[int, ...]  # units of each layer
     code: str  # dtype of all codes
-    values: tuple[str | None, ...]  # dtype of each layer's values; None: not kept
+    values: tuple[str | None, ...]  # dtype of the values of each layer; None if it has none
 
     @property
     def bytes_of_an_image(self) -> int:
-        """What one image adds to a file."""
+        """Bytes that one image takes in a file."""
         return _BYTES_OF_AN_ID + self._bytes_before(len(self.widths))
 
     def _bytes_before(self, depth: int) -> int:
         return sum(self.widths[d] * self.bytes_of_a_unit(d) for d in range(depth))
 
     def bytes_of_a_unit(self, depth: int) -> int:
-        """What one image adds to one unit of a layer."""
+        """Bytes that one image takes in one unit of a layer."""
         return self._code_bytes + _size(self.values[depth])
 
     @property
@@ -57,12 +57,12 @@ class ColumnsLayout:
         return np.dtype(self.code).itemsize
 
     def codes_at(self, depth: int, unit: int, images: int) -> int:
-        """Where the codes of a unit begin, in bytes, in a file of ``images``."""
+        """The byte at which the codes of a unit begin, in a file of ``images``."""
         before = _BYTES_OF_AN_ID + self._bytes_before(depth)
         return images * (before + unit * self._code_bytes)
 
     def values_at(self, depth: int, unit: int, images: int) -> int:
-        """Where the values of a unit begin."""
+        """The byte at which the values of a unit begin, in a file of ``images``."""
         codes = self.codes_at(depth, self.widths[depth], images)
         return codes + images * unit * _size(self.values[depth])
 
@@ -78,7 +78,7 @@ def write(
     labels: npt.NDArray[np.int32],
     layers: Iterable[Block],
 ) -> None:
-    """Write one file; the layers in the order of its layout (executor)."""
+    """Write one file; ``layers`` are in the order of its layout (executor)."""
     with store.create(path) as file:
         for array in (keys, labels, *(part for block in layers for part in block)):
             if array is not None:
@@ -88,7 +88,7 @@ def write(
 def read_ids(
     store: Store, path: str, images: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
-    """keys [images, 2] and labels [images] of a file (executor)."""
+    """Read the keys [images, 2] and labels [images] of a file (executor)."""
     data = _read(store, path, 0, _BYTES_OF_AN_ID * images)
     keys = np.frombuffer(data, np.uint64, 2 * images).reshape(images, 2)
     return keys, np.frombuffer(data, np.int32, images, 16 * images)
@@ -103,7 +103,10 @@ def read_units(
     units: tuple[int, int],
     into: Sequence[npt.NDArray[Any] | None],
 ) -> None:
-    """Fill ``into``, codes and values [units, images], with some units of a layer (executor)."""
+    """Read the ``units`` (first, stop) of the layer ``depth`` into arrays (executor).
+
+    ``into`` is codes and values, [units, images] each, or None for what is not wanted.
+    """
     starts = (layout.codes_at, layout.values_at)
     for array, start in zip(into, starts, strict=True):
         if array is not None:

@@ -27,7 +27,7 @@ from kdsspark.stats.summary import Summary
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
 
 Part = tuple[Table, tuple[str, ...]]
-"""A table, and the partition values after network and dataset."""
+"""A table, and the values of its partition after network and dataset."""
 
 PARTS: Final[tuple[Part, ...]] = (
     (RANGES, ()),
@@ -36,19 +36,19 @@ PARTS: Final[tuple[Part, ...]] = (
     (KS, ("shuffled",)),
     (DISTANCES, ()),
 )
-"""What a slice may write."""
+"""Everything a slice may write."""
 
 _ORDER: Final = ("unit", "class_id", "shuffle")
 
 ROWS_OF_A_GROUP: Final = 1 << 17
-"""Of ``ks``: about 4 MiB."""
+"""Rows of a row group of ``ks``: about 4 MiB."""
 
 Labeling = tuple[int, npt.NDArray[np.int32]]
 """The number of a shuffle, 0 for the true labels, and the labels [images]."""
 
 
 def written(settings: Measure) -> list[Part]:
-    """What a slice does write."""
+    """What a slice writes with these settings."""
     without = {
         HISTOGRAMS.name: settings.histograms,
         DISTANCES.name: bool(settings.distances),
@@ -63,21 +63,21 @@ def written(settings: Measure) -> list[Part]:
 
 @dataclass(eq=False)
 class SliceParts:
-    """The open parts of one slice, and what its distances have been summed up to so far."""
+    """The open parts of one slice, and the summaries of its distances so far."""
 
     cut: LayerSlice
-    distances: tuple[str, ...]  # others than ks, by name
+    distances: tuple[str, ...]  # names of the other distances
     _writers: dict[tuple[str, ...], PartWriter]
     _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
     _shuffled: list[pa.Table] = field(default_factory=list)
     summaries: dict[int, Summary] = field(default_factory=dict)
 
     def write_ranges(self, ranges: Ranges) -> None:
-        """The rows of ``ranges``."""
+        """Write the rows of ``ranges``."""
         self._writers[RANGES.name,].write(ranges_table(self.cut.layer, self.cut.start, ranges))
 
     def keeps(self, shuffle: int) -> bool:
-        """Whether the distances of a labeling are written."""
+        """Whether the distances of this labeling are written."""
         return (KS.name, "shuffled" if shuffle else "true") in self._writers
 
     def write(
@@ -87,9 +87,10 @@ class SliceParts:
         counts: npt.NDArray[np.int32],
         exact: npt.NDArray[np.float64] | None,
     ) -> None:
-        """The distances of units ``first`` and following (of the slice) under one labeling.
+        """Take the histograms of a block of units under one labeling.
 
-        ``counts`` is [units, classes, bins], ``exact`` [units, classes].
+        ``first`` is the place of the block within the slice. ``counts`` is [units, classes, bins],
+        ``exact`` the exact distances [units, classes]. Distances are written by :meth:`flush`.
         """
         ks = binned_ks(counts)
         summary = Summary.of(ks.ks)
@@ -108,11 +109,11 @@ class SliceParts:
             self._shuffled.append(_ks(self.cut.layer, unit, shuffle, ks, exact))
 
     def flush(self, at_least: int = 1) -> None:
-        """Write the distances that have gathered, if there are so many rows."""
+        """Write the distances that are waiting as a row group, if they have enough rows."""
         for labels, rows in (("true", self._true), ("shuffled", self._shuffled)):
             if sum(len(table) for table in rows) >= at_least:
                 gathered = pa.concat_tables(rows)
-                if len(pc.unique(gathered["shuffle"])) > 1:  # a pair's shuffles side by side
+                if len(pc.unique(gathered["shuffle"])) > 1:  # put the shuffles of a pair together
                     gathered = gathered.sort_by([(name, "ascending") for name in _ORDER])
                 self._writers[KS.name, labels].write(gathered)
                 rows.clear()
@@ -122,7 +123,7 @@ class SliceParts:
 def open_parts(
     output: Output, pair: Pair, settings: Measure, cut: LayerSlice
 ) -> Iterator[SliceParts]:
-    """Parts that appear when the block ends without error, and the summaries with them."""
+    """Open the parts of a slice; they and its summaries appear if the block ends without error."""
     with ExitStack() as stack:
         writers = {
             (table.name, *labels): stack.enter_context(
@@ -139,7 +140,7 @@ def open_parts(
 
 
 def _pairs(layer: str, unit: int, shape: tuple[int, int]) -> dict[str, pa.Array]:
-    """The leading columns of one row per (unit, class), units outermost."""
+    """The first columns of a table with one row per (unit, class), units outermost."""
     n_units, n_classes = shape
     units = np.arange(unit, unit + n_units, dtype=np.int32)
     return {

@@ -1,13 +1,14 @@
-"""How a dataset is cut so that every task of ``measure`` stays within its memory (driver).
+"""How a dataset is cut, so that every task of ``measure`` stays within its memory (driver).
 
-Three ways, by the number of images alone, so that a plan is the same on every cluster:
+The cut follows from the dataset and the settings, not from the cluster, so that it is the same
+everywhere. There are three ways:
 
-``WHOLE``    A slice of at least half a layer fits: tasks read the layer from ``embeddings``, which
-             then is read at most twice.
-``COLUMNS``  Only narrower slices fit: the rows are turned to columns once, and tasks read their
-             units from there.
-``ROWS``     Not even one unit fits, over all images: tasks count ranges of rows, and the counts are
-             added up. Counts add up, exact distances do not: those are not offered here.
+``WHOLE``    At least half a layer fits in memory. A task reads the whole layer from
+             ``embeddings`` and keeps its slice, so each layer is read once or twice.
+``COLUMNS``  Only narrower slices fit. The embeddings are written once in column order, and a task
+             reads its slice from there.
+``ROWS``     Not even one unit fits, over all images. A task counts a range of the images, and Spark
+             adds up the counts. An exact distance is no sum of parts, so there is none this way.
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ from kdsspark.errors import ConfigError
 from kdsspark.stages.measure.columns import ColumnsLayout
 from kdsspark.stats.bins import codes_dtype
 
-_MOST_SLICES: Final = 2  # of a layer that is read from `embeddings`: how often it may be read
-_VALUES_OF_A_SLICE: Final = 100_000_000  # some seconds of work, so that cores end together
-_RANGES: Final = 64  # of rows, if memory allows so few: enough for many cores
-_ROWS_OF_A_SMALL_RANGE: Final = 256
+# Slices of a layer that is read from `embeddings`, each of which reads all of it.
+_MOST_SLICES: Final = 2
+
+# A slice holds as many units as fit in memory, at most so many values: a few seconds of work, so
+# that cores finish together.
+_MOST_VALUES_OF_A_SLICE: Final = 100_000_000
+
+# The rows are cut into about this many ranges, enough for many cores, or more if memory is short.
+_RANGES: Final = 64
+_FEWEST_ROWS_OF_A_RANGE: Final = 256
 
 
 class Way(Enum):
-    """Where slices take their codes from; see above."""
+    """Where a slice gets its codes from; the module describes the three ways."""
 
     WHOLE = "whole"
     COLUMNS = "columns"
@@ -41,7 +48,7 @@ class Way(Enum):
 
 @dataclass(frozen=True)
 class Shape:
-    """What the memory of a task depends on."""
+    """The numbers that decide how much memory a task needs."""
 
     n_images: int
     n_classes: int
@@ -50,7 +57,7 @@ class Shape:
 
     @property
     def labelings(self) -> int:
-        """The true labels and the shuffles."""
+        """The number of labelings: the true labels and the shuffles."""
         return 1 + self.settings.shuffles
 
 
@@ -64,13 +71,13 @@ class Piece:
 
     @property
     def n_rows(self) -> int:
-        """How many they are."""
+        """The number of rows."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How one dataset is measured: slices (first unit, last) of every layer."""
+    """How one dataset is measured: the slices (first unit, stop) of every layer."""
 
     way: Way
     slices: tuple[tuple[tuple[int, int], ...], ...]
@@ -79,7 +86,7 @@ class Cut:
 def cut(shape: Shape) -> Cut:
     """Choose the way and the slices.
 
-    Raises :class:`ConfigError` where exact distances are asked for and do not fit.
+    Raises :class:`ConfigError` if exact distances are wanted and not one unit fits in memory.
     """
     most = [_units_that_fit(shape, depth) for depth in range(len(shape.layout.widths))]
     if min(most) < 1:
@@ -97,7 +104,7 @@ def _slices(shape: Shape, most: Sequence[int]) -> tuple[tuple[tuple[int, int], .
 
 
 def slices_of(width: int, most: int) -> list[tuple[int, int]]:
-    """Cut ``width`` units into as few equal slices as keep each at ``most`` units."""
+    """Cut ``width`` units into the fewest slices of at most ``most`` units, all about as wide."""
     n_slices = -(-width // most)
     edges = [width * i // n_slices for i in range(n_slices + 1)]
     return list(pairwise(edges))
@@ -107,30 +114,34 @@ def slices_of(width: int, most: int) -> list[tuple[int, int]]:
 
 
 def _units_that_fit(shape: Shape, depth: int) -> int:
-    """Units of a layer that a slice may have; 0 where not even one fits."""
+    """The largest number of units that a slice of a layer may have; 0 if not even one fits."""
     one = shape.layout.bytes_of_a_unit(depth) * shape.n_images
     free = shape.settings.memory_bytes - _bytes_of_a_task(shape)
-    return max(0, min(free // one, max(1, _VALUES_OF_A_SLICE // shape.n_images)))
+    return max(0, min(free // one, max(1, _MOST_VALUES_OF_A_SLICE // shape.n_images)))
 
 
 def _bytes_of_a_task(shape: Shape) -> int:
-    """What a task holds whatever its units: ids and labels, scratch space, counts."""
-    ids = 16 + 4 + 28  # keys, classes; and while a shuffle is dealt, hashes, order, labels
+    """The memory of a task apart from its units: ids, labels, scratch space and counts."""
+    ids = 16 + 4 + 28  # keys and labels; then hashes, order and labels while classes are shuffled
     sort = 24 if shape.settings.exact else 0
     images = shape.n_images * (ids + sort + 4 * labelings_at_once(shape))
     survival = 4 * 2 * 101 * shape.n_classes * shape.labelings
-    return images + survival + 2 * shape.settings.memory_bytes // 8  # a block, and its tables
+    # A block of histograms and the tables made of it may take an eighth of the memory each.
+    return images + survival + 2 * shape.settings.memory_bytes // 8
 
 
 def labelings_at_once(shape: Shape) -> int:
-    """Labelings that a task holds together; every group of them sorts the values once more."""
+    """The number of labelings that a task holds at once, in an eighth of its memory.
+
+    For each such group, exact distances sort all values again.
+    """
     return max(1, min(shape.labelings, shape.settings.memory_bytes // 8 // (4 * shape.n_images)))
 
 
 def units_of_a_block(shape: Shape) -> int:
-    """Units whose histograms are made at a time: about 2 MiB of them, or a single unit's.
+    """The number of units whose histograms are made at a time: about 2 MiB, at least one unit.
 
-    That much stays in a processor's own cache from counting to writing: with blocks of 64 MiB,
+    That much stays in a processor's own cache from counting to writing. With blocks of 64 MiB,
     measuring took two to three times as long.
     """
     size = min(shape.settings.memory_bytes // 8, 1 << 21)
@@ -138,7 +149,11 @@ def units_of_a_block(shape: Shape) -> int:
 
 
 def _units_by_rows(shape: Shape) -> int:
-    """Units of a slice whose counts, of all labelings, fill a quarter of the memory."""
+    """The number of units of a slice whose counts fill a quarter of the memory.
+
+    The counts are those of all labelings. Raises :class:`ConfigError` if exact distances are
+    wanted.
+    """
     if shape.settings.exact:
         raise ConfigError(
             f"measure.exact: must be false for {shape.n_images} images within measure.memory "
@@ -153,12 +168,12 @@ def _units_by_rows(shape: Shape) -> int:
 
 
 def row_ranges(shape: Shape, rows_of: dict[str, int]) -> list[tuple[Piece, ...]]:
-    """Cut the files (path -> rows) into ranges of rows that one task turns to columns.
+    """Cut the files (path -> number of rows) into ranges of rows, one a task of ``rechunk``.
 
-    A range takes half the memory at most, and less where that gives fewer than 64 ranges.
+    A range takes at most half of the memory, and is smaller if there would be fewer than 64.
     """
     fitting = shape.settings.memory_bytes // 2 // shape.layout.bytes_of_an_image
-    enough = max(_ROWS_OF_A_SMALL_RANGE, -(-shape.n_images // _RANGES))
+    enough = max(_FEWEST_ROWS_OF_A_RANGE, -(-shape.n_images // _RANGES))
     most = max(1, min(fitting, enough))
     ranges: list[list[Piece]] = [[]]
     room = most
@@ -176,6 +191,9 @@ def row_ranges(shape: Shape, rows_of: dict[str, int]) -> list[tuple[Piece, ...]]
 
 
 def layout_of(widths: Sequence[int], dtypes: Sequence[str], settings: Measure) -> ColumnsLayout:
-    """The codes that ``settings`` ask for, and the values where exact distances are wanted."""
+    """The layout of scratch files: codes for ``settings``, and values for exact distances.
+
+    ``widths`` and ``dtypes`` are the number of units and the type of the values of each layer.
+    """
     values = tuple(dtype if settings.exact else None for dtype in dtypes)
     return ColumnsLayout(tuple(widths), np.dtype(codes_dtype(settings.bins)).name, values)

@@ -1,9 +1,9 @@
-"""Rows of ``embeddings`` turned to columns: in memory for one slice, or to files for many.
+"""Turn rows of ``embeddings`` into columns: in memory for one slice, or to files for many.
 
-Where slices are narrower than half a layer, reading rows would mean reading every layer many
-times. Instead each range of rows is read once and written by columns (:mod:`.columns`),
-of which a slice then reads its own units. Both the values' bin codes and, for exact distances,
-the values are turned.
+If slices are narrower than half a layer, reading them from ``embeddings`` would mean reading every
+layer many times. So each range of rows is read once and written in column order (:mod:`.columns`),
+and a slice then reads its own units. Columns hold the bin of every value and, for exact distances,
+the values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _READERS: Final = 8
 
 @dataclass(frozen=True, eq=False)
 class LayerSlice:
-    """Units ``start`` to ``stop`` of a layer, with their ranges, float64 [units] each."""
+    """Units ``start`` to ``stop`` of a layer, with their limits ``lo`` and ``hi``, [units] each."""
 
     layer: str
     depth: int
@@ -43,26 +43,26 @@ class LayerSlice:
 
     @property
     def name(self) -> str:
-        """Stable and safe as a file name, which a layer's own name may not be."""
+        """A stable name that is safe for a file, unlike that of the layer."""
         return slice_name(self.depth, self.start, self.stop)
 
 
 def slice_name(depth: int, start: int, stop: int) -> str:
-    """``layer-013-units-00000-04096``; names sort as the features do."""
+    """``layer-013-units-00000-04096``; names sort in the order of the features."""
     return f"layer-{depth:03d}-units-{start:05d}-{stop:05d}"
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Some features of some images, by column."""
+    """Some features of some images, in column order."""
 
-    keys: npt.NDArray[np.uint64]  # [images, 2], of the ids
+    keys: npt.NDArray[np.uint64]  # [images, 2], the two halves of each id
     labels: npt.NDArray[np.int32]  # [images], class_id
-    blocks: tuple[columns.Block, ...]  # one a slice: codes and values [units, images]
+    blocks: tuple[columns.Block, ...]  # of each slice
 
     @staticmethod
     def empty(images: int, layout: ColumnsLayout, slices: Sequence[LayerSlice]) -> Columns:
-        """Room for ``images``, to be filled."""
+        """Arrays for ``images`` images, to be filled."""
         blocks = [
             (np.empty(shape, layout.code), np.empty(shape, value) if value else None)
             for s in slices
@@ -73,7 +73,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class ColumnsFile:
-    """A file of columns, and how many images it holds."""
+    """A scratch file in column order, and the number of images in it."""
 
     path: str
     images: int
@@ -81,7 +81,7 @@ class ColumnsFile:
 
 @dataclass(frozen=True)
 class RechunkJob:
-    """What all ranges of rows of one network and dataset share."""
+    """What the ranges of rows of one pair share."""
 
     store: Store
     layout: ColumnsLayout
@@ -95,11 +95,11 @@ class RowRange(WorkItem):
 
     job: RechunkJob
     pieces: tuple[Piece, ...]
-    path: str
+    path: str  # the scratch file
 
 
 def rechunk(item: RowRange) -> Outcome:
-    """Write one range of rows in column order to a file of the output (executor)."""
+    """Write one range of rows to a scratch file in column order (executor)."""
     job, pieces, path = item.job, item.pieces, item.path
     start = time.perf_counter()
     found = read_rows(job.store, pieces, job.layout, job.bins, job.layers)
@@ -116,7 +116,10 @@ def read_rows(
     bins: int,
     slices: Sequence[LayerSlice],
 ) -> Columns:
-    """Read some rows once, and turn the slices of their layers to columns (executor)."""
+    """Read some rows once, and turn slices of their layers into columns (executor).
+
+    Raises :class:`InvariantError` if the files do not have the rows that ``pieces`` name.
+    """
     names = ["image_id", "class_id", *(s.layer for s in slices)]
     n_images = sum(piece.n_rows for piece in pieces)
     result, row = Columns.empty(n_images, layout, slices), 0
@@ -138,7 +141,7 @@ def read_rows(
 def _turn(
     values: npt.NDArray[Any], cut: LayerSlice, bins: int, block: columns.Block, rows: slice
 ) -> None:
-    """Fill the columns ``rows`` of a block from values [images, units]."""
+    """Write ``values`` [images, units] into the images ``rows`` of a block."""
     codes, kept = block
     bin_codes(values, cut.lo, cut.hi, bins, codes[:, rows])
     if kept is not None:
@@ -148,7 +151,7 @@ def _turn(
 def read_columns(
     store: Store, files: Sequence[ColumnsFile], layout: ColumnsLayout, cut: LayerSlice
 ) -> Columns:
-    """One slice over all images, from the files of columns (executor)."""
+    """Read one slice over all images from the scratch files (executor)."""
     ends = np.cumsum([file.images for file in files]).tolist()
     result = Columns.empty(ends[-1], layout, [cut])
 

@@ -1,9 +1,11 @@
-"""A dataset too large for any task to hold one unit: counts of row ranges, added up by Spark.
+"""Measure a dataset of which no task can hold even one unit: count ranges of rows, and add up.
 
-Histograms add up, so a task counts one slice over one file of columns, and Spark's grouped
-aggregation adds the counts of each slice. The distance is no sum: it is computed once, from the
-complete counts. The labels of a shuffle follow from the few images with which its classes begin;
-two passes over the ids find them first (:mod:`kdsspark.stats.shuffles`).
+Histograms add up. So a task counts one slice over one scratch file, and Spark adds the counts of
+each slice. A distance does not add up. It is computed once, from the complete counts.
+
+A task that sees a part of the images cannot shuffle their labels as others do. But the labels of a
+shuffle follow from the image with which each class begins in the random order, and two passes over
+the ids find those first (:mod:`kdsspark.stats.shuffles`).
 """
 
 from __future__ import annotations
@@ -43,19 +45,19 @@ Counts = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountedSlice(MeasureSlice):
-    """One slice with its counts over all rows, once they are added up."""
+    """One slice, with its counts over all images once they are added up."""
 
     counts: Counts | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SlicePiece:
-    """One slice over the rows of one file of columns."""
+    """One slice over the images of one scratch file."""
 
     job: MeasureJob
     slice: LayerSlice
     file: ColumnsFile
-    boundaries: Sequence[Boundaries]  # of the first shuffle and the following
+    boundaries: Sequence[Boundaries]  # of each shuffle, from the first
 
 
 def run(session: Session, output: Output, slices: Sequence[MeasureSlice]) -> None:
@@ -68,7 +70,8 @@ def run(session: Session, output: Output, slices: Sequence[MeasureSlice]) -> Non
 def _pieces(session: Session, items: Sequence[CountedSlice]) -> list[tuple[ItemName, SlicePiece]]:
     jobs = {item.job.pair: item.job for item in items}
     dealt = _boundaries(session, jobs)
-    # A piece names its own file: with those of all the others, pieces would be as large as many.
+    # Each piece carries its own file only; with all files of the job, the pieces together would
+    # grow with the square of their number.
     alone = {pair: replace(job, pieces=(), files=()) for pair, job in jobs.items()}
     return [
         (item.name, SlicePiece(alone[item.job.pair], item.slice, file, dealt[item.job.pair]))
@@ -82,7 +85,7 @@ def _with_counts(item: CountedSlice, counts: Counts) -> CountedSlice:
 
 
 def count_piece(piece: SlicePiece) -> Counts:
-    """The histograms of one slice over some rows, for all labelings (executor)."""
+    """Count the histograms of one slice over some images, for all labelings (executor)."""
     shape = piece.job.shape
     found = read_columns(piece.job.output, [piece.file], shape.layout, piece.slice)
     codes, _ = found.blocks[0]
@@ -116,7 +119,7 @@ def finish_slice(item: CountedSlice) -> Outcome:
 
 
 def _boundaries(session: Session, jobs: dict[Pair, MeasureJob]) -> dict[Pair, list[Boundaries]]:
-    """Those of every shuffle, in two passes over the files of columns (driver)."""
+    """Pair -> where the classes of each shuffle begin, by two passes over the files (driver)."""
     files = {pair: job.files for pair, job in jobs.items()}
     counted = fold(session, "labels", files, partial(_first_pass, jobs), _merge_counts, 1)
     buckets = {
@@ -135,7 +138,7 @@ def _boundaries(session: Session, jobs: dict[Pair, MeasureJob]) -> dict[Pair, li
 
 
 _FirstPass = tuple[npt.NDArray[np.int64], list[HashCounts]]
-"""Images of each class; and by shuffle, the counts of their hashes."""
+"""The number of images of each class, and the hash counts of each shuffle."""
 
 
 def _first_pass(

@@ -1,4 +1,4 @@
-"""What an executor does with one slice of one layer: read it once, count, compare, write."""
+"""Measure one slice of one layer: read it once, count, compare and write (executor)."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ from kdsspark.stats.shuffles import shuffled_labels
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """What all slices of one network and dataset share.
+    """What the slices of one pair share.
 
-    They are read from pieces of ``embeddings``, or from files of columns where there are some.
+    A slice is read from the scratch files in column order if there are any, else from the pieces of
+    ``embeddings``.
     """
 
     output: Output
@@ -42,7 +43,7 @@ class MeasureJob:
     files: tuple[ColumnsFile, ...] = ()
 
     def read(self, cut: LayerSlice) -> Columns:
-        """The slice over all images."""
+        """Read a slice over all images."""
         if self.files:
             return read_columns(self.output, self.files, self.shape.layout, cut)
         bins = self.shape.settings.bins
@@ -51,15 +52,15 @@ class MeasureJob:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MeasureSlice(WorkItem):
-    """One slice of one layer, and the ranges of its units."""
+    """One slice of one layer."""
 
     job: MeasureJob
     slice: LayerSlice
-    ranges: Ranges
+    ranges: Ranges  # of its units
 
 
 def measure_slice(item: MeasureSlice) -> Outcome:
-    """Write the slice's parts of ``ranges``, ``histograms`` and ``ks``, and their summaries."""
+    """Write a slice's parts of the tables that :func:`.parts.written` names, and its summaries."""
     job, cut, ranges = item.job, item.slice, item.ranges
     start = time.perf_counter()
     columns = job.read(cut)
@@ -77,7 +78,7 @@ def measure_slice(item: MeasureSlice) -> Outcome:
 
 
 def _labelings(shape: Shape, columns: Columns) -> Iterator[list[Labeling]]:
-    """The true labels and every shuffle, as many together as the memory holds."""
+    """The true labels and every shuffle, in groups that fit in memory."""
     size, seed = measure_plan.labelings_at_once(shape), shape.settings.seed
     for first in range(0, shape.labelings, size):
         yield [
@@ -87,7 +88,7 @@ def _labelings(shape: Shape, columns: Columns) -> Iterator[list[Labeling]]:
 
 
 def blocks(shape: Shape, cut: LayerSlice) -> Iterator[tuple[int, int]]:
-    """Ranges of positions within the slice whose histograms are made at a time."""
+    """Cut a slice into blocks (first, stop), places within it, whose histograms fit in memory."""
     size, width = measure_plan.units_of_a_block(shape), cut.stop - cut.start
     for first in range(0, width, size):
         yield first, min(first + size, width)
@@ -100,7 +101,7 @@ def _measure_block(
     labelings: Sequence[Labeling],
     parts: SliceParts,
 ) -> None:
-    """Histograms and distances of the units ``block`` (positions within the slice)."""
+    """Make the histograms and distances of a block of units, places within the slice."""
     first, last = block
     codes, values = columns.blocks[0]
     exact: dict[int, npt.NDArray[np.float64]] = {}

@@ -1,7 +1,7 @@
 """Stage ``measure``: histograms and distances of every feature for every class (driver).
 
-A work item is one layer of one dataset, or a slice of its units where memory, or an even load,
-asks for it (:mod:`.plan`).
+A work item is one layer of one dataset, or a slice of it if the layer does not fit in memory or
+would keep one core busy for long (:mod:`.plan`).
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, measure
 from kdsspark.stats.bins import Ranges
 from kdsspark.tables import EMBEDDINGS, IMAGES
 
-_FORMAT: Final = 2  # of what a slice writes; another number makes every output measure again
+_FORMAT: Final = 2  # of the files of a slice; if it changes, every output is measured again
 _RECHUNK: Final = "rechunk"
-"""Receipts of scratch files in column order."""
+"""The receipts of scratch files in column order."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class MeasurePlan(ItemPlan):
 
     @cached_property
     def slices(self) -> dict[str, list[str]]:
-        """Layer -> its slices, as files are named, in the order of the features."""
+        """Layer -> the names of its slices, in the order of the features."""
         return _slice_names(self.layers, self.cut)
 
     @cached_property
     def row_ranges(self) -> dict[ItemName, tuple[Piece, ...]]:
-        """Work item -> the rows it writes in column order; none where slices read `embeddings`."""
+        """Work item -> the rows it writes in column order; none if slices read ``embeddings``."""
         if self.cut.way is Way.WHOLE:
             return {}
         found = cutting.row_ranges(self.shape, dict(self.files))
@@ -72,9 +72,9 @@ class MeasurePlan(ItemPlan):
 
 
 def run(context: Context) -> None:
-    """Measure every pair whose embeddings, or whose settings, have changed.
+    """Measure every pair whose embeddings or settings have changed.
 
-    Raises :class:`DatasetError` where a pair is not embedded as it is indexed.
+    Raises :class:`DatasetError` if a pair is not embedded as it is indexed.
     """
     output, settings = context.output, context.config.measure
     pairs = complete.working_pairs(context)
@@ -94,16 +94,16 @@ def run(context: Context) -> None:
     rows.run(context.session, output, _items(output, _by_rows(todo), measured))
     for p in todo:
         for folder in _folders(output, p, settings):
-            output.clean(folder)  # of what killed workers left
+            output.clean(folder)  # remove the temporary files of killed workers
     for p in plans:
         _drop_columns(output, p.pair)
     MEASURE.receipts(output).gather()
 
 
 def plan(output: Output, config: Config, pair: Pair) -> MeasurePlan:
-    """How a dataset is measured, whether that is done or not.
+    """How a dataset is measured, done or not.
 
-    Raises :class:`DatasetError` where it is not embedded.
+    Raises :class:`DatasetError` if it is not embedded.
     """
     settings = config.measure
     shards = EMBED.receipts(output).of(pair)
@@ -144,13 +144,13 @@ def _slice_names(layers: Sequence[str], cut: Cut) -> dict[str, list[str]]:
 
 
 def _dtypes(output: Output, part: str, layers: Mapping[str, int]) -> list[str]:
-    """float32 or float64, for each layer."""
+    """The type of the values of each layer, float32 or float64."""
     schema = parquet.schema(output, part)
     return [np.dtype(schema.field(name).type.value_type.to_pandas_dtype()).name for name in layers]
 
 
 def _folders(output: Output, planned: MeasurePlan, settings: Measure) -> dict[str, list[str]]:
-    """The folders that slices write to -> the names of the files that belong there."""
+    """Folder that slices write to -> names of the files that belong there."""
     names = [name.part for name in planned.digests]
     kept = written(settings)
     folders = {
@@ -177,7 +177,7 @@ def _measure(
 def _items(
     output: Output, plans: Sequence[MeasurePlan], measured: Mapping[Pair, Ranges]
 ) -> list[MeasureSlice]:
-    """Every slice, the largest first, so that cores finish together."""
+    """The slices of all plans, the largest first, so that cores finish together."""
     sized = []
     for p in plans:
         job = MeasureJob(output, p.pair, p.shape, _pieces(p), _files(output, p))
@@ -220,7 +220,7 @@ def _files(output: Output, planned: MeasurePlan) -> tuple[ColumnsFile, ...]:
 def _rechunk(
     session: Any, output: Output, plans: Sequence[MeasurePlan], measured: Mapping[Pair, Ranges]
 ) -> None:
-    """Write the rows of all that is measured in column order."""
+    """Write the embeddings in column order, for the plans that want it."""
     items = []
     for p in plans:
         whole = [((0, width),) for width in p.shape.layout.widths]
@@ -242,7 +242,7 @@ def _rechunk(
 
 
 def _drop_columns(output: Output, pair: Pair) -> None:
-    """Remove the scratch files of a dataset that is measured, after their receipts."""
+    """Remove the scratch files of a measured dataset; their receipts go first."""
     receipts = output.receipts(_RECHUNK)
     for name in receipts.of(pair):
         receipts.remove(name)

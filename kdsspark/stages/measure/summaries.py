@@ -1,7 +1,7 @@
-"""The summaries of a slice's distances, labeling by labeling, from ``measure`` to ``summarize``.
+"""The summaries that ``measure`` hands on to ``summarize``: counts of the distances of a slice.
 
-``_summaries/network=<n>/dataset=<d>/<slice>.parquet``: one row a labeling. With them,
-``summarize`` needs no distance of a shuffle, and any number of shuffles can do without theirs.
+``_summaries/network=<n>/dataset=<d>/<slice>.parquet`` has one row per labeling. ``summarize`` adds
+them up and reads no distance of a shuffle, so ``measure.keep_shuffled`` may be false.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCHEMA: Final = pa.schema(
 
 
 def write(output: Output, pair: Pair, name: str, found: Mapping[int, Summary]) -> None:
-    """Write the summaries of a slice, shuffle -> summary (executor)."""
+    """Write the summaries of a slice; ``found`` is shuffle -> summary (executor)."""
     rows = [
         {
             "shuffle": shuffle,
@@ -48,7 +48,7 @@ def write(output: Output, pair: Pair, name: str, found: Mapping[int, Summary]) -
 
 
 def read(output: Output, pair: Pair, name: str) -> Iterator[tuple[int, Summary]]:
-    """Shuffle and summary, labeling by labeling, of a slice (executor)."""
+    """Read the summaries of a slice: shuffle and summary, one after the other (executor)."""
     for row in parquet.row_groups(output, output.beside(SUMMARIES, pair, name)):
         arrays = {column: row[column].combine_chunks().flatten().to_numpy() for column in _LISTS}
         tally = Tally(arrays["plus"], arrays["minus"], row["n_pairs"][0].as_py())

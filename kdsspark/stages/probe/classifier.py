@@ -1,9 +1,8 @@
 """Linear support vector machines, one class against the rest (executor).
 
-``LinearSVC`` where memory holds the images. Where it does not, ``SGDClassifier`` minimises the
-hinge loss over one row group after the other. Spark ML has a linear machine too, but would have
-the embeddings copied into the JVM, the very path that the other stages avoid, and for two classes
-at a time; scikit-learn streams and is well kept.
+If the images fit in memory, ``LinearSVC`` fits them at once. If not, ``SGDClassifier`` minimises
+the hinge loss over one row group after the other. Spark ML has a linear machine as well, but it
+would copy the embeddings into the JVM, and it separates two classes only.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from kdsspark.errors import KdssparkError
 
 _FEWEST_PASSES: Final = 10
-_FEWEST_STEPS: Final = 20_000  # images seen; with few images ten passes are not enough
+_FEWEST_STEPS: Final = 20_000  # images seen; ten passes over few images are not enough
 
 _MOST_ITERATIONS: Final = 2000
 _RANDOM_STATE: Final = 0
@@ -27,36 +26,36 @@ _RANDOM_STATE: Final = 0
 Vectors = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 Pass = Callable[[int], Iterable[tuple[Vectors, Labels]]]
-"""Number of the pass -> the images to train with, in batches."""
+"""Number of the pass -> batches of the images to train with."""
 
 
 class Classifier(Protocol):
-    """What tells classes apart."""
+    """A fitted model."""
 
     def predict(self, vectors: Vectors, /) -> npt.NDArray[Any]:
-        """The class of each of ``vectors`` [images, features]."""
+        """The class of each image, from ``vectors`` [images, features]."""
 
 
 @dataclass(frozen=True)
 class Majority:
-    """The class with most images, the first of equals: where there is nothing to learn from."""
+    """Always answers the class with most images, for want of anything to learn from."""
 
     class_id: int
 
     @staticmethod
     def of(labels: Labels) -> Majority:
-        """From the labels to train with [images]."""
+        """The model of the labels to train with [images]; of equal classes it takes the first."""
         return Majority(int(np.bincount(labels).argmax()))
 
     def predict(self, vectors: Vectors, /) -> npt.NDArray[Any]:
-        """That class, for every one of ``vectors`` [images, features]."""
+        """The same class for each of ``vectors`` [images, features]."""
         return np.full(len(vectors), self.class_id)
 
 
 def fit_at_once(vectors: Vectors, labels: Labels, c: float) -> tuple[Classifier, bool]:
-    """Fit ``LinearSVC`` to [images, features]; also whether it converged.
+    """Fit ``LinearSVC`` to ``vectors`` [images, features]; also returns whether it converged.
 
-    Raises :class:`KdssparkError` where scikit-learn is missing.
+    Raises :class:`KdssparkError` if scikit-learn is missing.
     """
     _require_sklearn()
     from sklearn.exceptions import ConvergenceWarning
@@ -64,21 +63,21 @@ def fit_at_once(vectors: Vectors, labels: Labels, c: float) -> tuple[Classifier,
 
     model = LinearSVC(C=c, dual="auto", max_iter=_MOST_ITERATIONS, random_state=_RANDOM_STATE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # told by the result instead
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the result says so instead
         model.fit(vectors, labels)
     return model, bool(np.max(model.n_iter_) < _MOST_ITERATIONS)
 
 
 def passes_over(n_images: int) -> int:
-    """How often ``SGDClassifier`` sees the images to train with."""
+    """The number of times that ``SGDClassifier`` sees each image to train with."""
     return max(_FEWEST_PASSES, -(-_FEWEST_STEPS // n_images))
 
 
 def fit_streaming(batches: Pass, labels: Labels, c: float) -> Classifier:
-    """Fit ``SGDClassifier`` pass by pass; ``labels`` [images] are those of a whole pass.
+    """Fit ``SGDClassifier`` pass by pass; ``labels`` [images] are those of one whole pass.
 
-    ``c`` has the meaning it has in ``LinearSVC``: a penalty of 1 / (c x images). Weights are
-    averaged from the second pass on. Raises :class:`KdssparkError` where scikit-learn is missing.
+    ``c`` means what it means in ``LinearSVC``: the penalty is 1 / (c x images). Weights are
+    averaged from the second pass on. Raises :class:`KdssparkError` if scikit-learn is missing.
     """
     _require_sklearn()
     from sklearn.linear_model import SGDClassifier

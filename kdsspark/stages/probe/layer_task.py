@@ -1,4 +1,4 @@
-"""What an executor does with one set of features of one dataset: split, fit, count."""
+"""Probe one set of features of one dataset: split the images, fit, count (executor)."""
 
 from __future__ import annotations
 
@@ -39,31 +39,31 @@ ALL_CLASSES: Final = -1
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeItem(WorkItem):
-    """Some layers of one dataset, in one table of embeddings."""
+    """One or more layers of one dataset, in one table of embeddings."""
 
     output: Output
     pair: Pair
-    layer: str  # as ``probe`` names it
-    features: str  # as ``probe`` names it
-    layers: tuple[tuple[str, int], ...]  # name and width of the columns it reads
+    layer: str  # for the column ``layer`` of ``probe``
+    features: str  # for the column ``features`` of ``probe``
+    layers: tuple[tuple[str, int], ...]  # name and width of the columns to read
     parts: tuple[str, ...]  # files of the table
     settings: Probe
-    streams: bool  # memory does not hold the images
+    streams: bool  # the images do not fit in memory
 
     @property
     def n_features(self) -> int:
-        """Of an image."""
+        """The number of features of an image."""
         return sum(width for _, width in self.layers)
 
 
 @dataclass(frozen=True, eq=False)
 class _Images:
-    """The images in the order of the parts, each array [images]."""
+    """The images, in the order of the parts."""
 
     keys: npt.NDArray[np.uint64]  # [images, 2]
-    labels: Labels
-    tested: npt.NDArray[np.bool_]
-    starts: Sequence[tuple[str, int]]  # every part, and the number of images before it
+    labels: Labels  # [images], class_id
+    tested: npt.NDArray[np.bool_]  # [images], the images to test with
+    starts: Sequence[tuple[str, int]]  # each part, and the number of images before it
 
     @property
     def labels_to_train(self) -> Labels:
@@ -71,11 +71,11 @@ class _Images:
 
 
 _Batch = tuple[slice, Vectors]
-"""Which images, and their vectors [images, features]."""
+"""The places of some images, and their vectors [images, features]."""
 
 
 def probe_layer(job: ProbeItem) -> Outcome:
-    """Write the rows of ``probe`` of one set of features."""
+    """Write the rows of ``probe`` for one set of features."""
     start = time.perf_counter()
     images = _images(job)
     classifier, method, converged = _fit(job, images)
@@ -107,7 +107,7 @@ def _images(job: ProbeItem) -> _Images:
 
 
 def _fit(job: ProbeItem, images: _Images) -> tuple[Classifier, str, bool]:
-    """The classifier, its method, and whether it converged."""
+    """Returns the classifier, its method, and whether it converged."""
     labels = images.labels_to_train
     if not job.n_features or len(np.unique(labels)) == 1:
         return Majority.of(labels), MAJORITY, True
@@ -120,7 +120,7 @@ def _fit(job: ProbeItem, images: _Images) -> tuple[Classifier, str, bool]:
 
 
 def _gathered(job: ProbeItem, images: _Images) -> tuple[Vectors, Labels]:
-    """All images to train with, in the order of their ids, for the solver heeds the order."""
+    """All images to train with, ordered by id, because the solver's result depends on the order."""
     trained = np.flatnonzero(~images.tested)
     keys = images.keys[trained]
     order = np.lexsort((keys[:, 1], keys[:, 0]))
@@ -134,7 +134,7 @@ def _gathered(job: ProbeItem, images: _Images) -> tuple[Vectors, Labels]:
 
 
 def _to_train(job: ProbeItem, images: _Images, number: int) -> Iterator[tuple[Vectors, Labels]]:
-    """One pass, with the parts in an order of its own, the same in every run."""
+    """One pass over the images to train with; each pass has its own order of the parts."""
     order = np.random.default_rng(number).permutation(len(images.starts))
     for some, vectors in _batches(job, [images.starts[i] for i in order]):
         kept = ~images.tested[some]
@@ -146,7 +146,7 @@ def _to_train(job: ProbeItem, images: _Images, number: int) -> Iterator[tuple[Ve
 
 
 def _batches(job: ProbeItem, starts: Sequence[tuple[str, int]]) -> Iterator[_Batch]:
-    """The vectors of all images, a row group at a time."""
+    """The normalised vectors of all images, a row group at a time."""
     columns = [name for name, _ in job.layers]
     for path, start in starts:
         for rows in parquet.row_groups(job.output, path, columns):
@@ -164,7 +164,7 @@ def _batches(job: ProbeItem, starts: Sequence[tuple[str, int]]) -> Iterator[_Bat
 
 
 def _rows(job: ProbeItem, images: _Images, right: npt.NDArray[np.bool_], method: str) -> pa.Table:
-    """One row a class that has images, after the one of all classes together."""
+    """The row of all classes together, then one row for each class that has images."""
     sizes, tested, correct = (
         np.bincount(images.labels[chosen], minlength=images.labels.max() + 1)
         for chosen in (slice(None), images.tested, right)

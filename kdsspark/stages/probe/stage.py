@@ -1,7 +1,7 @@
-"""Stage ``probe``: do relevant features suffice to tell the classes apart? (driver)
+"""Stage ``probe``: do the relevant features suffice to tell the classes apart? (driver)
 
-A linear support vector machine for every layer, and for all layers side by side, with all
-features, with the relevant ones only and with the full-network embedding. Each is one unit.
+A linear support vector machine is fitted to every layer, and to all layers together: with all
+features, with the relevant ones only, and with the full-network embedding. Each is one work item.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ SOURCES: Final[dict[str, Table]] = {
     "relevant": PRUNED,
     "full_network": FULL_NETWORK,
 }
-"""``features`` of ``probe`` -> the table that has them."""
+"""Value of the column ``features`` of ``probe`` -> the table with these features."""
 
-_FORMAT: Final = 1  # of what is written; another number makes every output be probed again
+_FORMAT: Final = 1  # of the files written; if it changes, every output is probed again
 _BYTES_OF_A_VALUE: Final = 24  # float64, and the solver's own copy with the feature's number
 
 
@@ -50,14 +50,14 @@ class _Source:
     features: str
     widths: Mapping[str, int]  # layer -> features
     shards: Mapping[str, int]  # name -> images
-    digest: str  # of its contents
+    digest: str  # of the contents
 
     @property
     def parts(self) -> tuple[str, ...]:
         return tuple(SOURCES[self.features].part(shard, *self.pair) for shard in self.shards)
 
     def sets(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Of features to probe: name of the part, ``layer`` of ``probe``, layers."""
+        """The sets of features to probe: name of the part, ``layer`` of ``probe``, layers."""
         for depth, layer in enumerate(self.widths):
             yield f"{self.features}-{depth:04d}", layer, [layer]
         yield f"{self.features}-whole", ALL_LAYERS, list(self.widths)
@@ -71,7 +71,7 @@ class ProbePlan(ItemPlan):
 
 
 def run(context: Context) -> None:
-    """Probe every pair; :class:`DatasetError` where one is not transformed."""
+    """Probe every pair; raises :class:`DatasetError` if one is not transformed."""
     output, receipts = context.output, PROBE_STAGE.receipts(context.output)
     items: list[ProbeItem] = []
     for pair in complete.working_pairs(context):
@@ -85,7 +85,7 @@ def run(context: Context) -> None:
 
 
 def plan(output: Output, config: Config, pair: Pair) -> ProbePlan:
-    """What is probed, done or not; :class:`DatasetError` where a pair is not transformed."""
+    """What is probed of a pair, done or not; raises :class:`DatasetError` if not transformed."""
     planned = transform.plan(output, config, pair)
     if not planned.finished(output):
         raise DatasetError(
@@ -139,9 +139,9 @@ def _items(output: Output, source: _Source, settings: Probe, memory: int) -> lis
 
 
 def closing(context: Context) -> str:
-    """The share of test images that were given their class, by layer and features.
+    """The share of test images classified correctly, by layer and features.
 
-    In brackets the number of features; ``-`` where there was no image to test with.
+    The number of features follows in brackets. ``-`` means that there was no image to test with.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in _of_all_classes(context.output):

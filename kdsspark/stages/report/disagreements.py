@@ -1,4 +1,4 @@
-"""Pairs that other distances see differently from ks, with their histograms (driver)."""
+"""Features and classes on which other distances disagree with ks, with histograms (driver)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import pandas as pd
 
 from kdsspark.report.data import Disagreements
-from kdsspark.report.disagreements import widest
 from kdsspark.stages.report.feature_classes import read_bins
+from kdsspark.stats.distances import DISTANCES
 
 
-def with_bins(session: Any, found: pd.DataFrame) -> Disagreements:
-    """The result of ``DISAGREEMENTS``, and the histograms of the pairs to be drawn.
+def with_bins(session: Any, extremes: pd.DataFrame) -> Disagreements:
+    """The result of ``DISAGREEMENTS``, and the histograms of the rows to be drawn.
 
-    Those without histograms are left out; views are registered.
+    ``session`` has the views. Rows without histograms are left out of ``bins``.
     """
-    chosen = widest(found)
+    chosen = widest(extremes)
     names = ("network", "dataset", "layer", "unit", "class_id")
     keys = list(chosen[list(names)].itertuples(index=False, name=None))
     bins = read_bins(session, keys)
@@ -25,4 +25,22 @@ def with_bins(session: Any, found: pd.DataFrame) -> Disagreements:
         for key, (_, row) in zip(keys, chosen.iterrows(), strict=True)
         if key in bins
     ]
-    return Disagreements(found, pd.concat(drawn, ignore_index=True) if drawn else found.iloc[:0])
+    none = extremes.iloc[:0]
+    return Disagreements(extremes, pd.concat(drawn, ignore_index=True) if drawn else none)
+
+
+def widest(extremes: pd.DataFrame) -> pd.DataFrame:
+    """The two rows to be drawn for each network and distance, of the result of ``DISAGREEMENTS``.
+
+    The row of the dataset with the largest gap, and then that with the smallest.
+    """
+    ordered = extremes.sort_values("gap", ascending=False, kind="stable")
+    ends = ordered.groupby(["network", "distance"], sort=False)
+    both = pd.concat([ends.head(1), ends.tail(1)])
+    both = both[~both.index.duplicated()]
+    places = {name: place for place, name in enumerate(DISTANCES)}
+    return both.sort_values(
+        ["network", "distance"],
+        key=lambda column: column.map(places) if column.name == "distance" else column,
+        kind="stable",
+    ).reset_index(drop=True)

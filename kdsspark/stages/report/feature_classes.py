@@ -1,4 +1,4 @@
-"""The histograms of single (feature, class) pairs, for figure 1 of the paper (driver)."""
+"""The histograms of single features and classes, for figure 1 of the paper (driver)."""
 
 from __future__ import annotations
 
@@ -13,42 +13,44 @@ from kdsspark.engine.stage import FeatureClassWanted as Wanted
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.report.data import Pair
+from kdsspark.report.data import FeatureClass
 from kdsspark.report.queries import histograms_of
 from kdsspark.tables import FEATURES, IMAGES
 
 Key = tuple[str, str, str, int, int]
-"""A pair as the tables have it: network, dataset, layer, unit, class_id."""
+"""A feature and class as the tables have it: network, dataset, layer, unit, class_id."""
 
 _KEYS: Final = ("network", "dataset", "layer", "unit")
 _NAMED: Final = 12  # names that an error lists
 
 
-def read_pairs(session: Any, store: Store, config: Config, wanted: Sequence[Wanted]) -> list[Pair]:
-    """Every wanted pair, by each network that has its dataset and layer; views are registered.
+def read_feature_classes(
+    session: Any, store: Store, config: Config, wanted: Sequence[Wanted]
+) -> list[FeatureClass]:
+    """Every wanted feature and class, from each network that has the dataset and layer.
 
-    Raises :class:`ConfigError` for a dataset, layer, unit or class that is not there, and
-    :class:`DatasetError` where there are no histograms.
+    ``session`` has the views. Raises :class:`ConfigError` for an unknown dataset, layer, unit or
+    class, and :class:`DatasetError` without histograms.
     """
     names = dict.fromkeys(network for network, _ in config.pairs())
     widths = {network: _widths(store, network) for network in names}
     keys = [(one, _keys(store, config, widths, one)) for one in wanted]
-    bins = read_bins(session, [key for _, found in keys for key in found])
-    pairs = []
-    for (dataset, layer, unit, class_name), found in keys:
-        if not any(key in bins for key in found):
+    bins = read_bins(session, [key for _, own in keys for key in own])
+    read = []
+    for (dataset, layer, unit, class_name), own in keys:
+        if not any(key in bins for key in own):
             raise DatasetError(
                 f"dataset {dataset}: no histogram of unit {unit} of {layer} for class "
                 f"{class_name!r}, needs measure.histograms and finite values"
             )
-        pairs += [Pair(*key[:4], class_name, bins[key]) for key in found if key in bins]
-    return pairs
+        read += [FeatureClass(*key[:4], class_name, bins[key]) for key in own if key in bins]
+    return read
 
 
 def _keys(
     store: Store, config: Config, widths: Mapping[str, Mapping[str, int]], wanted: Wanted
 ) -> list[Key]:
-    """One for each network that has the dataset and layer."""
+    """One key for each network that has the dataset and layer."""
     dataset, layer, unit, class_name = wanted
     _check("dataset", [d.name for d in config.datasets], dataset)
     networks = [network for network, d in config.pairs() if d.name == dataset]
@@ -85,9 +87,9 @@ def _classes(store: Store, dataset: str) -> dict[str, int]:
 
 
 def read_bins(session: Any, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
-    """Columns lo, hi, inner, outer of each pair, a row per bin, by one query on registered views.
+    """For each key a frame with a row per bin and the columns lo, hi, inner, outer; by one query.
 
-    Pairs without finite values, and those of which no histograms are kept, are left out.
+    ``session`` has the views. Keys without finite values or without histograms are absent.
     """
     units = list(dict.fromkeys(key[:4] for key in keys))
     if not units:
@@ -99,12 +101,12 @@ def read_bins(session: Any, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
     }
     rows = session.sql(histograms_of(len(units)), args=where).toPandas()
     of_unit = dict(list(rows.groupby(list(_KEYS))))
-    found = ((key, _bins(of_unit.get(key[:4], rows.iloc[:0]), key[4])) for key in keys)
-    return {key: bins for key, bins in found if bins is not None}
+    read = ((key, _bins(of_unit.get(key[:4], rows.iloc[:0]), key[4])) for key in keys)
+    return {key: bins for key, bins in read if bins is not None}
 
 
 def _bins(histograms: pd.DataFrame, class_id: int) -> pd.DataFrame | None:
-    """Of the histograms of one unit, those of a class and of all others."""
+    """The histogram of a class, and that of all others, from the histograms of one unit."""
     inner = histograms.loc[histograms["class_id"] == class_id, "counts"]
     if inner.empty or histograms["lo"].isna().all():
         return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -19,24 +21,24 @@ from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet
+from kdsspark.output.held import beyond
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.query import views
-from kdsspark.report.data import NetworkInfo, ReportData, Run
-from kdsspark.report.disagreements import DISAGREEMENTS
-from kdsspark.report.queries import QUERIES, READ
-from kdsspark.report.site import render
+from kdsspark.query import view_queries, views
+from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.stages import EMBED, MEASURE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.disagreements import with_bins
-from kdsspark.stages.report.feature_classes import read_pairs
+from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 1  # of the pages; another number has every report drawn again
+_FORMAT: Final = 2  # of the pages: with another number, every report is drawn again
+_TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
 _MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE)  # the report shows what these stages wrote
@@ -63,19 +65,21 @@ def plan(
     output: Output, config: Config, _: Pair | None = None, wanted: Sequence[FeatureClassWanted] = ()
 ) -> ReportPlan:
     """What the report must show, whether it does or not; ``wanted`` as for :func:`run`."""
-    made = tuple(r for stage in _MADE_BY for r in stage.receipts(output).all().values())
-    digest = _digest(config, made, wanted)
+    pairs = {Pair(network, dataset.name) for network, dataset in config.pairs()}
+    every = (r for stage in _MADE_BY for r in stage.receipts(output).all().values())
+    made = tuple(receipt for receipt in every if receipt.item.pair in pairs)
+    digest = fingerprint([_digest(config, made, wanted), *map(str, beyond(output, config))])
     return ReportPlan(REPORT.name, {_ITEM: digest}, made, digest)
 
 
 def run(context: Context) -> None:
     """Run the report's queries and replace ``report/`` file by file, ``index.html`` last.
 
-    Nothing is done where the report was drawn from the same tables, settings and versions and all
-    of its files are there. ``context.drawn`` are features and classes to draw as figure 1 of the
-    paper, by every network that has the dataset and layer. Files of earlier reports are removed.
-    Raises :class:`DatasetError` where a pair is not summarized, and :class:`ConfigError` for a
-    feature or class that is not there.
+    Does nothing if the report was drawn from the same tables, settings and versions and has all of
+    its files. ``context.drawn`` are features and classes to draw as figure 1 of the paper, for
+    every network that has the dataset and layer. Removes files of earlier reports. Raises
+    :class:`DatasetError` for a pair that is not summarized, and :class:`ConfigError` for an unknown
+    feature or class.
     """
     output, config, wanted = context.output, context.config, context.drawn
     _refuse_unsummarized(output, complete.working_pairs(context))
@@ -83,11 +87,15 @@ def run(context: Context) -> None:
     if planned.finished(output):
         print("report: shows these tables already", file=sys.stderr)
         return
+    # Matplotlib and scipy take a second to import, which nothing new does not need.
+    from kdsspark.report import site
+
     REPORT.receipts(output).remove(_ITEM)
-    with Progress(REPORT.name, len(QUERIES) + 1, "steps") as progress:
+    steps = len(_queries(config)) + 1
+    with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context.session, output, config, wanted, planned.made, progress)
-        _replace(output, render(data))
-        progress.show(len(QUERIES) + 1)
+        _replace(output, site.render(data))
+        progress.show(steps)
     REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
 
 
@@ -104,33 +112,38 @@ def _gathered(
     session: Any,
     output: Output,
     config: Config,
-    wanted_pairs: Sequence[FeatureClassWanted],
+    wanted: Sequence[FeatureClassWanted],
     made: Sequence[Receipt],
     progress: Progress,
 ) -> ReportData:
-    """All that the report shows; ``made`` are the receipts of what it follows from."""
-    views.register(session, output, READ)
-    drawn = read_pairs(session, output, config, wanted_pairs)
+    """Everything that the report shows; ``made`` are the receipts of what it follows from."""
+    queries = _queries(config)
+    read = view_queries.reads(*queries.values(), histograms_of(1))
+    opened = views.opened(session, output, read)
+    drawn = read_feature_classes(opened, output, config, wanted)
     frames = {}
-    for done, (name, sql) in enumerate(QUERIES.items(), start=1):
-        frames[name] = _of_config(views.query(session, sql), config)
-        progress.show(done)
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        results = pool.map(partial(views.query, opened), queries.values())
+        for done, (name, frame) in enumerate(zip(queries, results, strict=True), start=1):
+            frames[name] = _of_config(frame, config)
+            progress.show(done)
     frames["failures"] = _redacted(frames["failures"])
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
-    disagreements = None
-    if config.measure.distances:
-        found = _of_config(views.query(session, DISAGREEMENTS), config)
-        disagreements = with_bins(session, found)
+    extremes = frames.pop("disagreements", None)
+    disagreements = None if extremes is None else with_bins(opened, extremes)
     networks = _networks(output, config)
-    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements)
+    others = tuple(map(str, beyond(output, config)))
+    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements, others)
 
 
-def _digest(
-    config: Config, made: Sequence[Receipt], wanted_pairs: Sequence[FeatureClassWanted]
-) -> str:
-    """Of all that a report follows from."""
+def _queries(config: Config) -> dict[str, str]:
+    return QUERIES | ({"disagreements": DISAGREEMENTS} if config.measure.distances else {})
+
+
+def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:
+    """The digest of everything that a report follows from."""
     tables = sorted((r.item, r.digest, *r.counts.items(), *r.seconds.items()) for r in made)
-    shown = [_FORMAT, redacted(config), versions(), [list(pair) for pair in wanted_pairs]]
+    shown = [_FORMAT, redacted(config), versions(), [list(one) for one in wanted]]
     return fingerprint([fingerprint(shown), fingerprint(tables)])
 
 
@@ -178,16 +191,16 @@ def _three_digits(value: float | None) -> str:
 
 
 def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
-    """The rows of what is configured: an output may hold datasets of other configurations."""
+    """The rows of configured pairs: an output may hold datasets of other configurations."""
     pairs = {(network, dataset.name) for network, dataset in config.pairs()}
     keys = [name for name in ("network", "dataset") if name in frame]
     configured = {pair[: len(keys)] for pair in pairs}
-    found = zip(*(frame[name] for name in keys), strict=True)
-    wanted = np.array([key in configured for key in found], dtype=bool)
+    rows = zip(*(frame[name] for name in keys), strict=True)
+    wanted = np.array([key in configured for key in rows], dtype=bool)
     return frame[wanted].reset_index(drop=True)
 
 
-def _run(config: Config, made: Sequence[Receipt]) -> Run:
+def _run(config: Config, made: Sequence[Receipt]) -> RunInfo:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "duration_s": sum(sum(receipt.seconds.values()) for receipt in made),

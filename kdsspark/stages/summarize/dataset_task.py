@@ -1,4 +1,4 @@
-"""What an executor does with the distances of one dataset: count, fit, find the thresholds."""
+"""Summarize the distances of one dataset: add up counts, fit, find the thresholds (executor)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _LABELS: Final = ("true", "shuffled")
 _PART: Final = "part-0"
 
 _Counts = tuple[Tally, npt.NDArray[np.int64]]
-"""The tally and the distribution [200] of a layer under one labeling."""
+"""The tally and the distribution, int64 [200], of a layer under one labeling."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryItem(WorkItem):
-    """One dataset by one network, as it was measured."""
+    """One measured dataset, by one network."""
 
     output: Output
     pair: Pair
@@ -55,28 +55,28 @@ class SummaryItem(WorkItem):
 
     @cached_property
     def n_classes(self) -> int:
-        """The classes that have an embedded image (executor)."""
+        """The number of classes with an embedded image, read from ``embeddings``."""
         ids = parquet.read(self.output, EMBEDDINGS, *self.pair, columns=["class_id"])["class_id"]
         return int(pc.count_distinct(ids).as_py())
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """What one layer contributes for one kind of labels."""
+    """The counts and fits of one layer, under the true labels or under all shuffles."""
 
     name: str
-    tallies: tuple[Tally, ...]  # one a shuffle; of the true labels, one
+    tallies: tuple[Tally, ...]  # one per shuffle, or the one of the true labels
     distribution: npt.NDArray[np.int64]  # [200]
-    fits: tuple[LogNormal, LogNormal]  # of ks > 0, of -ks > 0
+    fits: tuple[LogNormal, LogNormal]  # to the ks > 0, to the -ks > 0
 
     @property
     def tally(self) -> Tally:
-        """Of all shuffles together."""
+        """The tally over all shuffles."""
         return reduce(Tally.merge, self.tallies)
 
 
 def summarize_dataset(job: SummaryItem) -> Outcome:
-    """Write the dataset's rows of every table that follows from ``ks``."""
+    """Write the dataset's part of every table that follows from ``ks``."""
     start = time.perf_counter()
     layers: dict[str, list[_Layer]] = {labels: [] for labels in _LABELS}
     curves = np.zeros((1 + job.shuffles, job.classes, 2, SURVIVAL_GRID.size), np.int64)
@@ -115,7 +115,10 @@ def _write(job: SummaryItem, table: Table, rows: pa.Table, *labels: str) -> None
 def _add_up(
     job: SummaryItem, slices: Sequence[str], curves: npt.NDArray[np.int64]
 ) -> list[_Counts]:
-    """The counts of a layer, labeling by labeling; its survivals are added to ``curves``."""
+    """Add up the slices of a layer: its counts under each labeling.
+
+    The survival counts are added to ``curves``, int64 [labelings, classes, signs, 101].
+    """
     zero = (Tally.zero(), np.zeros(DISTRIBUTION_BINS, np.int64))
     found: list[_Counts] = [zero] * (1 + job.shuffles)
     for name in slices:
@@ -138,7 +141,10 @@ def _layer(
 def _fits(
     job: SummaryItem, labels: str, slices: Sequence[str], tallies: Sequence[Tally]
 ) -> tuple[LogNormal, LogNormal]:
-    """Of the positive and the negative distances of a layer; only counted if they are not kept."""
+    """The fits to the positive and to the negative distances of a layer.
+
+    If the distances were not kept, only their numbers are known.
+    """
     if labels == "shuffled" and not job.keep_shuffled:
         total = reduce(Tally.merge, tallies)
         return LogNormal(int(total.plus[0])), LogNormal(int(total.minus[0]))
@@ -148,7 +154,7 @@ def _fits(
 
 
 def _totals(layers: Sequence[_Layer]) -> list[Tally]:
-    """Over all layers, shuffle by shuffle."""
+    """The tally of each shuffle over all layers."""
     by_shuffle = zip(*(layer.tallies for layer in layers), strict=True)
     return [reduce(Tally.merge, tallies) for tallies in by_shuffle]
 
@@ -159,7 +165,7 @@ def _totals(layers: Sequence[_Layer]) -> list[Tally]:
 def _threshold_row(
     job: SummaryItem, found: Thresholds, single: Sequence[Thresholds]
 ) -> dict[str, Any]:
-    """``single`` are the thresholds that each shuffle alone would give."""
+    """The row of ``thresholds``; ``single`` has the thresholds that each shuffle alone gives."""
     row: dict[str, Any] = {
         "dataset": job.pair.dataset,
         "n_images": job.n_images,
@@ -198,7 +204,7 @@ def _layer_rows(layers: Sequence[_Layer], found: Thresholds) -> pa.Table:
 
 
 def _beyond(counts: npt.NDArray[np.int64], threshold: float | None) -> Any:
-    """Pairs beyond a threshold, which is a point of ``GRID``."""
+    """The number of pairs beyond a threshold, which is a point of ``GRID``; None without one."""
     return None if threshold is None else int(counts[np.searchsorted(GRID, threshold)])
 
 
@@ -218,9 +224,9 @@ def _distribution_rows(job: SummaryItem, layers: Sequence[_Layer]) -> pa.Table:
 
 
 def _survival_rows(curves: npt.NDArray[np.int64], first: int) -> pa.Table:
-    """Rows by class, shuffle, sign and x from counts [shuffles, classes, signs, 101].
+    """The rows of ``survival`` from counts [shuffles, classes, signs, 101].
 
-    ``first`` is the number of the first shuffle.
+    They are in the order of class, shuffle, sign and x. ``first`` is the first shuffle's number.
     """
     counts = curves.swapaxes(0, 1)
     class_id, shuffle, sign, step = np.indices(counts.shape, np.int32).reshape(4, -1)

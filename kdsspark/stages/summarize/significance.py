@@ -1,4 +1,4 @@
-"""Which distances of a dataset chance alone would not give; part of summarizing it (executor)."""
+"""Test every distance of a dataset against chance, as a part of ``summarize`` (executor)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ FALSE_DISCOVERY_RATE: Final = 0.05
 def write_significance(
     output: Output, pair: Pair, layers: Sequence[Sequence[str]]
 ) -> dict[str, int]:
-    """Write the dataset's part of ``significance``; ``layers`` are the measured slices of each.
+    """Write the dataset's part of ``significance``.
 
-    Returns how many pairs have a false discovery rate below 5 %, by the names of the columns of
-    ``thresholds``.
+    ``layers`` has the names of the measured slices of each layer. Returns the number of pairs with
+    a false discovery rate below 5 %, for the columns ``significant`` (over all layers together) and
+    ``significant_by_layer`` of ``thresholds``.
     """
     tables = [
         _tested(output, [KS.part(name, *pair, "true") for name in slices]) for slices in layers
@@ -41,7 +42,7 @@ def write_significance(
 
 
 def _tested(output: Output, paths: Sequence[str]) -> pa.Table:
-    """The pairs of one layer with ``p`` and ``q_layer``."""
+    """The pairs of one layer, with ``p`` and ``q_layer``; exact distances are used if there."""
     key = ["layer", "unit", "class_id"]
     columns = [*key, "n_inner", "n_outer", "ks", "ks_exact"]
     rows = pa.concat_tables([parquet.read_file(output, path, columns) for path in paths])

@@ -1,6 +1,6 @@
 """Stage ``summarize``: from distances to thresholds, curves and layers (driver).
 
-A work item is one pair: everything it writes follows from sums over the layers of the dataset.
+A work item is one pair, because everything it writes follows from sums over all layers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kdsspark.stages.measure import stage as measure
 from kdsspark.stages.summarize.dataset_task import SummaryItem, summarize_dataset
 from kdsspark.tables import FEATURES, KS
 
-_FORMAT: Final = 2  # of what is written; another number makes every output summarize again
+_FORMAT: Final = 2  # of the files written; if it changes, every output is summarized again
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SummarizePlan(ItemPlan):
 
 
 def run(context: Context) -> None:
-    """Summarize every pair; :class:`DatasetError` where one is not measured."""
+    """Summarize every pair; raises :class:`DatasetError` if one is not measured."""
     output = context.output
     pairs = complete.working_pairs(context)
     items = [plan(output, context.config, pair).item for pair in pairs]
@@ -43,7 +43,7 @@ def run(context: Context) -> None:
 
 
 def plan(output: Output, config: Config, pair: Pair) -> SummarizePlan:
-    """How a dataset is summarized, whether that is done or not; raises like :func:`run`."""
+    """How a dataset is summarized, done or not; raises like :func:`run`."""
     settings = config.measure
     measured = MEASURE.receipts(output).of(pair) if output.files(KS.partition(*pair)) else {}
     planned = measure.plan(output, config, pair)

@@ -1,7 +1,7 @@
-"""What ``transform`` knows of every feature: mean, deviation, relevance, place in ``pruned``.
+"""Describe every feature for ``transform``: mean, deviation, relevance, place in ``pruned``.
 
-The moments are added up in one pass over the embeddings of the statistics dataset; one unit a
-dataset then counts the distances beyond the thresholds and writes ``transform_features``.
+One pass over the embeddings of the statistics dataset adds up the moments. A work item per pair
+then counts the distances beyond the thresholds and writes ``transform_features``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LayerMoments = Mapping[str, Moments]
 
 @dataclass(frozen=True)
 class Limits:
-    """Lower and upper threshold; a feature or a value is beyond them strictly below or above."""
+    """A lower and an upper threshold; what is strictly below or above them is beyond them."""
 
     minus: float | None
     plus: float | None
@@ -42,20 +42,20 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DescribeFeatures(WorkItem):
-    """The features of one pair, and the thresholds that are applied to it."""
+    """The features of one pair, to be described, and its thresholds."""
 
     output: Output
     pair: Pair
-    statistics: Pair  # whose moments and distances are used
-    slices: Mapping[str, Sequence[str]]  # layer -> its measured slices, of the statistics dataset
-    of_values: Limits  # standardised
-    of_ks: Limits  # None where the statistics dataset has none
-    moments: LayerMoments
+    statistics: Pair  # the pair whose moments and distances are used
+    slices: Mapping[str, Sequence[str]]  # layer -> its measured slices, in `statistics`
+    of_values: Limits  # for standardised values
+    of_ks: Limits  # for distances; None if `statistics` has none
+    moments: LayerMoments  # of `statistics`
 
 
 @dataclass(frozen=True, eq=False)
 class LayerFeatures:
-    """What the shards need of one layer: mean and std [units], and the units kept, in order."""
+    """What a shard needs of one layer: mean and std [units], and the units that are kept."""
 
     mean: npt.NDArray[np.float64]
     std: npt.NDArray[np.float64]
@@ -68,7 +68,10 @@ class LayerFeatures:
 def add_up(
     session: Session, output: Output, parts: Mapping[Pair, Sequence[str]]
 ) -> dict[Pair, LayerMoments]:
-    """The moments of every feature over the files of ``embeddings`` of each pair (driver)."""
+    """The moments of every feature over the files of each pair (driver).
+
+    ``parts`` is pair -> files of ``embeddings``.
+    """
     lows = {
         pair: np.nan_to_num(found.lo)
         for pair, found in ranges.merged(session, output, parts).items()
@@ -79,12 +82,12 @@ def add_up(
 def _of_file(
     output: Output, origins: Mapping[Pair, npt.NDArray[np.float64]], pair: Pair, path: str
 ) -> Iterator[LayerMoments]:
-    """The moments of each row group."""
+    """The moments of each row group; values are taken relative to an origin [features]."""
     return (_of_rows(rows, origins[pair]) for rows in parquet.row_groups(output, path))
 
 
 def _of_rows(rows: pa.Table, origin: npt.NDArray[np.float64]) -> LayerMoments:
-    """Layer -> moments, in the order of the columns, which is that of ``origin`` [features]."""
+    """Layer -> moments, in the order of the columns, which is also that of ``origin``."""
     found, start = {}, 0
     for name in (field.name for field in rows.schema if pa.types.is_list(field.type)):
         values = flat_values(rows[name]).reshape(len(rows), -1)
@@ -102,7 +105,7 @@ def _merge(first: LayerMoments, second: LayerMoments) -> LayerMoments:
 
 
 def describe_features(job: DescribeFeatures) -> Outcome:
-    """Write the dataset's rows of ``transforms`` and ``transform_features`` (executor)."""
+    """Write the pair's parts of ``transforms`` and ``transform_features`` (executor)."""
     start = time.perf_counter()
     layers = [_describe(job, layer, job.moments[layer]) for layer in job.slices]
     features = pa.concat_tables(layers)
@@ -145,7 +148,7 @@ def _describe(job: DescribeFeatures, layer: str, found: Moments) -> pa.Table:
 def _beyond(
     job: DescribeFeatures, layer: str, units: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """For how many classes each unit is beyond either threshold: int32 [units] each."""
+    """The number of classes for which each unit is above and below: int32 [units] each."""
     above, below = np.zeros((2, units), np.int32)
     for name in job.slices[layer]:
         path = KS.part(name, *job.statistics, "true")
@@ -159,7 +162,7 @@ def _beyond(
 
 
 def read_features(store: Store, pair: Pair) -> dict[str, LayerFeatures]:
-    """Layer -> what was written of it (executor)."""
+    """Layer -> its features, as :func:`describe_features` wrote them (executor)."""
     table = parquet.read_file(store, _features_path(pair))
     layers = table["layer"].unique().to_pylist()
     return {layer: _layer(table.filter(pc.equal(table["layer"], layer))) for layer in layers}

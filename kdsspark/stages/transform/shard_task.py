@@ -1,4 +1,4 @@
-"""What an executor does with one shard of embeddings: discretise it, prune it, as a stream."""
+"""Discretise and prune one shard of embeddings, a row group at a time (executor)."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class TransformShard(WorkItem):
 
     output: Output
     pair: Pair
-    thresholds: Limits  # of standardised values
+    thresholds: Limits  # for standardised values
 
     def part(self, table: Table) -> str:
-        """The file of the shard."""
+        """The file of the shard in a table."""
         return table.part(self.name.part, *self.pair)
 
 
 def transform_shard(item: TransformShard) -> Outcome:
-    """Write the parts of ``full_network`` and ``pruned`` of a shard, a row group at a time."""
+    """Write the shard's parts of ``full_network`` and ``pruned``."""
     output, start = item.output, time.perf_counter()
     features = read_features(output, item.pair)
     source = item.part(EMBEDDINGS)
@@ -59,7 +59,7 @@ def transform_shard(item: TransformShard) -> Outcome:
 def _schemas(
     store: Store, source: str, features: Mapping[str, LayerFeatures]
 ) -> tuple[pa.Schema, pa.Schema]:
-    """Of ``full_network``, and of ``pruned``, whose values are of the type they are embedded as."""
+    """The schemas of ``full_network`` and ``pruned``; ``pruned`` keeps the types of the values."""
     embedded = parquet.schema(store, source)
     return (
         with_layers(FULL_NETWORK, dict.fromkeys(features, pa.int8())),
@@ -80,7 +80,7 @@ def _codes(
 
 
 def _lists(values: npt.NDArray[Any]) -> pa.ListArray:
-    """A column with one list a row of ``values`` [images, units]."""
+    """A column with one list per image, from ``values`` [images, units]."""
     offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(values.shape[1])
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(np.ascontiguousarray(values).ravel())

@@ -1,11 +1,11 @@
 """Stage ``transform``: the full-network embedding and the pruned one (driver).
 
-Garcia-Gasulla et al. (2017b), to which the paper's conclusion leads, standardise every feature
-over a dataset and map it to -1, 0 and +1 by two thresholds. They take the thresholds of the
-distances (paper equation 4) and apply them to standardised values. Which features ``pruned`` keeps
-is another question: that is decided by the distances alone.
+The paper's conclusion leads to Garcia-Gasulla et al. (2017b). They standardise every feature over a
+dataset and map it to -1, 0 and +1 by two thresholds: those of the distances (paper equation 4),
+applied to standardised values. ``pruned`` keeps the features whose distance is beyond a threshold
+for some class.
 
-The features of a pair are described by one work item, and each shard of its images is another.
+One work item describes the features of a pair. Each shard of its embeddings is one more.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from kdsspark.stages.transform.shard_task import TransformShard, transform_shard
 from kdsspark.tables import FULL_NETWORK, PRUNED, THRESHOLDS
 
 _FEATURES: Final = "transform_features"
-"""Receipts of the description of a pair's features."""
+"""The receipts of the description of a pair's features."""
 
-_FORMAT: Final = 1  # of what is written; another number makes every output transform again
+_FORMAT: Final = 1  # of the files written; if it changes, every output is transformed again
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class TransformPlan(ItemPlan):
 
     pair: Pair
     source: MeasurePlan  # of the statistics dataset
-    of_values: Limits  # of standardised values
-    of_ks: Limits
+    of_values: Limits  # for standardised values
+    of_ks: Limits  # for distances
     digest: str  # of the description of the features
     embedded: Mapping[str, Receipt]  # shard -> the receipt of its embeddings
 
@@ -63,8 +63,8 @@ class TransformPlan(ItemPlan):
 def run(context: Context) -> None:
     """Transform every pair.
 
-    Raises :class:`DatasetError` where a dataset is not embedded, or the one whose statistics are
-    applied is not summarized or has no thresholds and none are given.
+    Raises :class:`DatasetError` if a dataset is not embedded, if its statistics dataset is not
+    summarized, or if that has no thresholds and the configuration gives none.
     """
     output, receipts = context.output, TRANSFORM.receipts(context.output)
     plans = [plan(output, context.config, pair) for pair in complete.working_pairs(context)]
@@ -79,7 +79,7 @@ def run(context: Context) -> None:
 
 
 def plan(output: Output, config: Config, pair: Pair) -> TransformPlan:
-    """How a dataset is transformed, whether that is done or not; raises like :func:`run`."""
+    """How a dataset is transformed, done or not; raises like :func:`run`."""
     settings = config.transform
     statistics = Pair(pair.network, settings.statistics or pair.dataset)
     summary = _summary(output, config, statistics)
@@ -106,7 +106,7 @@ def plan(output: Output, config: Config, pair: Pair) -> TransformPlan:
 
 
 def _summary(output: Output, config: Config, pair: Pair) -> str:
-    """The digest of a pair's summary; raises :class:`DatasetError` where that is not current."""
+    """The digest of a pair's summary; raises :class:`DatasetError` if that is not current."""
     planned = summarize.plan(output, config, pair)
     if not planned.finished(output):
         raise DatasetError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -13,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark.datasets.layouts import huggingface
-from kdsspark.errors import ConfigError, DatasetError, ImageError
+from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.images import decoding as images
-from kdsspark.images import fetch
 from tests.archives import dataset, jpeg, put, refusal, rows
+from tests.listed import left_out
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 NAMES = ["tench, Tinca tinca", "a b", "Ω/x"]
@@ -77,6 +76,18 @@ def test_labels_without_names(tmp_path: Path, labels: pa.Array, names: list[str]
     assert pairs(tmp_path) == {f"a.parquet#{row}": name for row, name in enumerate(names)}
 
 
+def test_what_is_no_parquet_is_left_out(tmp_path: Path) -> None:
+    save(tmp_path / "data/a.parquet", ["x"])
+    put(tmp_path, "README.md", "data/1.jpg", "data/.x", "data/b.arrow", data=b"x")
+    assert left_out(dataset("huggingface", tmp_path)) == [
+        (None, "", "hidden", 1),
+        (None, ".arrow", "not read", 1),
+        (None, ".jpg", "not read", 1),
+        (None, ".md", "not read", 1),
+    ]
+    assert left_out(dataset("huggingface", tmp_path / "data/a.parquet")) == []
+
+
 def test_one_file_may_be_the_dataset(tmp_path: Path) -> None:
     save(tmp_path / "a.parquet", ["x"])
     assert pairs(tmp_path / "a.parquet") == {"a.parquet#0": "x"}
@@ -97,9 +108,12 @@ def test_splits_are_told_by_file_names(tmp_path: Path) -> None:
     save(tmp_path / "data/train-00000-of-00001.parquet", [0], NAMES)
     save(tmp_path / "data/test-00000-of-00001.parquet", [-1], NAMES)  # -1: not labelled
     assert list(pairs(tmp_path, "train")) == ["data/train-00000-of-00001.parquet#0"]
-    assert "which tell of train, test, got 'validation'" in refusal(
+    assert "which have train, test, got 'validation'" in refusal(
         dataset("huggingface", tmp_path, "validation"), ConfigError
     )
+    assert left_out(dataset("huggingface", tmp_path, "train")) == [
+        (None, ".parquet", "not in this split", 1)
+    ]
     assert "row 0: label must be one of 0 .. 2, got -1" in refusal(
         dataset("huggingface", tmp_path), DatasetError
     )
@@ -139,82 +153,6 @@ def test_files_on_other_file_systems(tmp_path: Path) -> None:
     assert [images.read(row["uri"]) for row in found] == [jpeg(row) for row in range(3)]
 
 
-def groups_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Fills as row groups are read."""
-    read: list[int] = []
-    real = pq.ParquetFile.read_row_group
-
-    def read_row_group(self: pq.ParquetFile, i: int, columns: list[str]) -> pa.Table:
-        read.append(i)
-        return real(self, i, columns=columns)
-
-    monkeypatch.setattr(fetch.pq.ParquetFile, "read_row_group", read_row_group)
-    return read
-
-
-def test_a_row_group_is_read_once_for_all_its_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tmp_path / "a.parquet", ["x"] * 12, group=4)
-    read = groups_read(monkeypatch)
-    order = [0, 4, 8, 1, 5, 9, 11, 2, 3, 7, 6, 10] * 5
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(images.read, (f"{tmp_path}/a.parquet#{row}" for row in order)))
-    assert found == [jpeg(row) for row in order]
-    assert sorted(read) == [0, 1, 2]
-
-
-def test_what_is_held_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(tmp_path / "a.parquet", ["x"] * 4, group=1)
-    read = groups_read(monkeypatch)
-    monkeypatch.setattr(fetch, "HELD_BYTES", 3 * len(jpeg()) // 2)  # of one picture, not of two
-    for row in (0, 0, 1, 1, 0, 0):
-        assert images.read(f"{tmp_path}/a.parquet#{row}") == jpeg(row)
-    assert read == [0, 1, 0]
-
-
-def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:
-    for seed in (0, 50):
-        save(tmp_path / "a.parquet", ["x"] * 3, seed=seed)
-        assert images.read(f"{tmp_path}/a.parquet#1") == jpeg(seed + 1)
-
-
-@pytest.mark.parametrize(
-    ("row", "error", "words"),
-    [
-        (5, "ValueError", "Parquet file must have a row 5, got 3 rows"),
-        (1, "ValueError", "row 1 must hold the bytes of an image, got null"),
-    ],
-)
-def test_rows_without_an_image(tmp_path: Path, row: int, error: str, words: str) -> None:
-    values = [{"bytes": b"x", "path": "x"}, {"bytes": None, "path": "y.jpg"}, None]
-    save(tmp_path / "a.parquet", ["x"] * 3, image=pa.array(values, STRUCT))
-    assert images.read(f"{tmp_path}/a.parquet#0") == b"x"
-    with pytest.raises(ImageError) as caught:
-        images.read(f"{tmp_path}/a.parquet#{row}")
-    assert (caught.value.stage, caught.value.error) == ("read", error)
-    assert caught.value.message == words
-    with pytest.raises(ImageError):
-        images.read(f"{tmp_path}/a.parquet#2")
-
-
-def test_a_failed_read_is_tried_again(tmp_path: Path) -> None:
-    uri = f"{tmp_path}/a.parquet#0"
-    for content in (None, b"not Parquet"):
-        if content:
-            (tmp_path / "a.parquet").write_bytes(content)
-        with pytest.raises(ImageError):
-            images.read(uri)
-    save(tmp_path / "a.parquet", ["x"])
-    assert images.read(uri) == jpeg()
-
-
-def test_an_image_above_the_limit_is_refused(tmp_path: Path) -> None:
-    save(tmp_path / "a.parquet", ["x"])
-    with pytest.raises(ValueError, match="must have at most 10 bytes, got more"):
-        fetch.fetch(f"{tmp_path}/a.parquet#0", 10)
-
-
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -230,6 +168,14 @@ def test_other_columns_are_refused(tmp_path: Path, columns: dict[str, object], w
     line = refusal(dataset("huggingface", tmp_path), DatasetError)
     assert line.startswith(f"dataset set: {tmp_path}/a.parquet must have the columns image ")
     assert words in line
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_a_column_that_comes_twice_is_refused(tmp_path: Path, column: str) -> None:
+    table = pa.table([[b"x"], ["a"], [b"x"]], names=["image", "label", column])
+    pq.write_table(table, tmp_path / "a.parquet")
+    line = refusal(dataset("huggingface", tmp_path), DatasetError)
+    assert line == f"dataset set: {tmp_path}/a.parquet must have one column {column}, got 2"
 
 
 @pytest.mark.parametrize(

@@ -2,25 +2,28 @@
 
 import datetime
 import gzip
+import math
 from decimal import Decimal
 from pathlib import Path
 
 import fsspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kdsspark.config import Dataset
+from kdsspark.config import ImageDataset
 from kdsspark.datasets.layouts import images
+from kdsspark.datasets.left_out import LeftOut
 from kdsspark.errors import ConfigError
-from tests.listed import AWKWARD, pairs, refusal, rows, touch, versions
+from tests.listed import AWKWARD, left_out, pairs, refusal, rows, touch, versions
 
 
-def manifest(path: Path | str, content: str | bytes | None = None) -> Dataset:
+def manifest(path: Path | str, content: str | bytes | None = None) -> ImageDataset:
     if content is not None:
         data = content.encode() if isinstance(content, str) else content
         Path(path).write_bytes(data)
-    return Dataset(name="birds", path=str(path), layout="manifest")
+    return ImageDataset(name="birds", path=str(path), layout="manifest")
 
 
 @pytest.mark.parametrize("name", ["list.csv", "list.CSV"])
@@ -64,7 +67,7 @@ def test_other_columns_may_hold_anything(tmp_path: Path) -> None:
     # Far enough apart (3 MB) that a reader of blocks has made up its mind about the column.
     lines = "".join(f"{number}.jpg,a,{number},{'-' * 1000}\n" for number in range(3000))
     dataset = manifest(tmp_path / "list.csv", f"path,label,note,pad\n{lines}x.jpg,b,late,\n")
-    assert sum(len(table) for table in images(dataset)) == 3001
+    assert sum(len(table) for table in images(dataset, LeftOut())) == 3001
 
 
 def test_lines_may_break_within_values_anywhere(tmp_path: Path) -> None:
@@ -186,7 +189,7 @@ def parquet(
     paths: list[str | None],
     labels: pa.Array | list[object],
     versions: pa.Array | list[object] | None = None,
-) -> Dataset:
+) -> ImageDataset:
     path.parent.mkdir(exist_ok=True)
     columns = {"label": labels, "extra": [[1]] * len(paths), "path": paths}
     if versions is not None:
@@ -229,10 +232,22 @@ def test_a_manifest_may_be_a_folder_of_parquet(tmp_path: Path) -> None:
         ("1.jpg,a\n2.jpg,b\n", "must have the columns path and label, got 1.jpg, a"),
         ("path,label\n1.jpg,a\n2.jpg,\n", "row 3: label must not be empty"),
         ("path,label\n1.jpg,a\n,b\n", "row 3: path must not be empty"),
+        ("path,label\n1.jpg, \n", "row 2: label must not be empty"),
+        ("path,label\n1.jpg,\u00a0\u3000\n", "row 2: label must not be empty"),
+        ("path,label\n\t,a\n", "row 2: path must not be empty"),
+        ("path,label,label\n1.jpg,a,b\n", "must have one column label, got 2"),
+        ("path,path,label\n1.jpg,2.jpg,b\n", "must have one column path, got 2"),
+        ("path,label,version,version\n1.jpg,a,1,2\n", "must have one column version, got 2"),
+        ("path,label\n1.jpg,a\nC:\\2.jpg,a\n", "row 3: path must be a path of this machine or a"),
+        ("path,label\ns3:/b/1.jpg,a\n", "row 2: path must have two slashes after s3:, got"),
         ("path,label\n1.jpg,a\n2.jpg\n", "cannot be read: CSV parse error"),
+        ('path,label\n1.jpg,a\n2.jpg,"b\n', "must end every quoted value, got an open quote"),
         ("", "cannot be read: Empty CSV file"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "cannot be read: "),
-        (b"path,label\n1.jpg,\xff\xfe\n", "cannot be read: "),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", r"must be UTF-8, got line 1 with b'\x89PNG'"),
+        ("path,label\n1.jpg,a\n".encode("utf-16"), "must be UTF-8, got UTF-16"),
+        (b"path,label\n1.jpg,\xe9t\xe9\n", r"must be UTF-8, got line 2 with b'\xe9t\xe9'"),
+        (b"path,label\n1.jpg,a\n\xe9.jpg,b\n", r"must be UTF-8, got line 3 with b'\xe9.jpg,b'"),
+        (b"path,label,\xe9t\xe9\n1.jpg,a,b\n", r"must be UTF-8, got line 1 with b'\xe9t\xe9'"),
     ],
 )
 def test_a_manifest_of_csv_is_refused(tmp_path: Path, content: str | bytes, words: str) -> None:
@@ -240,6 +255,14 @@ def test_a_manifest_of_csv_is_refused(tmp_path: Path, content: str | bytes, word
     line = refusal(manifest(path, content))
     assert line.startswith(f"manifest {path} ")
     assert words in line
+
+
+@pytest.mark.parametrize("cut", [3, 20, -8, -20])
+def test_a_zipped_manifest_that_is_cut_off_is_refused(tmp_path: Path, cut: int) -> None:
+    lines = "".join(f"{number}.jpg,a\n" for number in range(1000))
+    zipped = gzip.compress(f"path,label\n{lines}".encode())
+    path = tmp_path / "list.csv.gz"
+    assert refusal(manifest(path, zipped[:cut])).startswith(f"manifest {path} cannot be read: ")
 
 
 def test_the_row_of_an_empty_label_is_counted_through_the_whole_file(tmp_path: Path) -> None:
@@ -254,16 +277,89 @@ def test_a_manifest_of_parquet_is_refused(tmp_path: Path) -> None:
     assert "row 1: path must not be empty" in refusal(parquet(path, [None, "2"], ["a", "b"]))
     assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], [["a"]]))
     assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], ["a"], [["v1"]]))
+    assert "row 2: label must not be empty" in refusal(parquet(path, ["1", "2"], [1.0, math.nan]))
+    assert "row 2: label must not be empty" in refusal(parquet(path, ["1", "2"], ["a", " \t"]))
+    assert "row 1: path must have two slash" in refusal(parquet(path, ["s3:/b/1.jpg"], ["a"]))
     pq.write_table(pa.table({"path": ["1.jpg"], "class": ["a"]}), path)
     assert "must have the columns path and label, got path, class" in refusal(manifest(path))
-    assert "cannot be read: " in refusal(manifest(path, b"not Parquet"))
+    for content in (b"not Parquet", b"PAR1"):
+        expected = f"manifest {path} must be CSV, named .csv or .csv.gz, or Parquet: "
+        assert refusal(manifest(path, content)).startswith(expected)
+
+
+@pytest.mark.parametrize("column", ["path", "label", "version"])
+def test_a_manifest_of_parquet_with_a_column_twice_is_refused(tmp_path: Path, column: str) -> None:
+    names = ["path", "label", "version", column]
+    pq.write_table(pa.table([["1.jpg"]] * 4, names=names), tmp_path / "list.parquet")
+    line = refusal(manifest(tmp_path / "list.parquet"))
+    assert line == f"manifest {tmp_path}/list.parquet must have one column {column}, got 2"
+
+
+def test_other_columns_may_come_twice(tmp_path: Path) -> None:
+    table = pa.table([["1.jpg"], ["a"], [1], [2]], names=["path", "label", "x", "x"])
+    pq.write_table(table, tmp_path / "list.parquet")
+    assert pairs(manifest(tmp_path / "list.parquet")) == [("1.jpg", "a")]
+    assert pairs(manifest(tmp_path / "l.csv", "path,label,x,x\n1.jpg,a,1,2\n")) == [("1.jpg", "a")]
+
+
+@pytest.mark.parametrize("index", [pd.RangeIndex(2), pd.Index([7, 3]), pd.Index(["x", "y"])])
+@pytest.mark.parametrize("named", [False, True])
+def test_manifests_that_pandas_writes(tmp_path: Path, index: pd.Index, named: bool) -> None:
+    frame = pd.DataFrame({"path": ["1.jpg", "2.jpg"], "label": ["a", "b"]}).set_index(index)
+    if named:  # the paths themselves are the index
+        frame = frame.set_index("path")
+    frame.to_csv(tmp_path / "list.csv")
+    frame.to_parquet(tmp_path / "list.parquet")
+    for name in ("list.csv", "list.parquet"):
+        assert pairs(manifest(tmp_path / name)) == [("1.jpg", "a"), ("2.jpg", "b")]
+
+
+def test_paths_of_other_tools_are_those_of_the_same_image(tmp_path: Path) -> None:
+    touch(tmp_path, "sub/a b.jpg")
+    whole = f"{tmp_path}/sub/a b.jpg"
+    for path in (
+        "sub\\a b.jpg",
+        ".\\x\\..\\sub\\a b.jpg",
+        f"file:{whole}",
+        f"file://{whole}".replace(" ", "%20"),
+    ):
+        found = rows(manifest(tmp_path / "list.csv", f"path,label\n{path},x\n"))
+        assert found == [("sub/a b.jpg", whole, "x")]
+    (tmp_path / "lists").mkdir()
+    for path in ("..\\sub\\a b.jpg", "../sub/a b.jpg"):
+        found = rows(manifest(tmp_path / "lists/list.csv", f"path,label\n{path},x\n"))
+        assert found == [("../sub/a b.jpg", whole, "x")]
+
+
+def test_parts_of_keys_may_be_empty(tmp_path: Path) -> None:
+    root = f"memory://{tmp_path.name}/lists"
+    text = b"path,label\na//1.jpg,x\na/1.jpg,y\n"
+    fsspec.filesystem("memory").pipe_file(f"{root}/list.csv", text)
+    assert rows(manifest(f"{root}/list.csv")) == [
+        ("a//1.jpg", f"{root}/a//1.jpg", "x"),
+        ("a/1.jpg", f"{root}/a/1.jpg", "y"),
+    ]
+
+
+def test_labels_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    offsets = pa.array([0, 3], pa.int32()).buffers()[1]
+    labels = pa.StringArray.from_buffers(1, offsets, pa.py_buffer(b"\xe9t\xe9"))
+    line = refusal(parquet(tmp_path / "list.parquet", ["1.jpg"], labels))
+    assert line.endswith("cannot be read: Invalid UTF8 sequence in input")
+
+
+def test_hidden_parts_of_a_folder_of_parquet_are_counted(tmp_path: Path) -> None:
+    parquet(tmp_path / "list" / "part-0.parquet", ["1.jpg"], ["a"])
+    touch(tmp_path, "list/_SUCCESS", "list/.part-0.parquet.crc", "list/_temporary/0/1")
+    assert left_out(manifest(tmp_path / "list")) == [(None, "", "hidden", 3)]
+    assert left_out(manifest(tmp_path / "list" / "part-0.parquet")) == []
 
 
 @pytest.mark.parametrize("name", ["absent.parquet", "absent.csv"])
 def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     for url in (f"{tmp_path}/{name}", f"memory://{tmp_path.name}/{name}"):
         with pytest.raises(ConfigError) as caught:
-            list(images(manifest(url)))
+            list(images(manifest(url), LeftOut()))
         assert str(caught.value) == (
             f"datasets.birds.path: must be a readable CSV or Parquet file, got {url}"
         )

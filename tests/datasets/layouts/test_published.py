@@ -14,6 +14,7 @@ import torchvision.datasets
 from kdsspark.datasets.layouts import LAYOUTS
 from kdsspark.errors import ConfigError, DatasetError
 from tests.archives import classes, dataset, labels, mat, put, refusal, rows, text
+from tests.listed import left_out
 
 DEVKIT = "ILSVRC2012_devkit_t12/data"
 
@@ -350,6 +351,47 @@ def test_a_listed_image_that_is_not_there_is_listed_without_a_version(tmp_path: 
     found = rows(dataset("cub200", tmp_path))
     assert {row["path"] for row in found} == ALBATROSS
     assert [row["path"] for row in found if not row["version"]] == [missing]
+
+
+HIDDEN = (None, "", "hidden", 1)
+
+
+@pytest.mark.parametrize(
+    ("write", "split", "expected"),
+    [
+        (caltech101, None, [(None, ".jpg", "of no class", 2), HIDDEN, (None, "", "not read", 1)]),
+        (caltech256, None, [(None, ".jpg", "of no class", 3), (None, "", "not read", 1)]),
+        (cub200, None, [HIDDEN]),
+        (cub200, "test", [(None, ".jpg", "not in this split", 2), HIDDEN]),
+        (mit67, None, [(None, ".gif", "of no class", 1), (None, ".jpg", "of no class", 1)]),
+        (textures, None, [(None, "", "hidden", len(TEXTURES))]),
+        (food101, "test", [(None, ".jpg", "not in this split", 2), HIDDEN]),
+        # The lists that lie beside the images are read, and not left out.
+        (wood, None, [HIDDEN, (None, ".ppm", "of no class", 1)]),
+        (imagenet, None, [HIDDEN, (None, ".jpeg", "of no class", 1)]),
+    ],
+)
+def test_what_lies_among_the_images_and_is_left_out_is_counted(
+    tmp_path: Path,
+    write: Callable[[Path], None],
+    split: str | None,
+    expected: list[tuple[str | None, str, str, int]],
+) -> None:
+    write(tmp_path)
+    assert left_out(dataset(write.__name__, tmp_path, split)) == expected
+
+
+def test_imagenet_beside_its_devkit_leaves_out_what_it_does_not_read(tmp_path: Path) -> None:
+    imagenet(tmp_path)
+    for path in sorted((tmp_path / "val").iterdir()):
+        path.rename(tmp_path / path.name)
+    (tmp_path / "val").rmdir()
+    put(tmp_path, f"{DEVKIT}/readme.txt", data=b"x")
+    assert left_out(dataset("imagenet", tmp_path)) == [
+        HIDDEN,
+        (None, ".jpeg", "of no class", 1),
+        (None, ".txt", "not read", 1),
+    ]
 
 
 # -- the same as torchvision reads them ---------------------------------------------------------

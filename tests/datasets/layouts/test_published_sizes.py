@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from kdsspark.config import Dataset
-from kdsspark.config.types import Layout
+from kdsspark.config import EmbeddingsDataset
+from kdsspark.config.types import LayoutName
 from kdsspark.datasets.layouts import LAYOUTS, expected
 from kdsspark.output.store import Store
 from kdsspark.stages.index import Indexed, write_index
@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "datasets.md"
 
 
 def test_every_layout_of_the_configuration_has_a_reader() -> None:
-    assert set(get_args(Layout)) == set(LAYOUTS)
+    assert set(get_args(LayoutName)) == set(LAYOUTS)
 
 
 def test_the_sum_of_the_published_sizes_is_the_papers() -> None:
@@ -69,7 +69,7 @@ def test_only_what_the_paper_used_is_compared(
 
 
 def test_ready_made_embeddings_have_no_published_size() -> None:
-    assert expected(Dataset(name="mine", embeddings="/data")) is None
+    assert expected(EmbeddingsDataset(name="mine", embeddings="/data")) is None
 
 
 def test_the_index_of_a_miniature_differs(tmp_path: Path) -> None:

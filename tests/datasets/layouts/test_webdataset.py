@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import tracemalloc
 from collections.abc import Sequence
@@ -16,20 +17,28 @@ from hypothesis import strategies as st
 
 from kdsspark.datasets import listing
 from kdsspark.datasets.layouts import images as images_of
+from kdsspark.datasets.left_out import LeftOut
 from kdsspark.errors import ConfigError, DatasetError, ImageError
 from kdsspark.images import decoding as images
 from tests.archives import dataset, jpeg, put, refusal, rows
+from tests.listed import left_out
 
 Members = Sequence[tuple[str, bytes]]
 
 
 def shard(path: Path, members: Members, mode: str = "w", form: int = tarfile.PAX_FORMAT) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, mode, format=form) as tar:  # type: ignore[call-overload]
+    path.write_bytes(archive(members, mode, form))
+
+
+def archive(members: Members, mode: str = "w", form: int = tarfile.PAX_FORMAT) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode, format=form) as tar:  # type: ignore[call-overload]
         for name, data in members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
+    return file.getvalue()
 
 
 def sample(key: str, label: str, seed: int = 0) -> Members:
@@ -61,6 +70,8 @@ def test_one_shard_may_be_the_dataset(tmp_path: Path) -> None:
     [
         [("1.jpg", b"i"), ("1.cls", b"x")],
         [("1.cls", b" x\n"), ("1.jpg", b"i")],
+        [("1.cls", b"\xef\xbb\xbfx\r\n"), ("1.jpg", b"i")],
+        [("1.json", b'\xef\xbb\xbf{"label": "x"}'), ("1.jpg", b"i")],
         [("1.json", b'{"label": "x"}'), ("1.PNG", b"i"), ("1.txt", b"a caption")],
         [("1.cls", b"x"), ("1.json", b'{"label": "other"}'), ("1.webp", b"i")],
         [("1.jpg", b"i"), ("1.seg.png", b"mask"), ("1.cls", b"x")],
@@ -162,7 +173,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(
         names = [f"{n}.{suffix}" for n in range(n_samples) for suffix in ("jpg", "cls")]
         shard(tmp_path / "a.tar", [(name, b"x") for name in names])
         tracemalloc.start()
-        tables = images_of(dataset("webdataset", tmp_path))
+        tables = images_of(dataset("webdataset", tmp_path), LeftOut())
         assert sum(len(table) for table in tables) == n_samples
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -199,8 +210,8 @@ def test_a_split_is_a_word_of_the_name(
 
 def test_a_split_that_no_name_tells_of_is_refused(split_shards: Path) -> None:
     assert refusal(dataset("webdataset", split_shards, "val"), ConfigError) == (
-        "datasets.set.split: must be in the names of some files, which tell of "
-        "train, validation, test, got 'val'"
+        "datasets.set.split: must be a word of file names, which have train, validation, test, "
+        "got 'val'"
     )
 
 
@@ -213,10 +224,30 @@ def test_a_split_that_no_name_tells_of_is_refused(split_shards: Path) -> None:
         ([("1.jpg", b"i"), ("1.txt", b"?")], "sample 1: must have a class, the text of .cls or "),
         ([("1.jpg", b"i"), ("1.json", b"{}")], "got .jpg, .json"),
         ([("1.jpg", b"i"), ("1.json", b"[]")], "got .jpg, .json"),
-        ([("1.jpg", b"i"), ("1.json", b"{")], "got .jpg, .json"),
+        ([("1.jpg", b"i"), ("1.json", b"{")], "sample 1: 1.json must be whole JSON: Expecting "),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": "x')], "1.json must be whole JSON: Untermin"),
+        ([("1.jpg", b"i"), ("1.json", b"[" * 10**5)], "1.json must be whole JSON: "),
+        (
+            [("1.jpg", b"i"), ("1.json", b'{"label": "x", "label": "y"}')],
+            "1.json must be whole JSON: key 'label' comes twice",
+        ),
+        (
+            [("1.jpg", b"i"), ("1.json", b'{"label": "\xe9"}')],
+            r"""1.json must be UTF-8, got b'{"label": "\xe9"}'""",
+        ),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": true}')], "got True"),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": 1.0}')], "got 1.0"),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": ""}')], "got ''"),
+        ([("1.jpg", b"i"), ("1.json", b'{"label": " "}')], "got ' '"),
         ([("1.jpg", b"i"), ("1.json", b'{"label": [1]}')], "got [1]"),
         ([("1.jpg", b"i"), ("1.json", b'{"label": null}')], "got None"),
-        ([("1.jpg", b"i"), ("1.cls", b"\xff")], "got .cls, .jpg"),
+        ([("1.jpg", b"i"), ("1.cls", b"\xe9t\xe9")], r"1.cls must be UTF-8, got b'\xe9t\xe9'"),
+        ([("1.jpg", b"i"), ("1.cls", "x".encode("utf-16"))], r"1.cls must be UTF-8, got b'\xff"),
+        ([("1.jpg", b"i"), ("1.cls", b"")], "got ''"),
+        ([("1.jpg", b"i"), ("1.jpg", b"i"), ("1.cls", b"x")], "one member .jpg, got 1.jpg, 1.jpg"),
+        ([("1.jpg", b"i"), ("1.JPG", b"i"), ("1.cls", b"x")], "one member .jpg, got 1.jpg, 1.JPG"),
+        ([("1.jpg", b"i"), ("1.cls", b"x"), ("1.cls", b"y")], "one member .cls, got 1.cls, 1.cls"),
+        ([("1.txt", b"i"), ("1.jpg", b"x"), ("1.txt", b"y")], "one member .txt, got 1.txt, 1.txt"),
         ([("1.jpg", b"i"), ("1.cls", b" \n")], "got ''"),
         ([("a/1.jpg", b"i"), ("a/1.png", b"i")], "sample a/1: must have one image, got a/1.jpg, "),
     ],
@@ -226,6 +257,20 @@ def test_samples_that_are_refused(tmp_path: Path, members: Members, words: str) 
     line = refusal(dataset("webdataset", tmp_path), DatasetError)
     assert line.startswith(f"dataset set: {tmp_path}/a.tar sample ")
     assert words in line
+
+
+def test_an_image_that_comes_twice_in_a_shard_is_listed_twice(tmp_path: Path) -> None:
+    """Which the index refuses: a sample is what follows each other, so these are two."""
+    shard(tmp_path / "a.tar", [*sample("1", "x"), *sample("2", "x"), *sample("1", "x")])
+    paths = [row["path"] for row in rows(dataset("webdataset", tmp_path))]
+    assert paths == ["a.tar#1.jpg", "a.tar#1.jpg", "a.tar#2.jpg"]
+
+
+def test_a_member_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("\udce9.jpg"))
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.endswith("a.tar: member names must be valid UTF-8, got '\\udce9.jpg'")
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2"])
@@ -256,10 +301,167 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path: Path) -> None:
     assert line.endswith(f"no header at byte {start - 512}")
 
 
-@pytest.mark.parametrize("name", ["absent", "absent.tar", "empty", "notes.txt"])
-def test_a_path_without_shards_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("absent", ""),
+        ("absent.tar", ""),
+        ("empty", ""),
+        ("notes.txt", ""),
+        ("others", " with 2 .tar.gz (compressed), 1 hidden"),
+    ],
+)
+def test_a_path_without_shards_is_refused(tmp_path: Path, name: str, found: str) -> None:
     (tmp_path / "empty").mkdir()
-    put(tmp_path, "notes.txt", data=b"x")
+    put(tmp_path, "notes.txt", "others/1.tar.gz", "others/2.tar.gz", "others/.1.tar", data=b"x")
     assert refusal(dataset("webdataset", tmp_path / name), ConfigError) == (
-        f"datasets.set.path: must be a .tar file or a folder of some, got {tmp_path / name}"
+        f"datasets.set.path: must be a .tar file or a folder of some, got {tmp_path / name}{found}"
     )
+
+
+def test_a_shard_without_its_end_is_refused(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", [*sample("1", "x"), *sample("2", "x")])
+    whole = (tmp_path / "a.tar").read_bytes()
+    end = len(whole.rstrip(b"\0")) // 512 * 512 + 512  # of the last label, which is one block
+    assert whole[end:].strip(b"\0") == b""
+    (tmp_path / "a.tar").write_bytes(whole[:end])
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.endswith(f"no end of the archive at byte {end}")
+
+
+# -- several archives in one file ---------------------------------------------------------------
+
+
+ONE = archive(sample("a", "x", 1))
+TWO = archive([*sample("b/ü" + "y" * 150, "y", 2), *sample("c", "z", 3)])
+CONCATENATED = {
+    "two": ONE + TWO,
+    "one end block": ONE.rstrip(b"\0") + bytes(-len(ONE.rstrip(b"\0")) % 512 + 512) + TWO,
+    "many end blocks": ONE + bytes(512 * 5000) + TWO + bytes(3 << 20),
+    "an empty one first": archive([]) + ONE + archive([]) + TWO,
+    "of other formats": ONE + archive(sample("b", "y", 2), form=tarfile.GNU_FORMAT),
+}
+
+
+@pytest.mark.parametrize("data", CONCATENATED.values(), ids=CONCATENATED)
+def test_archives_are_read_to_the_last(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(data)
+    with tarfile.open(tmp_path / "a.tar", ignore_zeros=True) as tar:
+        expected = {m.name: tar.extractfile(m).read() for m in tar.getmembers()}  # type: ignore[union-attr]
+        names = [m.name for m in tar.getmembers() if m.name.endswith(".jpg")]
+    found = rows(dataset("webdataset", tmp_path))
+    assert [row["path"] for row in found] == sorted(f"a.tar#{name}" for name in names)
+    for row in found:
+        name = row["path"].removeprefix("a.tar#")
+        assert images.read(row["uri"]) == expected[name]
+        assert row["class_name"] == expected[name.replace(".jpg", ".cls")].decode()
+
+
+def test_a_member_that_comes_twice_in_two_archives_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(ONE + ONE)
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.endswith("a.tar sample a: must have one member .jpg, got a.jpg, a.jpg")
+
+
+@pytest.mark.parametrize("end", [b"garbage", b"x" * 512, b"x" * 700])
+def test_what_follows_an_archive_must_be_one(tmp_path: Path, end: bytes) -> None:
+    (tmp_path / "a.tar").write_bytes(ONE + end)
+    line = refusal(dataset("webdataset", tmp_path), DatasetError)
+    assert line.endswith(f"must be a whole, uncompressed tar file: no header at byte {len(ONE)}")
+
+
+# -- keys and endings ---------------------------------------------------------------------------
+
+# How WebDataset takes names apart: the key, and an ending that is then put in lower case.
+KEY = re.compile(r"^((?:.*/|)[^.]+)[.]([^/]*)$")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1", "a/1", "a.b/1", "v1.2/x.y/1", "./1", "../1", "A/1", "a b/Ω", "a/.hidden/1", "1-_+@%#:"],
+)
+@pytest.mark.parametrize("suffix", ["jpg", "JPG", "JpEg", "PNG"])
+def test_keys_and_endings_are_webdatasets(tmp_path: Path, name: str, suffix: str) -> None:
+    match = KEY.match(f"{name}.{suffix}")
+    assert match
+    assert match.groups() == (name, suffix)
+    members = [(f"{name}.{suffix}", b"i"), (f"{name}.CLS", b"x"), *sample("other", "y")]
+    shard(tmp_path / "a.tar", members)
+    assert pairs(tmp_path)[f"a.tar#{name}.{suffix}"] == "x"
+    assert len(pairs(tmp_path)) == 2
+
+
+def test_keys_that_differ_in_case_are_two_samples(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", [*sample("a", "x"), *sample("A", "y")])
+    assert pairs(tmp_path) == {"a.tar#a.jpg": "x", "a.tar#A.jpg": "y"}
+
+
+HEIF = "no decoder: install kdsspark[heif]"
+DOTS = "more than one dot in the name"
+LEFT_OUT: dict[str, tuple[Members, list[tuple[str | None, str, str, int]]]] = {
+    "captions and masks": (
+        [("1.txt", b""), ("1.jpg", b"i"), ("1.seg.PNG", b""), ("1.cls", b"x"), ("1.json", b"{}")],
+        [(None, ".json", "not read", 1), (None, ".png", DOTS, 1), (None, ".txt", "not read", 1)],
+    ),
+    "dots in the key": (
+        [("b.x.jpg", b"i"), ("b.x.cls", b"1"), ("c.0.jpg", b"i"), ("c.0.cls", b"1")],
+        [(None, ".cls", "not read", 2), (None, ".jpg", DOTS, 2)],
+    ),
+    "no image": (
+        [("1.txt", b""), ("1.cls", b"x"), ("2.mp4", b""), ("2.json", b"{")],
+        [
+            (None, ".cls", "no image beside it", 1),
+            (None, ".json", "no image beside it", 1),
+            (None, ".mp4", "not read", 1),
+            (None, ".txt", "not read", 1),
+        ],
+    ),
+    "no ending": (
+        [("meta", b""), ("a.b/meta", b""), (".hidden", b""), ("a/._1.jpg", b"")],
+        [(None, "", "hidden", 2), (None, "", "not read", 2)],
+    ),
+    "photographs": (
+        [("1.heic", b""), ("1.cls", b"emu"), ("2.HEIC", b""), ("2.json", b'{"label": "x"}')],
+        [
+            (None, ".cls", "no image beside it", 1),
+            (None, ".heic", HEIF, 1),
+            (None, ".json", "no image beside it", 1),
+            ("emu", ".heic", HEIF, 1),
+        ],
+    ),
+    "photographs without a class": (
+        [("1.cr2", b""), ("1.txt", b"")],
+        [(None, ".cr2", "no decoder", 1), (None, ".txt", "not read", 1)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("members", "expected"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_members_that_are_left_out_are_counted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    members: Members,
+    expected: list[tuple[str | None, str, str, int]],
+) -> None:
+    monkeypatch.setattr(images, "find_spec", lambda _: None)  # no plug-in, whatever is installed
+    shard(tmp_path / "a.tar", [*sample("0", "x"), *members, *sample("9", "x")])
+    assert left_out(dataset("webdataset", tmp_path)) == expected
+
+
+def test_links_in_shards_and_files_beside_them_are_counted(tmp_path: Path) -> None:
+    shard(tmp_path / "train.tar", sample("0", "x"))
+    shard(tmp_path / "test.tar", sample("0", "x"))
+    put(tmp_path, "README.md", "._train.tar", "b.tar.gz", "1.jpg", data=b"x")
+    with tarfile.open(tmp_path / "train.tar", "a") as tar:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE):
+            info = tarfile.TarInfo("1.jpg")
+            info.type, info.linkname = kind, "0.jpg"
+            tar.addfile(info)
+    assert left_out(dataset("webdataset", tmp_path, "train")) == [
+        (None, ".jpg", "no regular file", 3),
+        (None, "", "hidden", 1),
+        (None, ".jpg", "not read", 1),
+        (None, ".md", "not read", 1),
+        (None, ".tar", "not in this split", 1),
+        (None, ".tar.gz", "compressed", 1),
+    ]

@@ -16,39 +16,9 @@ from kdsspark.network.architectures import BUILT_IN, layer_table, skeleton
 from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.crop_sharing.sharing import Shared, split
 from kdsspark.network.spec import NetworkSpec
+from tests.network.crop_sharing.networks import EVERY, tiny
 
 CROP = 32
-EVERY = {
-    **{"conv1": "f.0", "conv2": "f.2", "conv3": "f.6", "conv4": "f.9", "conv5": "f.12"},
-    **{"fc6": "c.0", "fc7": "c.3"},
-}
-
-
-class Tiny(nn.Module):
-    """Two blocks of other kernels, one more convolution, two linear layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        first = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(4, 5, 3, padding=1)
-        norm = nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2)
-        second = nn.Conv2d(5, 6, 5, padding=2), nn.ReLU(inplace=True), nn.Dropout(0.0)
-        third = nn.Conv2d(6, 7, 1), nn.ReLU(inplace=True), nn.MaxPool2d(2, 2)
-        last = nn.Conv2d(7, 8, 3, padding=1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2)
-        self.f = nn.Sequential(*first, *norm, *second[:2], nn.ReLU6(), *third, *last)
-        linear = nn.Linear(32, 9), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(9, 6), nn.ReLU()
-        self.c = nn.Sequential(*linear)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.c(torch.flatten(self.f(x), 1))
-        return out
-
-
-def tiny() -> Tiny:
-    torch.manual_seed(3)
-    model = Tiny()
-    nn.init.normal_(model.f[3].running_mean)
-    nn.init.uniform_(model.f[3].running_var, 0.5, 2)
-    return model.eval().requires_grad_(False)
 
 
 def reader_and_spec(
@@ -113,6 +83,27 @@ def test_images_of_several_sizes_at_once() -> None:
     found = together(SHARED, *images)
     for i, image in enumerate(images):
         assert_equal([f[i] for f in found], separately(READER, image))
+
+
+def test_an_image_with_infinite_values_does_not_change_its_neighbours() -> None:
+    images = [photograph(37, 50), photograph(40, 300), photograph(45, 33)]
+    images[1][:, 5, 100] = torch.inf  # a pixel that no crop has
+    found = together(SHARED, *images)
+    for i, features in enumerate(zip(*found, strict=True)):
+        assert all(values.isfinite().all() for values in features)
+        assert_equal(list(features), separately(READER, images[i]))
+    images[1] = photograph(40, 300)
+    for features, others in zip(found, together(SHARED, *images), strict=True):
+        assert torch.equal(features[::2], others[::2])
+
+
+@pytest.mark.parametrize("size", [(64, 64), (300, 500)])
+def test_long_sums_of_equal_values_keep_their_digits(size: tuple[int, int]) -> None:
+    """A white background, say; added up pixel by pixel it would lose four digits."""
+    maps = torch.full((1, 2, *size), 0.1)
+    weights = torch.full((1, *size), 1 / 300_000)
+    expected = float(weights[0, 0, 0]) * float(maps[0, 0, 0, 0]) * size[0] * size[1]
+    assert sharing._sum(maps, weights).tolist() == pytest.approx([expected] * 2, rel=1e-5)
 
 
 def test_ring_pixels_are_not_the_whole_images() -> None:
@@ -182,36 +173,6 @@ def test_bfloat16_is_rounded_as_separate_crops_are() -> None:
 @pytest.mark.parametrize("keys", [{"crops": "center"}, {"crops": "twelve"}, {"pooling": "max"}])
 def test_only_means_over_ten_crops_are_shared(keys: dict[str, str]) -> None:
     assert split(*reader_and_spec(tiny(), EVERY, **keys)) is None
-
-
-def odd(index: int, module: nn.Module) -> Tiny:
-    model = tiny()
-    model.f[index] = module
-    return model
-
-
-@pytest.mark.parametrize(
-    ("index", "module", "blocks"),
-    [
-        (0, nn.Conv2d(3, 4, 3, padding=1, stride=2), 0),
-        (0, nn.Conv2d(3, 4, 3, padding=2, dilation=2), 0),
-        (0, nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), 0),
-        (0, nn.Conv2d(3, 4, 3, padding="same"), 0),
-        (0, nn.Conv2d(3, 4, 3), 0),
-        (4, nn.Hardswish(), 0),
-        (5, nn.MaxPool2d(3, 2, padding=1), 0),
-        (5, nn.MaxPool2d(2, 2, ceil_mode=True), 0),
-        (5, nn.AvgPool2d(2), 0),
-        (6, nn.Conv2d(5, 6, 4, padding=2), 1),
-        (11, nn.MaxPool2d(3, 2, padding=1), 1),
-    ],
-)
-def test_other_modules_end_the_blocks(index: int, module: nn.Module, blocks: int) -> None:
-    reader, spec = reader_and_spec(odd(index, module), {"fc6": "f.12"})
-    if blocks:
-        assert len(share(reader, spec).blocks) == blocks
-    else:
-        assert split(reader, spec) is None
 
 
 @pytest.mark.parametrize("architecture", [*BUILT_IN, "squeezenet1_1", "resnet18", "densenet121"])

@@ -30,6 +30,7 @@ def network(monkeypatch: pytest.MonkeyPatch, task: Task) -> FakeNetwork:
     """The network of every task here; row groups have three rows."""
     fake, task.n_cpus = FakeNetwork(), 2
     monkeypatch.setattr(shard_task, "_extractor", lambda _: fake)
+    monkeypatch.setattr(shard_task, "_batch_and_call", lambda job: 2 * (job.settings.batch_images,))
     monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)
     return fake
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from pyspark.sql import SparkSession
 
+from kdsspark.config import Embed
 from kdsspark.engine.work import Outcome, run_items
 from kdsspark.errors import DatasetError
 from kdsspark.images import decoding
@@ -68,22 +70,6 @@ def test_without_a_note_and_for_a_users_mistake_the_error_is_as_it_was(output: O
     assert raised(output, mistake) is mistake
 
 
-@pytest.mark.parametrize(
-    ("text", "last"),
-    [
-        ("Job aborted: Python worker exited unexpectedly (crashed)\n  at org.apache", None),
-        ("Traceback:\nValueError: first\n\nOSError: [Errno 28] last\n\n\tat org.x", "OSError: [Er"),
-        ("kdsspark.errors.WeightsError: 3 keys\n", "kdsspark.errors.WeightsError: 3 keys"),
-        ("something\nelse", "else"),
-        ("", "RuntimeError('')"),
-    ],
-)
-def test_what_ended_the_last_attempt_is_told_in_a_line(text: str, last: str | None) -> None:
-    found = attempts._last(RuntimeError(text))
-    assert found.startswith(last or "Python worker exited unexpectedly (crashed)")
-    assert "\n" not in found
-
-
 # -- by Spark ------------------------------------------------------------------------------------
 
 
@@ -113,7 +99,8 @@ def test_a_decoder_that_crashes_is_put_apart_at_the_second_attempt(
 ) -> None:
     shard = planned(job.output, [folder.put(n, 10 * n) for n in range(5)], "shard-1")
     deadly = (folder.path / "03.png").read_bytes()
-    task = partial(_with_a_crashing_decoder, job, deadly)
+    patient = replace(job, settings=Embed(batch_images=1, image_seconds=120))  # a process starts
+    task = partial(_with_a_crashing_decoder, patient, deadly)
     (receipt,) = run_items(spark, EMBED.receipts(job.output), [item(shard)], task, "images")
     # The child of the second attempt has the plain decoder, which does not crash.
     assert receipt.counts["embedded"] == 5
@@ -137,7 +124,7 @@ def _raises(job: ImageJob, item: ShardItem) -> Outcome:
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
-        (_dies, r"Python worker exited unexpectedly \(crashed\)"),
+        (_dies, r"SparkException: Python worker exited unexpectedly \(crashed\)"),
         (_raises, "OSError: no space left on device"),
     ],
 )

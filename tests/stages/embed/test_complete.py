@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kdsspark import config
-from kdsspark.config import Dataset
+from kdsspark.config import Dataset, ImageDataset
 from kdsspark.engine.stage import Context
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
@@ -23,7 +23,7 @@ def dataset(tmp_path: Path) -> Dataset:
     for name in ("a/1.jpg", "b/2.jpg"):
         (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "images" / name).write_bytes(b"x")
-    return Dataset(name=PAIR.dataset, path=str(tmp_path / "images"))
+    return ImageDataset(name=PAIR.dataset, path=str(tmp_path / "images"))
 
 
 def shard(

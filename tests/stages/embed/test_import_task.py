@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade
 from kdsspark.errors import DatasetError
 from kdsspark.output import parquet
@@ -52,7 +52,7 @@ def write(path: Path, n: int, start: float = 0.0) -> None:
 @pytest.fixture
 def job(output: Output, folder: Path) -> ImportJob:
     """The files are indexed."""
-    dataset = Dataset(name=PAIR.dataset, network=PAIR.network, embeddings=str(folder))
+    dataset = EmbeddingsDataset(name=PAIR.dataset, network=PAIR.network, embeddings=str(folder))
     index.write_index(output, dataset)
     return ImportJob(output, readymade.source(dataset))
 

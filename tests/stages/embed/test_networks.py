@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from kdsspark import config
-from kdsspark.config import Dataset
+from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets.readymade import Source
 from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
@@ -195,7 +195,7 @@ def test_a_real_network_is_kept_as_it_is(output: Output) -> None:
 
 
 def source(name: str, network: str = "clip", kind: str = "float32", **widths: int) -> Source:
-    dataset = Dataset(name=name, network=network, embeddings=f"/{name}.parquet")
+    dataset = EmbeddingsDataset(name=name, network=network, embeddings=f"/{name}.parquet")
     return Source(dataset, (), widths, dict.fromkeys(widths, pa.type_for_alias(kind)))
 
 

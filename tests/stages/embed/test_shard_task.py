@@ -46,6 +46,8 @@ from tests.stages.embed.fakes import (
     planned,
 )
 
+BATCH_AND_CALL = shard_task._batch_and_call  # before a fixture replaces it
+
 pytestmark = pytest.mark.usefixtures("network")
 
 
@@ -383,7 +385,7 @@ def test_images_are_decoded_apart_once_an_attempt_has_failed(
         apart.append(short_side)
         return nullcontext(lambda data: decoding.decode(data, short_side))
 
-    monkeypatch.setattr(shard_task.isolated, "decoder", decoder)
+    monkeypatch.setattr(shard_task.isolation, "decoder", decoder)
     task.attempt = attempt
     rows = [folder.put(n, n) for n in range(3)]
     embedded(job, rows)
@@ -420,38 +422,30 @@ def test_weights_are_fetched_once_a_machine(
 
 
 @pytest.mark.parametrize(
-    ("chosen", "cpus", "device", "asked"),
+    ("chosen", "cpus", "device", "batch", "call"),
     [
-        (7, 1, "cpu", None),  # as configured
-        (None, 2, "cpu", 3),  # tasks of two CPUs on a machine of six
-        (None, 8, "cpu", 1),
-        (None, 1, "cuda:1", 1),  # a task has a GPU of its own
+        (7, 1, "cpu", 7, 28),  # as configured, four passes for each CPU
+        (None, 2, "cpu", 5, 40),
+        (None, 1, "cuda:1", 5, 5),  # one pass at a time on a GPU
     ],
 )
-def test_the_batch_is_as_large_as_the_memory_of_a_task_allows(
+def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
     job: ImageJob,
     task: Task,
     monkeypatch: pytest.MonkeyPatch,
     chosen: int | None,
     cpus: int,
     device: str,
-    asked: int | None,
+    batch: int,
+    call: int,
 ) -> None:
     from kdsspark.network import batches
 
-    calls: list[tuple[object, str, int]] = []
-
-    def batch_images(spec: object, device: str, tasks: int) -> int:
-        calls.append((spec, device, tasks))
-        return 5
-
-    monkeypatch.setattr(batches, "batch_images", batch_images)
-    monkeypatch.setattr(shard_task, "os", SimpleNamespace(cpu_count=lambda: 6))
+    monkeypatch.setattr(batches, "batch_images", lambda *_: 5)
     monkeypatch.setattr(shard_task.gpus, "device", lambda: device)
     task.n_cpus = cpus
-    found = shard_task._batch_images(replace(job, settings=Embed(batch_images=chosen)))
-    assert found == (chosen or 5)
-    assert calls == ([(job.spec, device, asked)] if asked else [])
+    found = BATCH_AND_CALL(replace(job, settings=Embed(batch_images=chosen)))
+    assert found == (batch, call)
 
 
 @pytest.mark.parametrize(
@@ -479,4 +473,4 @@ def test_so_many_images_are_read_ahead_that_the_next_pass_finds_its_own(
     limited = replace(job, settings=Embed(image_seconds=9, **settings))
     with limited.load(["a", "b"], None, batch, "clock") as loaded:  # type: ignore[arg-type]
         assert list(loaded) == ["a", "b"]
-    assert made == [(None, threads, ahead, 9, "clock")]
+    assert made == [(shard_task.decoding.read, None, threads, ahead, 9, "clock")]

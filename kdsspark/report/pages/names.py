@@ -1,0 +1,42 @@
+"""File names of the report, safe for any name of a network, dataset, layer or class."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+_LONGEST: Final = 40  # characters of a name that go into its file name
+
+
+def slug(name: str) -> str:
+    """A file name without suffix, different for every name: lower case ASCII, digits, ``_.-``.
+
+    A name with other characters gets eight hexadecimal digits of its hash, so that ``Birds`` and
+    ``birds``, or ``a/b`` and ``a b``, stay apart, even where file names ignore case.
+    """
+    plain = re.sub(r"[^a-z0-9_.-]+", "-", name.lower()).strip(".-")[:_LONGEST]
+    if plain == name:
+        return plain
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{plain}-{digest}" if plain else digest
+
+
+def dataset_page(network: str, dataset: str) -> str:
+    """The page of one dataset by one network, relative to the report."""
+    return f"datasets/{slug(network)}/{slug(dataset)}.html"
+
+
+def layer_page(network: str, layer: str) -> str:
+    """The page of one layer, relative to the report."""
+    return f"layers/{slug(network)}/{slug(layer)}.html"
+
+
+def figure_stem(network: str, *names: str) -> str:
+    """The path of a figure's files without suffix, relative to the report."""
+    return f"figures/{slug(network)}/{'-'.join(slug(name) for name in names)}"
+
+
+def data_file(network: str, *names: str) -> str:
+    """The path of a table's CSV, relative to the report."""
+    return f"data/{slug(network)}/{'-'.join(slug(name) for name in names)}.csv"

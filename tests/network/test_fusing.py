@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torchvision import models
+
+from kdsspark.network import activations, fusing
+
+
+def vgg() -> nn.Module:
+    """The convolutions of VGG11: convolution 0, ReLU 1, pooling 2, convolution 3, ReLU 4, ..."""
+    made: nn.Module = models.vgg.make_layers(models.vgg.cfgs["A"])
+    return made
+
+
+def odd() -> nn.Module:
+    """cuDNN's call can compute the first convolution and the first call of the last one."""
+    twice = nn.Conv2d(4, 4, 3, padding=1)
+    steps: list[nn.Module] = [
+        *(nn.Conv2d(3, 4, 3, stride=2, padding=1, dilation=2, bias=False), nn.ReLU()),
+        *(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU()),
+        *(nn.Conv2d(4, 4, 3, padding="same"), nn.ReLU()),
+        *(nn.Conv2d(4, 4, 3, groups=2), nn.ReLU6()),
+        *(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+        *(twice, nn.ReLU(inplace=True), twice),
+    ]
+    return nn.Sequential(*steps)
+
+
+# Per case: convolutions with a ReLU that are fused, and convolutions that stay.
+CASES: dict[str, tuple[Any, dict[str, str], str, int, int]] = {
+    "taps behind ReLUs": (vgg, {"a": "0", "b": "3"}, "post_relu", 2, 0),
+    "a tap before a ReLU": (vgg, {"a": "1", "b": "6"}, "pre_relu", 1, 2),
+    "ReLUs in Fire modules": (
+        models.squeezenet1_1,
+        {"a": "features.0", "b": "features.3"},
+        "post_relu",
+        4,  # the first, and a Fire module's three
+        0,
+    ),
+    "batch-norm between": (models.resnet18, {"a": "layer1"}, "post_relu", 0, 5),
+    "other options": (odd, {"last": "11"}, "pre_relu", 2, 5),
+}
+
+
+def stand_in(maps: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+    """What cuDNN's call computes."""
+    return F.conv2d(maps, weight, bias, *options).clamp(min=0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_convolutions_are_fused_where_only_a_relu_follows(
+    monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", stand_in)
+    make, table, activation, n_fused, n_left = CASES[case]
+    torch.manual_seed(0)
+    model = make().eval()
+    layers = activations.inspect(copy.deepcopy(model).to("meta"), table, activation, 64)
+    network = activations.read(model, layers, activation, "mean")
+    pixels = torch.randn(3, 3, 64, 64)
+    with torch.inference_mode():
+        expected = network(pixels)
+        fusing.fuse(network)
+        found = network(pixels)
+    calls = [node.target for node in network.graph.nodes if node.op == "call_module"]
+    modules = [network.get_submodule(call) for call in calls]
+    assert sum(isinstance(m, fusing.ConvolutionReLU) for m in modules) == n_fused
+    assert sum(isinstance(m, nn.Conv2d) for m in modules) == n_left
+    for values, unfused in zip(found, expected, strict=True):
+        assert unfused.std() > 0
+        assert torch.equal(values, unfused)

@@ -1,0 +1,56 @@
+"""The page of a dataset: its classes, with their counts, curves and strongest features."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdsspark.report.data import ReportData
+from kdsspark.report.pages import dataset, formats, grid
+from tests.report.html import Page, words
+from tests.report.synthetic import Study, Tables, make_report
+
+
+@pytest.fixture(scope="module")
+def page(files: dict[str, bytes]) -> Page:
+    return Page(files["datasets/vgg16/birds.html"].decode())
+
+
+def test_a_dataset_shows_its_classes(page: Page, report: ReportData, tables: Tables) -> None:
+    classes = report.frames["classes"].query("network == 'vgg16' and dataset == 'birds'")
+    ks = tables["ks"].query("network == 'vgg16' and dataset == 'birds'")
+    rows = {cells[0]: cells for cells in page.cells}
+    assert len(classes) == 12
+    for row in classes.to_dict("records"):
+        _, images, plus, minus, _, highest, lowest = rows[row["class_name"]]
+        assert (images, plus, minus) == ("30", str(row["n_plus"]), str(row["n_minus"]))
+        own = ks[ks["class_id"] == row["class_id"]].sort_values("ks")
+        first, last = own.iloc[0], own.iloc[-1]
+        assert highest.startswith(f"{last['layer']}:{last['unit']}\u00a0{last['ks']:.2f},")
+        assert lowest.startswith(f"{first['layer']}:{first['unit']}\u00a0\u2212{-first['ks']:.2f},")
+    assert [tag for tag, _ in page.tags].count("svg") == 12
+
+
+def test_the_lead_has_thresholds_and_significant_pairs(page: Page, report: ReportData) -> None:
+    best = report.frames["thresholds"].query("network == 'vgg16' and dataset == 'birds'").iloc[0]
+    assert f"t+ = {best['t_plus']:.3f} gains {best['davg_plus']:,.0f} features" in words(page)
+    assert "1,000 pairs of a feature and a class are significant" in words(page)
+
+
+def test_a_dataset_of_one_class_has_no_thresholds(files: dict[str, bytes]) -> None:
+    page = Page(files["datasets/vgg16/mono.html"].decode())
+    assert "t+ =" not in words(page)
+    (row,) = [cells for cells in page.cells if cells[0] == "only"]
+    assert row[1:4] == ["30", "0", "0"]
+    assert row[5:] == ["\u2013", "\u2013"]
+
+
+def test_many_classes_are_cut_and_complete_as_csv() -> None:
+    names = [f"class {i:03d}" for i in range(grid.SHOWN + 30)]
+    study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
+    data = make_report(study)
+    (row,) = formats.rows(data.frames["thresholds"])
+    page = dataset.page(data.networks[0], row, data.frames)
+    assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
+    assert len(page.values["classes"].cells) == grid.SHOWN
+    listed = page.files["data/n/classes-many.csv"].decode()
+    assert [name for name in names if f",{name}," not in listed] == []

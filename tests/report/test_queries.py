@@ -1,0 +1,151 @@
+"""The queries: only declared views and columns, and the numbers they are meant to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kdsspark.query.view_queries import VIEW_QUERIES, reads
+from kdsspark.report.data import ReportData
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
+from kdsspark.tables import TABLES
+from tests.report.synthetic import Study, Tables, make_tables, run_queries
+
+
+@pytest.mark.parametrize("sql", [*QUERIES.values(), DISAGREEMENTS, histograms_of(2)])
+def test_reads_tables_and_views_that_users_have(sql: str) -> None:
+    assert set(reads(sql)) <= {*TABLES, *VIEW_QUERIES}
+    assert reads(sql)
+
+
+@pytest.mark.parametrize("name", ["ks", "features", "images"])
+def test_no_summary_is_computed_apart_from_the_views(name: str) -> None:
+    """What joins these tables is a view: distances with names, layers, classes."""
+    assert [query for query, sql in QUERIES.items() if name in reads(sql)] == []
+
+
+def test_histograms_are_asked_for_by_unit() -> None:
+    sql = histograms_of(2)
+    for key in ("network", "dataset", "layer", "unit"):
+        assert [f"h.{key} = :{key}_{n}" in sql for n in range(3)] == [True, True, False]
+
+
+@pytest.fixture(scope="module")
+def frames(report: ReportData) -> Mapping[str, pd.DataFrame]:
+    return report.frames
+
+
+def test_indexed_is_embedded_plus_failed(frames: Mapping[str, pd.DataFrame]) -> None:
+    counts = frames["counts"]
+    assert (counts["failed"] > 0).any()
+    assert (counts["indexed"] == counts["embedded"] + counts["failed"]).all()
+
+
+def test_figure6_gives_shares_of_each_kind(
+    tables: Tables, frames: Mapping[str, pd.DataFrame]
+) -> None:
+    keys = ["network", "dataset", "kind", "bin"]
+    raw = tables["distribution"]
+    n = raw[raw["labels"] == "true"].groupby(keys)["n"].sum()
+    want = 100 * n / n.groupby(keys[:3]).transform("sum")  # NaN where there are no pairs at all
+    got = frames["figure6"].set_index(keys)["percent"].sort_index()
+    pd.testing.assert_series_equal(
+        got, want.sort_index(), check_names=False, check_index_type=False
+    )
+    assert got["vgg16", "mono"].isna().all()
+
+
+def test_figure10_adds_the_two_signs(tables: Tables, frames: Mapping[str, pd.DataFrame]) -> None:
+    keys = ["network", "dataset", "layer", "labels"]
+    want = tables["layers"].pivot(index=keys, columns="sign", values="kept")
+    got = frames["figure10"].set_index(keys)["kept"].sort_index()
+    np.testing.assert_allclose(got, (want["+"] + want["-"]).sort_index(), rtol=1e-12)
+
+
+def test_figure9_shows_the_first_permutation_only(tables: Tables) -> None:
+    second = tables["survival"][tables["survival"]["shuffle"] == 1].assign(shuffle=2)
+    more = {**tables, "survival": pd.concat([tables["survival"], second])}
+    assert len(run_queries(more)["figure9"]) == len(tables["survival"])
+
+
+def test_classes_count_pairs_beyond_the_thresholds(
+    tables: Tables, frames: Mapping[str, pd.DataFrame]
+) -> None:
+    limits = tables["thresholds"].set_index(["network", "dataset"])
+    names = tables["images"].drop_duplicates(["dataset", "class_id"])
+    names = names.set_index(["dataset", "class_id"])["class_name"]
+    for (network, dataset, class_id), pairs in tables["ks"].groupby(
+        ["network", "dataset", "class_id"]
+    ):
+        row = frames["classes"].query(
+            f"network == '{network}' and dataset == '{dataset}' and class_id == {class_id}"
+        )
+        t = limits.loc[(network, dataset)]
+        got = row.iloc[0]
+        assert len(row) == 1
+        assert got["class_name"] == names[dataset, class_id]
+        assert got["n_plus"] == sum(ks > t["t_plus"] for ks in pairs["ks"])
+        assert got["n_minus"] == sum(ks < t["t_minus"] for ks in pairs["ks"])
+        if dataset != "mono":
+            assert (got["highest"], got["lowest"]) == (max(pairs["ks"]), min(pairs["ks"]))
+    assert len(frames["classes"]) == 12 + 7 + 1 + 12
+
+
+@pytest.fixture(scope="module")
+def coarse(tables: Tables) -> Tables:
+    """With many ties, and with layers in another order than that of their names."""
+    features = tables["features"]
+    return {
+        **tables,
+        "ks": tables["ks"].assign(ks=tables["ks"]["ks"].round(1)),
+        "features": features.assign(depth=features["depth"].max() - features["depth"]),
+    }
+
+
+@pytest.fixture(scope="module")
+def extremes(coarse: Tables) -> dict[str, pd.DataFrame]:
+    return run_queries(coarse)
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "ties"),
+    [
+        ("class_extremes", ["network", "dataset", "class_id"], ["depth", "unit"]),
+        ("layer_extremes", ["network", "dataset", "layer"], ["unit", "class_id"]),
+    ],
+)
+def test_five_at_either_end(
+    coarse: Tables,
+    extremes: dict[str, pd.DataFrame],
+    name: str,
+    group: list[str],
+    ties: list[str],
+) -> None:
+    got = extremes[name]
+    features = coarse["features"][["network", "layer", "unit", "depth"]]
+    ks = coarse["ks"].merge(features, on=["network", "layer", "unit"])
+    for sign, ascending in (("+", False), ("-", True)):
+        inside = ks[ks["ks"] > 0] if sign == "+" else ks[ks["ks"] < 0]
+        inside = inside.sort_values(["ks", *ties], ascending=[ascending, True, True])
+        want = inside.groupby(group).head(5)
+        columns = ["network", "dataset", "layer", "unit", "class_id", "ks"]
+        rows = got[got["sign"] == sign].sort_values([*group, "place"])
+        want = want.sort_values(group, kind="stable")
+        assert rows[columns].to_numpy().tolist() == want[columns].to_numpy().tolist()
+    assert set(got["dataset"]) == {"birds", "wood"}  # no distance in a dataset of one class
+
+
+def test_failures_are_sampled(frames: Mapping[str, pd.DataFrame]) -> None:
+    assert (frames["failure_counts"]["n"] == 7).all()
+    assert (frames["failures"].groupby(["network", "dataset", "error"]).size() == 5).all()
+
+
+def test_runs_where_nothing_failed() -> None:
+    study = Study("given", [("clip", "other")], {"mine": ["a", "b"]}, units=4)
+    tables = make_tables([study])
+    frames = run_queries({**tables, "failures": tables["failures"].iloc[:0]})
+    assert frames["counts"]["failed"].tolist() == [0]
+    assert [name for name, rows in frames.items() if rows.empty] == ["failure_counts", "failures"]

@@ -1,0 +1,229 @@
+"""The tables that follow from distances, without Spark, against numpy, scipy and fractions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from kdsspark.output import parquet
+from kdsspark.output.output import Output
+from kdsspark.stages.summarize.dataset_task import SummaryItem, summarize_dataset
+from kdsspark.tables import DAVG, DISTRIBUTION, KS, LAYERS, SURVIVAL, THRESHOLDS, Table
+from tests import reference
+from tests.stages.embedded import PAIR, embed
+from tests.stages.summarize.measured import Slices, write_distances
+
+SIZES = [6, 5, 4, 0]  # images of each class; the last has none
+VALUES = [600, 500, 400, 0]  # of each class, as `ks` has them; samples of 6 have few distances
+SHUFFLES = 3
+LAYERS_OF = {"conv": ["conv-0", "conv-1"], "fc": ["fc-0"]}
+
+
+def distances() -> Slices:
+    """True distances spread wider than shuffled ones; a unit without any, and a class."""
+    rng = np.random.default_rng(4)
+
+    def ks(units: int) -> NDArray[np.float64]:
+        found = np.clip(rng.normal(0, 0.2, (units, len(SIZES), 1 + SHUFFLES)), -1, 1)
+        found[:, :, 0] = np.clip(2.5 * found[:, :, 0], -1, 1)
+        found[:, 3] = np.nan
+        return found
+
+    first, second, third = ks(5), ks(4), ks(7)
+    second[2] = np.nan
+    third[0, 0, 0], third[1, 1, 0], third[2, 2, 0] = 1, -1, 0
+    return {"conv-0": ("conv", 0, first), "conv-1": ("conv", 5, second), "fc-0": ("fc", 0, third)}
+
+
+def item(output: Output, **changed: Any) -> SummaryItem:
+    fields: dict[str, Any] = {
+        "name": PAIR.name,
+        "digest": "d",
+        "output": output,
+        "pair": PAIR,
+        "layers": LAYERS_OF,
+        "kinds": {"conv": "conv", "fc": "fc"},
+        "n_images": sum(SIZES),
+        "classes": len(SIZES),
+        "shuffles": SHUFFLES,
+        "keep_shuffled": True,
+    }
+    return SummaryItem(**fields | changed)
+
+
+def summarized(folder: Path, slices: Slices, keep_shuffled: bool = True) -> Output:
+    labels = np.repeat(range(len(SIZES)), SIZES).tolist()
+    output = embed(folder, {"conv": np.zeros((15, 1), np.float32)}, labels, [9, 6]).output
+    write_distances(output, slices, VALUES, keep_shuffled)
+    summarize_dataset(item(output, keep_shuffled=keep_shuffled))
+    return output
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Output:
+    return summarized(tmp_path_factory.mktemp("summarized"), distances())
+
+
+@pytest.fixture(scope="module")
+def ks() -> dict[str, NDArray[np.float64]]:
+    """Layer -> [units, classes, labelings], the class without images left out."""
+    slices = distances()
+    conv = np.concatenate([slices["conv-0"][2], slices["conv-1"][2]])
+    return {"conv": conv[:, :3], "fc": slices["fc-0"][2][:, :3]}
+
+
+def frame(output: Output, table: Table) -> pd.DataFrame:
+    return parquet.read(output, table, *PAIR[: len(table.partitioned_by)]).to_pandas()
+
+
+def of_kind(ks: NDArray[np.float64], labels: str) -> NDArray[np.float64]:
+    return ks[:, :, :1] if labels == "true" else ks[:, :, 1:]
+
+
+def both(ks: dict[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """[features, classes], and [features, classes x shuffles]."""
+    whole = np.concatenate([ks["conv"], ks["fc"]])
+    return whole[:, :, 0], whole[:, :, 1:].reshape(len(whole), -1)
+
+
+def test_thresholds_are_those_of_equation_4(
+    output: Output, ks: dict[str, NDArray[np.float64]]
+) -> None:
+    row = frame(output, THRESHOLDS).set_index("dataset").loc[PAIR.dataset]
+    assert (row["n_images"], row["n_classes"], row["images_per_class"]) == (15, 3, 5)
+    true, shuffled = both(ks)
+    for sign, name in ((1, "plus"), (-1, "minus")):
+        t, davg = reference.threshold(true, shuffled, sign)
+        assert 0.05 < abs(t) < 1
+        assert row[f"t_{name}"] == t
+        assert row[f"davg_{name}"] == pytest.approx(davg, rel=1e-15)
+        alone = [
+            reference.threshold(true, shuffled[:, one::SHUFFLES], sign)[0]
+            for one in range(SHUFFLES)
+        ]
+        assert len(set(alone)) > 1
+        assert row[f"t_{name}_std"] == pytest.approx(np.std(alone, ddof=1), rel=1e-12)
+
+
+def test_davg_has_both_terms_at_every_point(
+    output: Output, ks: dict[str, NDArray[np.float64]]
+) -> None:
+    curve = frame(output, DAVG).set_index(["sign", "x"])
+    assert len(curve) == 2 * 1001
+    true, shuffled = both(ks)
+    for sign, name in ((1, "+"), (-1, "-")):
+        for x in (0, 0.017, 0.2, 0.5, 1):
+            row = curve.loc[(name, x)]
+            assert row["n_true"] == (sign * true > x).sum() / 3
+            assert row["n_shuffled"] == (sign * shuffled > x).sum() / 9
+            expected = float(reference.davg(true, shuffled, x, sign))
+            assert row["davg"] == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("labels", ["true", "shuffled"])
+def test_layers_have_fits_quantiles_and_shares(
+    output: Output, ks: dict[str, NDArray[np.float64]], labels: str
+) -> None:
+    found = frame(output, LAYERS).set_index(["labels", "layer", "sign"])
+    assert len(found) == 2 * 2 * 2
+    limits = frame(output, THRESHOLDS).iloc[0]
+    for layer in LAYERS_OF:
+        values = of_kind(ks[layer], labels).ravel()
+        for sign, name in ((1, "+"), (-1, "-")):
+            size, row = sign * values[sign * values > 0], found.loc[(labels, layer, name)]
+            shape, _, scale = stats.lognorm.fit(size, floc=0)
+            low, high = stats.lognorm.ppf([0.16, 0.84], shape, scale=scale)
+            fitted = [scale * np.exp(-(shape**2)), low, high]
+            assert row["n"] == len(size)
+            np.testing.assert_allclose(row[["mode", "low", "high"]].to_numpy(float), fitted, 1e-6)
+            quantiles = np.quantile(size, [0.16, 0.5, 0.84])
+            np.testing.assert_allclose(row[["q16", "q50", "q84"]].to_numpy(float), quantiles)
+            limit = limits["t_plus"] if sign > 0 else -limits["t_minus"]
+            beyond, pairs = (sign * values > limit).sum(), np.isfinite(values).sum()
+            assert beyond < pairs
+            assert beyond or labels == "shuffled"
+            assert row["kept"] == beyond / pairs
+
+
+@pytest.mark.parametrize("labels", ["true", "shuffled"])
+def test_the_distribution_is_that_of_numpy(
+    output: Output, ks: dict[str, NDArray[np.float64]], labels: str
+) -> None:
+    found = frame(output, DISTRIBUTION)
+    for layer in LAYERS_OF:
+        rows = found[(found["labels"] == labels) & (found["layer"] == layer)].sort_values("bin")
+        values = of_kind(ks[layer], labels)
+        counts, edges = np.histogram(values[np.isfinite(values)], bins=200, range=(-1, 1))
+        assert rows["n"].tolist() == counts.tolist()
+        assert rows["lo"].tolist() == edges[:-1].tolist()
+        assert rows["hi"].tolist() == edges[1:].tolist()
+        assert set(rows["kind"]) == {layer}
+
+
+@pytest.mark.parametrize("labels", ["true", "shuffled"])
+def test_survival_counts_features_beyond_every_x(
+    output: Output, ks: dict[str, NDArray[np.float64]], labels: str
+) -> None:
+    found = frame(output, SURVIVAL)
+    found = found[found["labels"] == labels]
+    shuffles = [0] if labels == "true" else [1, 2, 3]
+    grid = np.arange(101) / 100
+    whole = np.concatenate([ks["conv"], ks["fc"]])
+    keys = []
+    for key, rows in found.groupby(["class_id", "shuffle", "sign"]):
+        class_id, shuffle, sign = key
+        assert rows["x"].tolist() == grid.tolist()
+        values = whole[:, class_id, shuffle] if class_id < 3 else np.full(1, np.nan)
+        signed = values if sign == "+" else -values
+        assert rows["n_features"].tolist() == (signed > grid[:, None]).sum(1).tolist()
+        keys.append(key)
+    assert keys == [(c, s, sign) for c in range(4) for s in shuffles for sign in "+-"]
+
+
+def test_without_the_distances_of_shuffles_all_but_their_fits_is_the_same(
+    output: Output, tmp_path: Path
+) -> None:
+    other = summarized(tmp_path, distances(), keep_shuffled=False)
+    assert not other.files(KS.partition(*PAIR, "shuffled"))
+    for table in (THRESHOLDS, DAVG, DISTRIBUTION, SURVIVAL):
+        pd.testing.assert_frame_equal(frame(other, table), frame(output, table), check_exact=True)
+    found, expected = (frame(one, LAYERS).set_index("labels") for one in (other, output))
+    pd.testing.assert_frame_equal(found.loc["true"], expected.loc["true"], check_exact=True)
+    fitted = ["mode", "low", "high", "q16", "q50", "q84"]
+    assert found.loc["shuffled", fitted].isna().all(axis=None)
+    assert expected.loc["shuffled", fitted].notna().all(axis=None)
+    pd.testing.assert_frame_equal(
+        found.loc["shuffled"].drop(columns=fitted),
+        expected.loc["shuffled"].drop(columns=fitted),
+        check_exact=True,
+    )
+
+
+def test_where_no_pair_has_a_distance_there_are_no_thresholds(tmp_path: Path) -> None:
+    nothing = {n: (layer, u, np.full_like(ks, np.nan)) for n, (layer, u, ks) in distances().items()}
+    output = summarized(tmp_path, nothing)
+    row = frame(output, THRESHOLDS).iloc[0]
+    undefined = ["t_plus", "davg_plus", "t_minus", "davg_minus", "t_plus_std", "t_minus_std"]
+    assert row[undefined].isna().all()
+    layers = frame(output, LAYERS)
+    assert layers["n"].tolist() == [0] * 8
+    assert layers["kept"].isna().all()
+    assert frame(output, SURVIVAL)["n_features"].sum() == 0
+
+
+def test_one_shuffle_has_no_deviation(tmp_path: Path) -> None:
+    one = {name: (layer, u, ks[:, :, :2]) for name, (layer, u, ks) in distances().items()}
+    labels = np.repeat(range(4), SIZES).tolist()
+    output = embed(tmp_path, {"conv": np.zeros((15, 1), np.float32)}, labels, [15]).output
+    write_distances(output, one, VALUES)
+    summarize_dataset(replace(item(output), shuffles=1))
+    row = frame(output, THRESHOLDS).iloc[0]
+    assert row[["t_plus", "t_minus"]].notna().all()
+    assert row[["t_plus_std", "t_minus_std"]].isna().all()
