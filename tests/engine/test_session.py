@@ -1,4 +1,4 @@
-"""When a session starts, and what it leaves behind, which is nothing."""
+"""When a session starts, what it is told, and what it leaves behind, which is nothing."""
 
 from __future__ import annotations
 
@@ -15,27 +15,99 @@ from kdsspark.config import Spark
 from kdsspark.engine import session
 
 PROGRAM = """
-import sys
 from kdsspark.config import Spark
 from kdsspark.engine import session
 
 spark = session.start(Spark(master="local[1]", conf={"spark.ui.enabled": False}))
 assert spark.sparkContext.parallelize([1], 1).map(str).collect() == ["1"]
 assert spark.conf.get("spark.python.unix.domain.socket.enabled") == "true"
-if sys.argv[1] == "keep":
-    session.keep_log()
 """
 
 
-@pytest.mark.parametrize("log", ["remove", "keep"])
-def test_nothing_is_left_in_the_temporary_folder(log: str) -> None:
+def test_nothing_is_left_in_the_temporary_folder() -> None:
     with tempfile.TemporaryDirectory() as folder:  # short, for it is to hold sockets
         java = f"-Djava.io.tmpdir={folder}"
         env = {**os.environ, "TMPDIR": folder, "SPARK_SUBMIT_OPTS": java}
-        program = [sys.executable, "-c", PROGRAM, log]
+        program = [sys.executable, "-c", PROGRAM]
         subprocess.run(program, env=env, check=True, capture_output=True)  # the JVM's end, too
         left = [path.name for path in Path(folder).iterdir()]
-    assert [name.startswith("kdsspark-") for name in left] == [True] * (log == "keep")
+    assert left == []
+
+
+LOGGING = """
+import subprocess
+import sys
+from kdsspark.engine import session
+
+child = [sys.executable, "-S", "-c", "import sys; print('from a child', file=sys.stderr)"]
+with session._quiet_stderr(enabled=sys.argv[1] != "loud"):
+    subprocess.run(child, check=True)
+print("from this process", file=sys.stderr)
+if sys.argv[1] == "keep":
+    print(session.keep_log())
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("loud", "from a child\nfrom this process\n"),
+        ("quiet", "from this process\n"),
+        ("keep", "from this process\n"),
+    ],
+    ids=["loud", "quiet", "keep"],
+)
+def test_what_children_write_goes_to_a_file_that_is_kept_when_somebody_is_to_read_it(
+    tmp_path: Path, kind: str, shown: str
+) -> None:
+    program = [sys.executable, "-c", LOGGING, kind]
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(program, env=env, check=True, capture_output=True, text=True)
+    assert done.stderr == shown
+    left = {str(path): path.read_text() for path in tmp_path.iterdir()}
+    assert left == ({done.stdout.strip(): "from a child\n"} if kind == "keep" else {})
+
+
+@pytest.mark.parametrize(
+    ("master", "started"),
+    [
+        ("local", "local[1,4]"),
+        ("local[*]", "local[*,4]"),
+        ("local[2]", "local[2,4]"),
+        ("local[2,1]", "local[2,1]"),  # as told
+        ("local-cluster[2,1,1024]", "local-cluster[2,1,1024]"),
+        ("spark://host:7077", "spark://host:7077"),
+    ],
+)
+def test_local_masters_try_a_task_as_often_as_clusters_do(master: str, started: str) -> None:
+    assert session._with_retries(master) == started
+
+
+def test_settings_of_the_configuration_come_before_ours_and_are_texts() -> None:
+    conf = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 4, "spark.app.name": "mine"}
+    found = session._defaults(Spark(conf=conf), "local[2,4]")
+    assert found["spark.app.name"] == "mine"
+    assert found["spark.ui.enabled"] == "false"
+    assert found["spark.sql.shuffle.partitions"] == "4"
+    assert found["spark.driver.host"] == "127.0.0.1"
+
+
+def test_clusters_are_not_told_what_is_for_this_machine() -> None:
+    found = session._defaults(Spark(), "yarn")
+    assert found["spark.sql.execution.arrow.maxRecordsPerBatch"] == "1000"
+    assert not {
+        key for key in found if key.startswith(("spark.driver.", "spark.python.", "spark.sql.sh"))
+    }
+
+
+@pytest.mark.parametrize(("length", "sockets"), [(20, True), (50, False)])
+def test_a_folder_with_a_long_name_holds_no_sockets(
+    monkeypatch: pytest.MonkeyPatch, length: int, sockets: bool
+) -> None:
+    monkeypatch.setattr(session, "_socket_folder", lambda: "/".ljust(length, "x"))
+    found = session._defaults(Spark(), "local[1,4]")
+    assert ("spark.python.unix.domain.socket.dir" in found) is sockets
+    assert ("spark.python.unix.domain.socket.enabled" in found) is sockets
 
 
 @pytest.mark.parametrize(("mode", "starts"), [("cluster", 1), ("client", 0), (None, 0)])

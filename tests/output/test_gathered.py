@@ -82,6 +82,24 @@ def test_rows_of_other_columns_are_read_again(store: Store) -> None:
     assert len(reader.read) == 70
 
 
+def test_a_file_that_becomes_as_another_was_is_read_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stores whose versions are hashes of the content give two files the same."""
+    names = [f"{n:02d}" for n in range(70)]
+    for name in names:
+        put(store, name, name)
+    versions = {f"files/{name}": f"hash of {name}" for name in names}
+    monkeypatch.setattr(Store, "versions", lambda _, __: dict(versions))
+    reader = Reader(store)
+    gathered.keep(store, "kept", "files", reader, SCHEMA)
+    put(store, "07", "08")
+    versions["files/07"] = "hash of 08"
+    reader.read.clear()
+    assert texts(store, reader) == {name: "08" if name == "07" else name for name in names}
+    assert reader.read == ["07"]
+
+
 def test_a_folder_is_not_taken_for_another(store: Store) -> None:
     """The file of all may be asked for a part; names are no prefixes."""
     for n in range(70):

@@ -43,6 +43,7 @@ def test_a_pair_names_the_items_of_it() -> None:
     assert pair.name == ItemName("vgg16/a.b")
     assert pair.item("shard-1") == ItemName("vgg16/a.b/shard-1")
     assert (pair.item("shard-1").folder, pair.item("shard-1").part) == (str(pair), "shard-1")
+    assert pair.name.pair == pair.item("shard-1").pair == pair
 
 
 def test_names_are_strings_that_travel() -> None:

@@ -39,6 +39,23 @@ def test_receipts_are_filed_by_stage(output: Output) -> None:
     assert output.receipts("embed").all() == {receipt.item: receipt}
 
 
+def test_plans_and_networks_are_found_by_their_names(output: Output) -> None:
+    assert (list(output.plan_files()), output.networks()) == ([], [])
+    other = Pair("vgg16", "a")
+    for pair in (PAIR, other):
+        output.write_json(f"{output.plans(pair)}/tried/shard-1.json", {})
+    output.write_json(f"{output.plans(other)}/.tmp-0123-000000.parquet", {})  # of a killed run
+    for name in ("vgg16", "a.json"):
+        output.write_json(output.network(name), {})
+        output.write_json(output.weights(name, "0123"), {})
+    assert list(output.plan_files()) == [
+        ("_plans/embed/vgg16/a.b/tried/shard-1.json", PAIR),
+        ("_plans/embed/vgg16/a/.tmp-0123-000000.parquet", other),
+        ("_plans/embed/vgg16/a/tried/shard-1.json", other),
+    ]
+    assert output.networks() == ["a.json", "vgg16"]
+
+
 def test_an_output_travels_with_its_receipts(output: Output) -> None:
     assert output.fs  # which is found once, and does not travel
     copy = pickle.loads(pickle.dumps(output))

@@ -146,6 +146,32 @@ def test_remove_takes_a_file_or_a_folder_or_nothing(store: Store) -> None:
     assert not store.exists("a")
 
 
+def test_folders_are_those_right_below_one(store: Store) -> None:
+    assert store.folders("a") == []
+    for name in ("a/c/1", "a/b/c/1", "a/d", "ab/1"):
+        store.write_json(name, 1)
+    assert store.folders("a") == ["b", "c"]
+    assert store.folders("") == ["a", "ab"]
+
+
+def test_folders_that_are_empty_go_with_those_above_them(store: Store) -> None:
+    for name in ("a/b/c/1", "a/b/d/2", "a/e/3", "f/g/4"):
+        store.write_json(name, 1)
+    for name in ("a/b/c/1", "a/b/d/2", "f/g/4"):
+        store.remove(name)
+    store.remove_empty(["a/b/c", "a/b/d", "a/e", "f/g", "no/such"])
+    assert store.files("") == ["a/e/3"]
+    assert store.folders("") == ["a"]
+    assert store.folders("a") == ["e"]
+
+
+def test_what_killed_writers_left_is_listed_on_demand(store: Store) -> None:
+    store.write_json("a/1", 1)
+    store.fs.pipe_file(store.path("a/.tmp-0123-2"), b"half")
+    assert store.files("a") == ["a/1"]
+    assert store.all_files("a") == ["a/.tmp-0123-2", "a/1"]
+
+
 def test_a_store_travels_to_other_processes(store: Store) -> None:
     store.write_json("a", 1)
     copy = pickle.loads(pickle.dumps(store))

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from kdsspark.config import Embed
+from kdsspark.engine import gpus
 from kdsspark.output.output import Output
 from kdsspark.stages.embed import shard_files, shard_task
 from kdsspark.stages.embed.shard_task import ImageJob
-from tests.inprocess import Task
+from tests.inprocess import InProcess, Task
 from tests.stages.embed.fakes import PAIR, SPEC, FakeNetwork, Folder
+from tests.stages.embed.world import World
 
 
 @pytest.fixture
@@ -38,3 +40,21 @@ def network(monkeypatch: pytest.MonkeyPatch, task: Task) -> FakeNetwork:
 @pytest.fixture
 def job(output: Output) -> ImageJob:
     return ImageJob(output, PAIR, SPEC, "", Embed(batch_images=1, image_seconds=5))
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path,
+    in_process: InProcess,
+    network: FakeNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    """The network is prepared; no GPU is looked for."""
+    monkeypatch.setattr(gpus, "_gpu_count", lambda: 0)
+    made = World(tmp_path, in_process, network)
+    weights = made.output.weights("net", "0123")
+    with made.output.create(weights) as file:
+        file.write(b"x")
+    record = {"spec": SPEC.to_dict(), "weights": weights, "source": ""}
+    made.output.write_json(made.output.network("net"), record)
+    return made

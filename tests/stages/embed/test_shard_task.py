@@ -426,7 +426,7 @@ def test_weights_are_fetched_once_a_machine(
     [
         (7, 1, "cpu", 7, 28),  # as configured, four passes for each CPU
         (None, 2, "cpu", 5, 40),
-        (None, 1, "cuda:1", 5, 5),  # one pass at a time on a GPU
+        (None, 1, "cuda:1", 5, 125),  # on a GPU as many passes as 128 images make
     ],
 )
 def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
