@@ -50,6 +50,10 @@ class PlacementError(KdssparkError):
     """
 
 
+class StartError(KdssparkError):
+    """Spark did not start, and no setting of the configuration is known to be to blame."""
+
+
 class InvariantError(KdssparkError):
     """A finished table contradicts another: a defect of the program or damage to its files."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -113,14 +114,22 @@ def test_mistakes_are_one_line_and_code_2(
         ("networks.0.architecture", "vgg61", "vgg61"),
         ("networks.0.layers", "{x: features.99}", "features.99"),
         ("networks.0.weights", "/nowhere/w.safetensors", "/nowhere/w.safetensors"),
+        ("networks.0.weights", "nowhere://w.safetensors", "nowhere://w.safetensors"),
         ("datasets.0.path", "/nowhere", "/nowhere"),
+        ("datasets.0.path", "nowhere://images", "nowhere://images"),
+        ("datasets.0", "{name: set, path: /nowhere.csv, layout: manifest}", "/nowhere.csv"),
+        ("datasets.0", "{name: set, path: /nowhere, layout: webdataset}", "/nowhere"),
+        ("datasets.0", "{name: set, path: /nowhere, layout: huggingface}", "/nowhere"),
+        ("datasets.0", "{name: set, path: /nowhere, layout: cub200}", "/nowhere"),
+        ("datasets.0", "{name: set, embeddings: /nowhere.parquet}", "/nowhere.parquet"),
+        ("datasets.0", "{name: set, embeddings: 'nowhere://e'}", "nowhere://e"),
+        ("output", "nowhere://out", "nowhere://out"),
     ],
 )
-@pytest.mark.usefixtures("spark")
 def test_what_cannot_be_found_is_named(
     study: Path, key: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", "--config", str(study), "--set", f"{key}={value}"]) in (1, 2)
+    assert main(["run", "--config", str(study), "--set", f"{key}={value}"]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if "kdsspark:" in line]
     assert len(error) == 1
     assert message in error[0]
@@ -180,4 +189,53 @@ def test_nothing_new_needs_no_java_and_draws_nothing(
     assert done.stdout == table
     assert page.stat().st_mtime_ns == drawn
     write_images(study.parent / "images", {"a": 8})
-    assert run_without_java().returncode == 1
+    done = run_without_java()
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(f"got none by JAVA_HOME={study.parent}/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (
+            ["sql", "SELECT 1", "--set", "spark.conf.spark.driver.memory=4x"],
+            "spark.conf.spark.driver.memory: must be a value that Spark starts with, got 4x: "
+            "Invalid maximum heap size: -Xmx4x",
+        ),
+        (
+            ["index", "--set", "spark.master=loca[2]"],
+            "spark.master: must be local, local[N], local[*], spark://HOST:PORT, yarn or "
+            "k8s://URL, got 'loca[2]'",
+        ),
+        (
+            ["sql", "SELECT 1", "--set", "spark.conf.spark.local.dir=/dev/null/dir"],
+            "spark.conf.spark.local.dir: must be a value that Spark starts with, got "
+            "/dev/null/dir: Failed to create any local dir.",
+        ),
+    ],
+)
+def test_a_setting_that_spark_does_not_start_with_is_code_2(
+    study: Path, command: list[str], line: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kdsspark", *command, "--config", str(study)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == f"kdsspark: {line}\n"
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"), [("table", r"\xe9"), ("csv", "é"), ("json", '{"a":"é"}')]
+)
+@pytest.mark.usefixtures("spark")
+def test_a_terminal_without_utf8_shows_escapes_and_data_stays_as_it_is(
+    study: Path, monkeypatch: pytest.MonkeyPatch, form: str, shown: str
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    assert main(["sql", "--config", str(study), "--format", form, "SELECT 'é' AS a"]) == 0
+    sys.stdout.flush()
+    assert shown in written.getvalue().decode().replace(" ", "")

@@ -4,49 +4,54 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import os
 import re
-import shutil
-import sys
+import signal
+import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
-from pyspark import SparkConf, SparkContext
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark import SparkConf, SparkContext, java_gateway
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
+from kdsspark.engine import failed_start, machine
+from kdsspark.errors import ConfigError, KdssparkError, StartError
 
 Session = SparkSession
 """What the stages know of Spark."""
 
 _LOCAL_ATTEMPTS: Final = 4
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
+_GATEWAY: Final = "PYSPARK_GATEWAY_PORT"  # spark-submit sets it
 
 
 def start(settings: Spark, verbose: bool = False) -> SparkSession:
     """A session with ``settings`` wherever spark-submit is silent.
 
     Unless ``verbose``, what the JVM writes goes to the file :func:`log_file` and not to the
-    terminal.
+    terminal. Raises :class:`ConfigError` where a setting keeps Spark from starting, and
+    :class:`KdssparkError` where the machine does.
     """
-    # Workers run the interpreter that has this package, activated environment or not.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     submitted = _submitted()
-    if submitted:
-        conf = submitted
-        conf.setIfMissing("spark.master", settings.master)
-    else:
-        conf = SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
-    for key, value in _defaults(settings, conf.get("spark.master") or "").items():
+    conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
+    conf.setIfMissing("spark.master", settings.master)
+    master = conf.get("spark.master") or ""
+    for key, value in _defaults(settings, master, submitted=submitted is not None).items():
         conf.setIfMissing(key, value)
-    with _quiet_stderr(enabled=not (verbose or submitted)):
-        # A JVM of our own takes its options, driver memory among them, only when it starts.
-        SparkContext._ensure_initialized(conf=None if submitted else conf)
-    session = SparkSession.builder.config(conf=conf).getOrCreate()
+    try:
+        with _restored_sigint():
+            session = _started(conf, master, verbose, submitted is not None)
+    except (PySparkException, Py4JError, OSError) as error:
+        raise _failed(settings, error) from error
     session.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
     return session
 
@@ -75,12 +80,133 @@ class _AtNeed:
         return start(self.settings, self.verbose)
 
 
+def stop(seconds: float) -> None:
+    """End the JVM that this process started, and with it all tasks that run on this machine.
+
+    The JVM ends by itself when its input does, and removes its folders first. After ``seconds``,
+    or if it has not answered yet, it is killed. The JVM of spark-submit is left alone: it ends when
+    this process has ended.
+    """
+    for process in _launched:
+        if SparkContext._gateway and process.stdin:
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+# -- starting ------------------------------------------------------------------------------------
+
+
 def _submitted() -> SparkConf | None:
     """What spark-submit says, which is read from its JVM; None without spark-submit."""
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    port = os.environ.get(_GATEWAY)
+    if port is None:
         return None
-    SparkContext._ensure_initialized()
-    return SparkConf()
+    try:
+        SparkContext._ensure_initialized()
+        return SparkConf()
+    except (Py4JError, OSError, ValueError, KeyError) as error:
+        raise KdssparkError(
+            f"{_GATEWAY} must be unset, or set by the spark-submit that runs this program, "
+            f"got {port}: nothing answers there"
+        ) from error
+
+
+def _started(conf: SparkConf, master: str, verbose: bool, submitted: bool) -> SparkSession:
+    if submitted:
+        variables = {"PYSPARK_PYTHON": machine.python(master)}
+    else:
+        machine.check()
+        variables = machine.variables(master)
+        _launch(conf, variables, verbose)
+    with _environment(variables):
+        return SparkSession.builder.config(conf=conf).getOrCreate()
+
+
+def _failed(settings: Spark, error: Exception) -> KdssparkError:
+    log = log_file()
+    written = log.read_text(errors="replace") if log.exists() else ""
+    cause = failed_start.cause(error, written)
+    if blamed := failed_start.blamed(settings, cause) or failed_start.blamed(settings, written):
+        return ConfigError(f"{blamed}: {cause}")
+    return StartError(f"Spark did not start: {cause}")
+
+
+def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> None:
+    """Start a JVM of our own, which takes some options, driver memory among them, only now.
+
+    Signals that a terminal sends to the group of this process do not reach it.
+    """
+    if SparkContext._gateway:
+        return
+    with _environment(variables), _output(verbose) as output, _own_temporary_files():
+        options = {"stdout": output, "stderr": output, "process_group": 0}
+        gateway = java_gateway.launch_gateway(conf, options)  # type: ignore[no-untyped-call]
+        SparkContext._ensure_initialized(gateway=gateway)
+    if name := machine.nameless_user():
+        _log_in(name)
+
+
+class _Launched(subprocess.Popen[bytes]):
+    """The process of a JVM, which PySpark does not show before the JVM has answered."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _launched.append(self)
+
+
+_launched: Final[list[_Launched]] = []
+java_gateway.Popen = _Launched  # type: ignore[attr-defined, assignment]
+
+
+def _log_in(name: str) -> None:
+    """Give Hadoop a user without asking the system, which knows none by the number."""
+    users = SparkContext._jvm.org.apache.hadoop.security.UserGroupInformation  # type: ignore[union-attr]
+    users.setLoginUser(users.createRemoteUser(name))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """The variables are set in the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """PySpark makes a folder while the JVM starts, and leaves it if the process ends then."""
+    before, tempfile.tempdir = tempfile.gettempdir(), machine.own_folder()
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextmanager
+def _restored_sigint() -> Iterator[None]:
+    """Starting Spark in the main thread has Ctrl-C call Java in the middle of another call."""
+    before = signal.getsignal(signal.SIGINT)
+    # py4j logs the traceback of every error that it also raises.
+    logging.getLogger().addFilter(_is_not_of_py4j)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return record.module not in ("java_gateway", "clientserver")
 
 
 def _with_retries(master: str) -> str:
@@ -89,6 +215,37 @@ def _with_retries(master: str) -> str:
     return f"local[{local[1] or 1},{_LOCAL_ATTEMPTS}]" if local else master
 
 
+# -- settings ------------------------------------------------------------------------------------
+
+
+def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
+    wanted = {
+        "spark.app.name": "kdsspark",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Rows of one Arrow batch to Python; wide rows make the default of 10,000 half a gigabyte.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
+    }
+    if not submitted:
+        wanted["spark.driver.defaultJavaOptions"] = machine.java_options()
+    if machine.is_local(master):
+        wanted |= {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.port.maxRetries": "200",  # other applications may hold the ports of the UI
+            "spark.sql.shuffle.partitions": "8",  # the default is for clusters
+        }
+        if len(machine.own_folder()) < _LONGEST_SOCKET_FOLDER:
+            # A task starts in a third of the time it takes over TCP.
+            wanted["spark.python.unix.domain.socket.enabled"] = "true"
+            wanted["spark.python.unix.domain.socket.dir"] = machine.own_folder()
+    return wanted | {key: failed_start.text(value) for key, value in settings.conf.items()}
+
+
+# -- what the JVM writes -------------------------------------------------------------------------
+
+
+@functools.cache
 def log_file() -> Path:
     """Where the JVM and the Python workers of this process write what nobody asked to see.
 
@@ -104,55 +261,16 @@ def keep_log() -> Path:
 
 
 def _remove_log() -> None:
-    log_file().unlink(missing_ok=True)
-
-
-def _defaults(settings: Spark, master: str) -> dict[str, str]:
-    wanted = {
-        "spark.app.name": "kdsspark",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Rows of one Arrow batch to Python; wide rows make the default of 10,000 half a gigabyte.
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
-    }
-    if master.startswith("local"):
-        wanted |= {
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-            "spark.sql.shuffle.partitions": "8",  # the default is for clusters
-        }
-        if len(_socket_folder()) < _LONGEST_SOCKET_FOLDER:
-            # A task starts in a third of the time it takes over TCP.
-            wanted["spark.python.unix.domain.socket.enabled"] = "true"
-            wanted["spark.python.unix.domain.socket.dir"] = _socket_folder()
-    return wanted | {key: _text(value) for key, value in settings.conf.items()}
-
-
-@functools.cache
-def _socket_folder() -> str:
-    """Where Spark makes its sockets, of which it leaves some behind, for as long as we run."""
-    folder = tempfile.mkdtemp(prefix="kdsspark-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def _text(value: str | float | bool) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    with suppress(OSError):
+        log_file().unlink()
 
 
 @contextmanager
-def _quiet_stderr(enabled: bool) -> Iterator[None]:
-    """A child process started in the block writes its stderr to :func:`log_file` for life."""
-    if not enabled:
-        yield
+def _output(verbose: bool) -> Iterator[IO[bytes] | None]:
+    """Where a child process writes: :func:`log_file`, or with ``verbose`` the terminal."""
+    if verbose:
+        yield None
         return
-    sys.stderr.flush()
-    saved = os.dup(2)
     atexit.register(_remove_log)
     with log_file().open("ab") as log:
-        os.dup2(log.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+        yield log

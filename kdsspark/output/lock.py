@@ -73,14 +73,27 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+        if self.lost:
+            raise LockedError(self.lost) from error
+
+    @property
+    def lost(self) -> str:
+        """The line that says that another run took over; empty unless one did."""
+        if not self._lost:
+            return ""
+        return (
+            f"output {self._store.url} must have one run at a time, got a second: "
+            f"this run did not get to tell that it is alive, and another took over"
+        )
+
+    def release(self) -> None:
+        """Leave the lock to the next run, if this one holds it; any thread may do that."""
         self._stop.set()
-        self._beats.join()
-        if self._lost:
-            raise LockedError(
-                f"output {self._store.url} must have one run at a time, got a second: "
-                f"this run did not get to tell that it is alive, and another took over"
-            ) from error
-        self._store.write_json(_path(self._number), self._me | {"released": True})
+        if self._beats.is_alive():
+            self._beats.join()
+        if self._number and not self._lost:
+            self._store.write_json(_path(self._number), self._me | {"released": True})
 
     def _state(self) -> _State:
         number = max((_number(path) for path in self._store.files(_FOLDER)), default=0)

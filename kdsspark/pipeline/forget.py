@@ -14,7 +14,9 @@ from kdsspark.pipeline.study import Timed, untimed
 from kdsspark.stages import removal
 
 
-def forget(config: Config, kind: Kind, name: str, timed: Timed = untimed) -> str:
+def forget(
+    config: Config, kind: Kind, name: str, timed: Timed = untimed, lock: Lock | None = None
+) -> str:
     """Remove a network or dataset from all tables of an output, under its lock; says what is left.
 
     The definition goes last: until then the name is known, and an interrupted removal is taken up
@@ -23,7 +25,7 @@ def forget(config: Config, kind: Kind, name: str, timed: Timed = untimed) -> str
     """
     output = Output.at(config.output)
     _refuse_unknown(output, kind, name)
-    with Lock(output), timed("forget"):
+    with lock or Lock(output), timed("forget"):
         removal.remove(output, kind, name)
         definitions.forget(output, kind, name)
     return _what_is_left(output, config, kind, name)

@@ -62,15 +62,25 @@ class Run:
     def __post_init__(self) -> None:
         self._started = datetime.now(UTC)
         self._start = time.monotonic()
+        self._under_way: tuple[dict[str, Any], float] | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, also one that fails."""
-        start = time.monotonic()
+        """Time a stage, also one that fails or that a signal ends."""
+        stage = {"stage": name, "seconds": 0.0}
+        self.stages.append(stage)
+        self._under_way = stage, time.monotonic()
         try:
             yield
         finally:
-            self.stages.append({"stage": name, "seconds": _seconds_since(start)})
+            self._time_stage()
+            self._under_way = None
+
+    def _time_stage(self) -> None:
+        """The stage under way has taken so long up to now."""
+        if self._under_way:
+            stage, start = self._under_way
+            stage["seconds"] = _seconds_since(start)
 
     def ended(self, exit_code: int, error: str | None = None) -> Record:
         """The record of this run, with what the output holds by now; secrets are blotted out.
@@ -78,6 +88,7 @@ class Run:
         A run that did not come to a stage counts nothing: the output may be another run's. Counts
         are empty, too, where the output is out of reach.
         """
+        self._time_stage()
         shown = redacted(self.config) if self.config else None
         counts: list[dict[str, Any]] = []
         failures: list[dict[str, Any]] = []

@@ -17,10 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import StructType
 
+from kdsspark import causes
 from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.query import causes, fsspec_source
+from kdsspark.query import fsspec_source
 from kdsspark.query.view_queries import VIEW_QUERIES, needs, reads
 from kdsspark.tables import TABLES, Table
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade, readymade_npy
 from kdsspark.datasets.readymade import Source
-from kdsspark.errors import DatasetError
+from kdsspark.errors import ConfigError, DatasetError, KdssparkError
 
 Values = np.ndarray
 CLIP = {
@@ -81,10 +81,11 @@ def index(root: Path | str) -> None:
     list(readymade.listing(readymade.source(mine(root))))
 
 
-def refusal(root: Path | str) -> str:
+def refusal(root: Path | str, kind: type[KdssparkError] = DatasetError) -> str:
     """What indexing says, after the name of the dataset, without the root."""
-    with pytest.raises(DatasetError) as caught:
+    with pytest.raises(KdssparkError) as caught:
         index(root)
+    assert caught.type is kind
     line = str(caught.value)
     assert len(line.splitlines()) == 1
     assert line.startswith("dataset mine: ")
@@ -401,14 +402,15 @@ def without(name: str) -> Callable[[Path], None]:
 def test_folders_are_refused(tmp_path: Path, change: Callable[[Path], Any], words: str) -> None:
     save_clip(tmp_path, [2, 2])
     change(tmp_path)
-    assert refusal(tmp_path) == words
+    kind = ConfigError if "label column" in words else DatasetError
+    assert refusal(tmp_path, kind) == words
 
 
 @pytest.mark.parametrize("below", ["", "/img_emb_0.npy"])
 def test_arrays_without_metadata_are_refused(tmp_path: Path, below: str) -> None:
     save(tmp_path, "img_emb_0.npy", WHOLE)
     where = f"{tmp_path}{below}"
-    assert refusal(where) == (
+    assert refusal(where, ConfigError) == (
         f"embeddings {where} must be a Parquet file or a folder of some, "
         f"found .npy without Parquet metadata"
     )

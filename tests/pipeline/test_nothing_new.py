@@ -64,8 +64,8 @@ def test_a_run_that_is_terminated_says_so_and_is_recorded(tmp_path: Path) -> Non
         time.sleep(0.05)
     run.send_signal(signal.SIGTERM)
     said = run.communicate(timeout=600)[1]
-    assert run.returncode == 1
+    assert run.returncode == 143
     assert said.splitlines()[-1] == "kdsspark: interrupted; run again to go on"
     last = runs.latest(store)
     assert last
-    assert (last.exit_code, last.error) == (1, "interrupted; run again to go on")
+    assert (last.exit_code, last.error) == (143, "interrupted; run again to go on")

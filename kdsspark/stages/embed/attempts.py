@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from kdsspark import causes
 from kdsspark.engine.work import earlier_attempts
 from kdsspark.errors import KdssparkError
 from kdsspark.output.output import Output
-from kdsspark.query import causes
 from kdsspark.stages.embed.shards import Shard
 
 _TRIED: Final = "tried"

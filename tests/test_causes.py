@@ -13,7 +13,7 @@ from py4j.protocol import Py4JNetworkError
 from pyspark.errors import PySparkTypeError
 from pyspark.sql import DataFrame, SparkSession
 
-from kdsspark.query import causes
+from kdsspark import causes
 
 WAYS: dict[str, Callable[[DataFrame], object]] = {
     "collect": lambda frame: frame.collect(),
