@@ -60,6 +60,8 @@ def _exact(gap: int, n_inner: int, n_outer: int) -> float:
     zeros in the inner one, q zeros in the outer one, and ones, so that
     ``q * n_inner - p * n_outer = gap``.
     """
+    if n_inner == n_outer and gap in (0, n_inner):
+        return 1.0  # samples of one size differ by 1 / n at least; scipy rounds 1 to above 1
     p = np.arange(n_inner + 1)
     q, rest = np.divmod(gap + p * n_outer, n_inner)
     possible = np.flatnonzero((rest == 0) & (q <= n_outer))

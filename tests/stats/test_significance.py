@@ -94,3 +94,10 @@ def test_q_values_are_those_of_benjamini_and_hochberg() -> None:
     expected = [[0.04, np.nan, 0.16 / 3], [0.16 / 3, 0.5, np.nan]]
     np.testing.assert_allclose(q_values(p), expected, rtol=1e-14)
     assert np.isnan(q_values(np.full(3, np.nan))).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 8, 13, 37])
+def test_the_smallest_distance_of_samples_of_one_size_is_certain(size: int) -> None:
+    """Without ties they differ by 1 / n at least; scipy's sum for 5, 7, 13 and 37 exceeds 1."""
+    found = p_values(np.array([0, 1 / size]), np.array([size] * 2), np.array([size] * 2))
+    assert found.tolist() == [1, 1]
