@@ -117,8 +117,6 @@ def test_what_the_output_holds_beyond_the_configuration_is_named(
     report: ReportData, index: Page
 ) -> None:
     sentence = "The output also holds dataset <gone>, which is not in this configuration."
-    page = overview.page(replace(report, beyond=[sentence]))
-    assert page.values["beyond"] == [sentence]
-    text = render(replace(report, beyond=[sentence]))["index.html"].decode()
-    assert sentence in words(Page(text))
+    small = replace(report, networks=(), beyond=[sentence])  # no network, no figures to draw
+    assert sentence in words(Page(render(small)["index.html"].decode()))
     assert "also holds" not in words(index)
