@@ -8,7 +8,7 @@ Every table and view that this module registers has the output's URL as the prop
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 from pyspark.sql import SparkSession
@@ -39,9 +39,10 @@ def with_metastore(settings: Spark) -> Spark:
 def register(session: SparkSession, store: Store, database: str) -> list[str]:
     """Create or update every table and view that the output has files for; returns their names.
 
-    Adds new partitions and drops those that are gone. Raises :class:`ConfigError` for a malformed
-    ``database``, where the database already has another table or view of a needed name, and where
-    Spark has no connector for the output, because only Spark reads the tables of a metastore.
+    Adds new partitions. Drops partitions that are gone, and tables and views of this output that
+    have no files any more. Raises :class:`ConfigError` for a malformed ``database``, where the
+    database already has another table or view of a needed name, and where Spark has no connector
+    for the output, because only Spark reads the tables of a metastore.
     """
     if not _NAME.fullmatch(database):
         raise ConfigError(f"--catalog must match {_NAME.pattern}, got {database!r}")
@@ -66,15 +67,24 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
             schema = views.columns(store, table)
             _create(own, store, name, schema, table.partitioned_by, "parquet", name in kept)
             own.sql(f"MSCK REPAIR TABLE {name} SYNC PARTITIONS")
+    _drop_outdated(own, store, database, names)
     return names
+
+
+def _drop_outdated(
+    session: SparkSession, store: Store, database: str, names: Collection[str]
+) -> None:
+    """Drop what came from this output and has no files there any more, views before tables."""
+    for name in (*reversed(VIEW_QUERIES), *TABLES, views.RUNS):
+        if name not in names and _origin(session, database, name) == store.url:
+            session.sql(f"DROP {'VIEW' if name in VIEW_QUERIES else 'TABLE'} {name}")
 
 
 def _is_ours(session: SparkSession, store: Store, database: str, name: str) -> bool:
     """Whether ``name`` exists and came from this output; raises where it came from elsewhere."""
     if not session.catalog.tableExists(f"spark_catalog.{database}.{name}"):
         return False
-    rows = session.sql(f"SHOW TBLPROPERTIES {name}").collect()
-    output = {row["key"]: row["value"] for row in rows}.get(_PROPERTY)
+    output = _origin(session, database, name)
     if output != store.url:
         origin = "one that kdsspark did not make" if output is None else f"one of {output}"
         raise ConfigError(
@@ -82,6 +92,14 @@ def _is_ours(session: SparkSession, store: Store, database: str, name: str) -> b
             f"choose another catalog, or drop it"
         )
     return True
+
+
+def _origin(session: SparkSession, database: str, name: str) -> str | None:
+    """The output that a table or view came from; None where there is none or it is of others."""
+    if not session.catalog.tableExists(f"spark_catalog.{database}.{name}"):
+        return None
+    rows = session.sql(f"SHOW TBLPROPERTIES {name}").collect()
+    return {row["key"]: str(row["value"]) for row in rows}.get(_PROPERTY)
 
 
 def _create(

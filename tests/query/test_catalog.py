@@ -114,6 +114,23 @@ def test_registering_again_finds_new_partitions_and_drops_lost_ones(
     }
 
 
+def test_tables_without_files_are_dropped_and_what_others_made_stays(
+    study: Study, spark: SparkSession
+) -> None:
+    """As after other settings: they, and the views that read them, would answer no more."""
+    catalog.register(spark, study.output, "outdated")
+    own = spark.newSession()
+    own.sql("CREATE VIEW outdated.probe AS SELECT 1 AS x")  # a name of ours that is not needed
+    before = {row["tableName"] for row in own.sql("SHOW TABLES IN outdated").collect()}
+    assert {"layers", "layer_summary", "probe"} <= before
+    for table in ("layers", "distribution"):
+        shutil.rmtree(Path(study.output.path(table)))
+    found = catalog.register(spark, study.output, "outdated")
+    after = {row["tableName"] for row in own.sql("SHOW TABLES IN outdated").collect()}
+    assert {"layers", "distribution", "layer_summary"} <= before - after
+    assert after == {*found, "probe"}
+
+
 def test_other_columns_replace_a_table_and_no_file(study: Study, spark: SparkSession) -> None:
     catalog.register(spark, study.output, "columns")
     own = spark.newSession()

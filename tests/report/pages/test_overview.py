@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from kdsspark.report.data import ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
 from kdsspark.report.queries import QUERIES
+from kdsspark.report.site import render
 from tests.report.html import Page, words
 from tests.report.synthetic import SCRIPT, Tables
 
@@ -109,3 +111,12 @@ def test_one_sentence_says_it_in_numbers(report: ReportData, index: Page) -> Non
 def test_what_was_not_asked_for_has_no_part(index: Page) -> None:
     for title in ("Where other distances disagree", "figure 1 of the paper", "figure 8 of the"):
         assert title not in words(index)
+
+
+def test_what_the_output_holds_beyond_the_configuration_is_named(
+    report: ReportData, index: Page
+) -> None:
+    sentence = "The output also holds dataset <gone>, which is not in this configuration."
+    small = replace(report, networks=(), beyond=[sentence])  # no network, no figures to draw
+    assert sentence in words(Page(render(small)["index.html"].decode()))
+    assert "also holds" not in words(index)
