@@ -40,7 +40,8 @@ from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED
 from kdsspark.stages.embed import sharding, shards
 from kdsspark.stages.embed import stage as embed
-from kdsspark.stages.embed.shard_task import EmbedImages, ImageJob, ShardItem
+from kdsspark.stages.embed.image_job import ImageJob
+from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
 from kdsspark.tables import EMBEDDINGS
 
 CLASSES = 1_000

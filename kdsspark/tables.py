@@ -379,6 +379,28 @@ SURVIVAL = Table(
     "for each class, a curve of the number of features beyond x (paper figure 9)",
 )
 
+EXEMPLARS = Table(
+    "exemplars",
+    ("network", "dataset"),
+    (
+        _LAYER,
+        _UNIT,
+        Column("rank", pa.int32(), "1 for the image that excites the unit most, then 2, 3, .."),
+        Column("image_id", pa.string(), "the image; the smallest id among byte-identical ones"),
+        Column("activation", pa.float32(), "the maximum of the unit's map over the image"),
+        Column("y", pa.int32(), "row of the map, the first that has it; null without a map", True),
+        Column("x", pa.int32(), "column of the map; the token where there are tokens", True),
+        Column("view", pa.int32(), "the crop: 0 for the centre, or 0 .. 9 of ten crops", True),
+        Column("x0", pa.int32(), "left edge of the patch in the resized image, in pixels", True),
+        Column("y0", pa.int32(), "top edge", True),
+        Column("x1", pa.int32(), "right edge, exclusive", True),
+        Column("y1", pa.int32(), "bottom edge, exclusive", True),
+    ),
+    ("network", "dataset", "layer", "unit", "rank"),
+    "the images of the reference corpus that excite each unit most, and where; of ready-made "
+    "embeddings, those with the highest values",
+)
+
 TRANSFORMS = Table(
     "transforms",
     ("network", "dataset"),
@@ -493,6 +515,7 @@ TABLES: Final[dict[str, Table]] = {
         LAYERS,
         DISTRIBUTION,
         SURVIVAL,
+        EXEMPLARS,
         TRANSFORMS,
         TRANSFORM_FEATURES,
         FULL_NETWORK,

@@ -225,6 +225,14 @@ class Probe(_Section):
     c: float = Field(1.0, gt=0)  # penalty of errors, as scikit-learn has it
 
 
+class Exemplars(_Section):
+    """The images of a reference corpus that excite each unit most."""
+
+    dataset: Name | None = None  # the reference corpus; null: each dataset is its own
+    top: int = Field(9, ge=1, le=100)  # images of a unit
+    crops: Literal["center", "ten"] = "center"
+
+
 class Config(_Section):
     """A whole study: networks x datasets, and where everything goes."""
 
@@ -238,6 +246,7 @@ class Config(_Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
+    exemplars: Exemplars | Literal[False] = Exemplars()  # false: none
 
     @model_validator(mode="after")
     def _names(self) -> Config:
@@ -255,6 +264,11 @@ class Config(_Section):
                     f"networks must not be named like the network of ready-made embeddings, "
                     f"got {network.name!r}"
                 )
+        corpus = self.exemplars.dataset if self.exemplars else None
+        if corpus not in (None, *(d.name for d in self.datasets)):
+            raise ValueError(
+                f"exemplars.dataset must be null or the name of a dataset, got {corpus!r}"
+            )
         return self
 
     @property
@@ -285,6 +299,7 @@ _KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
     ("measure",): Measure.model_fields,
     ("transform",): Transform.model_fields,
     ("probe",): Probe.model_fields,
+    ("exemplars",): Exemplars.model_fields,
 }
 """The known keys of every section, by the keys that lead to it."""
 

@@ -103,7 +103,7 @@ class Stage:
 
     name: str  # the command, and how its receipts are filed
     help: str
-    module: str  # with plan(output, config, pair), run(context) and, for some, closing(context)
+    module: str  # with plan(output, config, pair), run(context); wanted, closing for some
     tables: tuple[Table, ...]
     counted: str  # the plural of what its plans count
     scope: Literal["dataset", "pair", "study"] = "pair"  # what a plan is of
@@ -125,6 +125,11 @@ class Stage:
         Raises :class:`DatasetError` where an earlier stage is not done.
         """
         return cast(_Code, self._code).plan(output, config, pair)
+
+    def wanted(self, config: Config, pair: Pair) -> bool:
+        """Whether the configuration asks for this stage of a pair; for most it always does."""
+        wanted = getattr(self._code, "wanted", None)
+        return wanted is None or bool(wanted(config, pair))
 
     def run(self, context: Context) -> None:
         """Do what is not done."""

@@ -36,6 +36,9 @@ from torch import Tensor, fx, nn
 from kdsspark.errors import ConfigError
 from kdsspark.network.spec import Kind, Layer
 
+PEAK: Final = "peak"
+"""The pooling that keeps where in its map a unit is highest, and how high."""
+
 _RELU: Final = (nn.ReLU, nn.ReLU6)
 _BATCH_NORM: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
 _WEIGHTED: Final = (nn.Conv2d, nn.Linear)
@@ -108,9 +111,9 @@ def read(
 ) -> fx.GraphModule:
     """A module that maps crops [views, channels, height, width] to the layers' features.
 
-    It returns one new float32 tensor [views, units] per layer. It shares the tensors of ``model``,
-    which must be in evaluation mode, and holds only those that the layers depend on, under their
-    names in the model's state dict.
+    It returns one new float32 tensor per layer, [views, units] or as :func:`pool` makes it. It
+    shares the tensors of ``model``, which must be in evaluation mode, and holds only those that the
+    layers depend on, under their names in the model's state dict.
     """
     graph, nodes = _trace(model, {layer.name: layer.module for layer in layers}, activation)
     outputs = []
@@ -131,7 +134,11 @@ def pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
 
     ``axis`` numbers the units. ``pooling`` (``mean``, accumulated in float32, or ``max``) is over
     all other axes but the views (paper section 3: the spatial average of a filter's map).
+    ``peak`` gives [views, units, 3]: the maximum, and the row and column of the map where it is
+    first, in row-major order. With tokens the row is 0; without a map both are -1.
     """
+    if pooling == PEAK:
+        return _peaks(activation.movedim(axis, 1))
     others = [other for other in range(1, activation.ndim) if other != axis]
     if not others:
         return activation.to(torch.float32, copy=True)  # an in-place ReLU overwrites its input
@@ -142,6 +149,31 @@ def pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
         over = [other - 1 for other in others]
         return torch.stack([view.mean(over, dtype=torch.float32) for view in activation])
     return activation.mean(others, dtype=torch.float32)
+
+
+def _peaks(maps: Tensor) -> Tensor:
+    """Float32 [views, units, 3] of maps [views, units, ...]: the highest value, its row, column."""
+    if maps.ndim == 2:
+        found = maps, torch.full_like(maps, -1), torch.full_like(maps, -1)
+    else:
+        value, place = maps.flatten(2).max(2)  # the first of equal ones
+        width = maps.shape[-1]
+        found = value, place // width, place % width
+    return torch.stack([part.to(torch.float32) for part in found], 2)
+
+
+def over_views(pooled: Tensor, images: int, pooling: str) -> Tensor:
+    """Pooled activations [images x views, units, ...] of all views -> one row an image.
+
+    [images, units], the mean over the views. For ``peak``: [images, units, 4], those of the view
+    with the highest maximum, and which view that is, the first of equal ones.
+    """
+    views = pooled.view(images, -1, *pooled.shape[1:])
+    if pooling != PEAK:
+        return views.mean(1)
+    best = views[..., 0].argmax(1)
+    chosen = views.gather(1, best[:, None, :, None].expand(-1, 1, -1, 3)).squeeze(1)
+    return torch.cat([chosen, best[..., None].to(torch.float32)], 2)
 
 
 def _trace(

@@ -71,6 +71,17 @@ def five(height: int, width: int, size: int) -> tuple[tuple[int, int], ...]:
     return *corners, (round(bottom / 2), round(right / 2))
 
 
+def places(crops: str, height: int, width: int, size: int) -> list[tuple[int, int, bool]]:
+    """(top, left, mirrored) of each view of ``center`` or ``ten``, in the order of :func:`views`.
+
+    ``top`` and ``left`` are pixels of the image, or of its mirror where the view is of that.
+    """
+    cut = five(height, width, size)
+    if crops == "center":
+        return [(*cut[-1], False)]
+    return [(top, left, mirror) for mirror in (False, True) for top, left in cut]
+
+
 def _check(image: Tensor, size: int) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
         raise ValueError(

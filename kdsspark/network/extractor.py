@@ -72,7 +72,8 @@ class Extractor:
         self.threads = batches.passes_at_once(spec, self.batch, threads)
         self._network = network
         self._layout = _layout(spec, device)
-        self._shared = crop_sharing.split(network, spec) if device == "cpu" else None
+        shares = device == "cpu" and spec.pooling != activations.PEAK  # parts have no whole maps
+        self._shared = crop_sharing.split(network, spec) if shares else None
 
     @classmethod
     def load(
@@ -117,6 +118,8 @@ class Extractor:
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         """{layer name: float32 [images, units]}, averaged over each image's views.
 
+        With the pooling ``peak``, [images, units, 4] (:func:`activations.over_views`).
+
         ``images`` are uint8 RGB [height, width, channels], the short side already resized; their
         sizes may differ. Where memory does not suffice, fewer passes run side by side from then
         on; then, on a GPU, passes have fewer images, which :attr:`arithmetic` says. Raises
@@ -130,7 +133,9 @@ class Extractor:
             except RuntimeError as error:
                 if not (_out_of_memory(error) and self._take_less()):
                     raise
-        outputs.append([torch.empty(0, layer.units) for layer in self.spec.layers])
+        if not outputs:
+            found = (4,) if self.spec.pooling == activations.PEAK else ()
+            outputs.append([torch.empty(0, layer.units, *found) for layer in self.spec.layers])
         features = (torch.cat(layer).numpy() for layer in zip(*outputs, strict=True))
         return dict(zip((layer.name for layer in self.spec.layers), features, strict=True))
 
@@ -180,7 +185,7 @@ class Extractor:
         if self._shared is not None:
             return self._shared(inputs)
         outputs = self._network(torch.cat(tuple(inputs)))
-        return [output.view(len(inputs), -1, output.shape[1]).mean(1) for output in outputs]
+        return [activations.over_views(o, len(inputs), self.spec.pooling) for o in outputs]
 
     def _normal(self, pixels: Tensor) -> Tensor:
         """uint8 [images or views, channels, height, width] as the network takes them."""

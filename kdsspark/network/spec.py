@@ -34,7 +34,7 @@ class NetworkSpec:
     architecture: str
     layers: tuple[Layer, ...]
     activation: Literal["post_relu", "pre_relu"]
-    pooling: Literal["mean", "max"]
+    pooling: Literal["mean", "max", "peak"]  # peak: for exemplars (activations.pool)
     crops: Literal["ten", "center", "twelve"]
     preprocessing: Preprocessing
     precision: Literal["float32", "bfloat16"]

@@ -11,6 +11,9 @@ RANGES: Final = "_ranges"
 SUMMARIES: Final = "_summaries"
 """The folder of counts of the distances of each slice, from ``measure`` to ``summarize``."""
 
+BEST: Final = "_exemplars"
+"""The folder of the images of each shard that excite each unit most."""
+
 COLUMNS: Final = "_columns"
 """The folder of scratch files of ``measure``, in column order."""
 

@@ -9,7 +9,7 @@ from kdsspark.output.names import COLUMNS, Pair, stem
 from kdsspark.output.receipts import Receipts
 from kdsspark.output.store import Store
 
-_PLANS: Final = "_plans/embed"
+_PLANS: Final = "_plans"
 _NETWORKS: Final = "_networks"
 
 
@@ -25,14 +25,14 @@ class Output(Store):
         """The receipts of one kind of work item."""
         return Receipts(self, stage)
 
-    def plans(self, pair: Pair | None = None) -> str:
-        """The folder of the rows that each shard of a pair must hold; without a pair, of all."""
-        return f"{_PLANS}/{pair}" if pair else _PLANS
+    def plans(self, stage: str, pair: Pair | None = None) -> str:
+        """The folder of the rows of each shard that a stage works on; without a pair, of all."""
+        return f"{_PLANS}/{stage}/{pair}" if pair else f"{_PLANS}/{stage}"
 
     def plan_files(self) -> Iterator[tuple[str, Pair]]:
         """The files below :meth:`plans`, each with its pair."""
         for path in self.all_files(_PLANS):
-            network, dataset, *_ = path.removeprefix(f"{_PLANS}/").split("/")
+            _, _, network, dataset, *_ = path.split("/")
             yield path, Pair(network, dataset)
 
     def networks(self) -> list[str]:
@@ -40,7 +40,7 @@ class Output(Store):
         return [stem(path) for path in self.files(_NETWORKS) if path.endswith(".json")]
 
     def beside(self, kind: str, pair: Pair, part: str | None = None) -> str:
-        """The folder of ``RANGES``, ``SUMMARIES`` or ``COLUMNS`` of a pair, or one Parquet file."""
+        """The folder of internal files of one kind of a pair, or one Parquet file in it."""
         folder = f"{kind}/network={pair.network}/dataset={pair.dataset}"
         return folder if part is None else f"{folder}/{part}.parquet"
 

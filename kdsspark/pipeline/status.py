@@ -118,6 +118,8 @@ def _of_pair(output: Output, config: Config, pair: Pair) -> Iterator[StageStatus
             continue
         if not stage.part_of_run and not _receipts_below(output, stage, pair):
             continue
+        if not stage.wanted(config, pair):
+            continue
         ready = stage.needs is None or stage.needs.name in finished
         found = _status(output, config, stage, pair, ready)
         yield found

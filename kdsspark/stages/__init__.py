@@ -52,6 +52,16 @@ SUMMARIZE: Final = Stage(
     needs=MEASURE,
 )
 
+EXEMPLARS: Final = Stage(
+    "exemplars",
+    "find the images and patches that excite each unit most",
+    "kdsspark.stages.exemplars.stage",
+    (tables.EXEMPLARS,),
+    counted="shards",
+    beside=(names.BEST,),
+    needs=EMBED,
+)
+
 CHECK: Final = Stage(
     "check",
     "hold the invariants of the tables against the files",
@@ -88,7 +98,7 @@ PROBE: Final = Stage(
     part_of_run=False,
 )
 
-STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, CHECK, REPORT, TRANSFORM, PROBE)
+STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRANSFORM, PROBE)
 """Every stage, in the order in which ``kdsspark run`` goes through those that are part of it."""
 
 RUN: Final = "run"

@@ -21,8 +21,8 @@ def output(tmp_path: Path) -> Output:
 
 def test_places_are_those_of_outputs_that_exist(output: Output) -> None:
     """Written out: an output that an earlier version made is continued, not made again."""
-    assert output.plans() == "_plans/embed"
-    assert output.plans(PAIR) == "_plans/embed/vgg16/a.b"
+    assert output.plans("embed") == "_plans/embed"
+    assert output.plans("embed", PAIR) == "_plans/embed/vgg16/a.b"
     assert output.network("vgg16") == "_networks/vgg16.json"
     assert output.weights("vgg16", "0123") == "_networks/vgg16-0123.safetensors"
     assert output.beside(RANGES, PAIR) == "_ranges/network=vgg16/dataset=a.b"
@@ -43,15 +43,16 @@ def test_plans_and_networks_are_found_by_their_names(output: Output) -> None:
     assert (list(output.plan_files()), output.networks()) == ([], [])
     other = Pair("vgg16", "a")
     for pair in (PAIR, other):
-        output.write_json(f"{output.plans(pair)}/tried/shard-1.json", {})
-    output.write_json(f"{output.plans(other)}/.tmp-0123-000000.parquet", {})  # of a killed run
+        output.write_json(f"{output.plans('embed', pair)}/tried/shard-1.json", {})
+    unfinished = f"{output.plans('exemplars', other)}/.tmp-0123-000000.parquet"  # of a killed run
+    output.write_json(unfinished, {})
     for name in ("vgg16", "a.json"):
         output.write_json(output.network(name), {})
         output.write_json(output.weights(name, "0123"), {})
     assert list(output.plan_files()) == [
         ("_plans/embed/vgg16/a.b/tried/shard-1.json", PAIR),
-        ("_plans/embed/vgg16/a/.tmp-0123-000000.parquet", other),
         ("_plans/embed/vgg16/a/tried/shard-1.json", other),
+        ("_plans/exemplars/vgg16/a/.tmp-0123-000000.parquet", other),
     ]
     assert output.networks() == ["a.json", "vgg16"]
 

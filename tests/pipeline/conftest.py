@@ -9,7 +9,7 @@ import pytest
 from pyspark import TaskContext
 
 from kdsspark.engine import gpus, work
-from kdsspark.stages.embed import shard_task
+from kdsspark.stages.embed import image_job
 from tests.inprocess import InProcess, Task
 from tests.pipeline.whole import STAGES, Whole
 from tests.stages.embed.fakes import FakeNetwork
@@ -25,7 +25,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TaskContext, "get", lambda: task)
         patch.setattr(work, "_freeze", lambda _: None)
-        patch.setattr(shard_task, "_extractor", lambda _: network)
+        patch.setattr(image_job, "extractor", lambda _: network)
         patch.setattr(gpus, "_gpu_count", lambda: 0)
         made.run(made.config("finished"), STAGES)
         yield made

@@ -15,6 +15,7 @@ from kdsspark import causes
 from kdsspark.engine.work import earlier_attempts
 from kdsspark.errors import KdssparkError
 from kdsspark.output.output import Output
+from kdsspark.stages import EMBED
 from kdsspark.stages.embed.shards import Shard
 
 _TRIED: Final = "tried"
@@ -35,7 +36,7 @@ def named(output: Output) -> Iterator[None]:
     except KdssparkError:
         raise
     except Exception as error:
-        plans = output.plans()
+        plans = output.plans(EMBED.name)
         notes = [path for path in output.files(plans) if f"/{_TRIED}/" in path]
         if not notes:
             raise

@@ -7,70 +7,33 @@ groups and the images under way, however large the shard is.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kdsspark.config import Embed
 from kdsspark.engine import gpus
-from kdsspark.engine.work import Outcome, WorkItem, earlier_attempts, task_cpus
+from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding, isolation
 from kdsspark.images.clock import Clock
-from kdsspark.images.loading import Decode, Loaded, Loader, Pixels
-from kdsspark.network.spec import NetworkSpec
+from kdsspark.images.loading import Loaded, Pixels
 from kdsspark.output.names import Pair
-from kdsspark.output.output import Output
-from kdsspark.stages.embed import attempts, background, shard_files, shards
+from kdsspark.stages.embed import attempts, background, image_job, shard_files, shards
+from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
 from kdsspark.stages.embed.shards import Shard
-from kdsspark.tables import EMBEDDINGS, FAILURES, embeddings_schema
+from kdsspark.tables import EMBEDDINGS, FAILURES
 
 if TYPE_CHECKING:
     from kdsspark.network.extractor import Extractor
 
 Activations = dict[str, npt.NDArray[np.float32]]
 """Layer -> [images, units] of one forward pass."""
-
-
-@dataclass(frozen=True)
-class ImageJob:
-    """What all shards of one network and dataset share."""
-
-    output: Output
-    pair: Pair
-    spec: NetworkSpec
-    weights: str  # file of the output
-    settings: Embed
-
-    def group_rows(self, batch: int) -> int:
-        """Rows of a row group; forward passes do not straddle two."""
-        return shard_files.rows_of_group([layer.units for layer in self.spec.layers], 4, batch)
-
-    def files(self, shard: Shard) -> ShardFiles:
-        """Where a shard lies."""
-        schema = embeddings_schema([layer.name for layer in self.spec.layers])
-        return ShardFiles(self.output, self.pair, shard.name, schema)
-
-    def load(
-        self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
-    ) -> AbstractContextManager[Iterator[Loaded]]:
-        """Read images in threads, so many ahead that the next forward pass finds its own."""
-        threads = self.settings.decode_threads or max(2, task_cpus())
-        ahead = 2 * max(threads, batch)
-        loader = Loader(decoding.read, decode, threads, ahead, self.settings.image_seconds, clock)
-        return closing(loader(uris))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,11 +97,11 @@ def _embed(
 ) -> list[pa.Table]:
     """Write the planned rows, kept ones and new ones; returns those that failed."""
     uris = planned["uri"].filter(pa.array(sources == MISSING)).to_pylist()
-    batch, call = _batch_and_call(job) if uris else (1, 1)
+    batch, call = image_job.batch_and_call(job) if uris else (1, 1)
     forward, size = _Forward(job, files.schema, call, clock), job.group_rows(batch)
     failed = []
     with (
-        _decoder(job) as decode,
+        image_job.decoder(job) as decode,
         job.load(uris, decode, call, clock) as loaded,
         background.fed(partial(_write, files, clock)) as put,
     ):
@@ -157,17 +120,6 @@ def _write(files: ShardFiles, clock: Clock, groups: Iterator[Group]) -> None:
         shard_files.write_groups(files, clock.until_next("idle", groups))
 
 
-def _decoder(job: ImageJob) -> AbstractContextManager[Decode]:
-    """How images are decoded: apart from this process once an attempt at the shard has failed.
-
-    Perhaps one of its images made the decoder crash, which would end this attempt just so.
-    """
-    short_side = job.spec.preprocessing.resize
-    if earlier_attempts() > 0:
-        return isolation.decoder(short_side)
-    return nullcontext(partial(decoding.decode, short_side=short_side))
-
-
 @dataclass(frozen=True)
 class _Forward:
     """The network at work on some rows of a shard at a time."""
@@ -181,7 +133,7 @@ class _Forward:
     def extractor(self) -> Extractor:
         """The network, loaded when the first images are there."""
         with self.clock.time("load"):
-            return _extractor(self.job)
+            return image_job.extractor(self.job)
 
     def __call__(self, rows: pa.Table, loaded: Iterator[Loaded]) -> tuple[Fresh, pa.Table]:
         """Rows of ``embeddings``, made when they are asked for, and of ``failures``.
@@ -210,39 +162,6 @@ class _Forward:
         extractor = self.extractor
         with self.clock.time("compute"):
             return extractor(batch)
-
-
-def _batch_and_call(job: ImageJob) -> tuple[int, int]:
-    """Images of a forward pass, and images that the extractor gets in a call."""
-    from kdsspark.network import batches  # torch, which the driver does without
-
-    device = gpus.device()
-    batch = job.settings.batch_images or batches.batch_images(job.spec, device)
-    return batch, batches.call_images(batch, device, task_cpus())
-
-
-def _extractor(job: ImageJob) -> Extractor:
-    from kdsspark.network.extractor import cached_extractor
-
-    batch, device = job.settings.batch_images, gpus.device()
-    return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
-
-
-def _local_weights(job: ImageJob) -> Path:
-    """The weights as a file of this machine, fetched once per machine from other stores."""
-    path = job.output.path(job.weights)
-    if job.output.is_local:
-        return Path(path)
-    local = Path(tempfile.gettempdir()) / f"kdsspark-{os.getuid()}" / Path(job.weights).name
-    if not local.exists():
-        local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (
-            job.output.fs.open(path, "rb") as source,
-            tempfile.NamedTemporaryFile(dir=local.parent, delete=False) as target,
-        ):
-            shutil.copyfileobj(source, target, 1 << 22)
-        Path(target.name).replace(local)
-    return local
 
 
 # -- tables --------------------------------------------------------------------------------------

@@ -43,8 +43,9 @@ from kdsspark.stages.embed import (
     sharding,
     shards,
 )
+from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.import_task import ImportFiles, ImportJob
-from kdsspark.stages.embed.shard_task import EmbedImages, ImageJob, ShardItem
+from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
 from kdsspark.stages.embed.sharding import Assigned
 from kdsspark.stages.embed.shards import HeldShards, Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
@@ -167,7 +168,7 @@ def _items(output: Output, config: Config, pair: Pair) -> list[ShardItem]:
             pair=pair,
             shard=shard,
         )
-        for shard in shards.write_plan(output, output.plans(pair), stale())
+        for shard in shards.write_plan(output, output.plans(EMBED.name, pair), stale())
     ]
     _remove(output, pair, planned.held.finished.keys() - every)
     # A dataset without failures has a part too, so that every table can be read.

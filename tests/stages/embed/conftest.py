@@ -9,8 +9,8 @@ import pytest
 from kdsspark.config import Embed
 from kdsspark.engine import gpus
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import shard_files, shard_task
-from kdsspark.stages.embed.shard_task import ImageJob
+from kdsspark.stages.embed import image_job, shard_files
+from kdsspark.stages.embed.image_job import ImageJob
 from tests.inprocess import InProcess, Task
 from tests.stages.embed.fakes import PAIR, SPEC, FakeNetwork, Folder
 from tests.stages.embed.world import World
@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Folder:
 def network(monkeypatch: pytest.MonkeyPatch, task: Task) -> FakeNetwork:
     """The network of every task here; row groups have three rows."""
     fake, task.n_cpus = FakeNetwork(), 2
-    monkeypatch.setattr(shard_task, "_extractor", lambda _: fake)
-    monkeypatch.setattr(shard_task, "_batch_and_call", lambda job: 2 * (job.settings.batch_images,))
+    monkeypatch.setattr(image_job, "extractor", lambda _: fake)
+    monkeypatch.setattr(image_job, "batch_and_call", lambda job: 2 * (job.settings.batch_images,))
     monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)
     return fake
 

@@ -102,7 +102,7 @@ def planned(output: Output, rows: Iterable[Mapping[str, Any]], name: str = "s") 
     """The plan of a shard that must hold these rows of ``images``."""
     table = images(rows)
     plan = iter([(Shard(name, "d", len(table)), table)])
-    (shard,) = shards.write_plan(output, output.plans(PAIR), plan)
+    (shard,) = shards.write_plan(output, output.plans("embed", PAIR), plan)
     return shard
 
 

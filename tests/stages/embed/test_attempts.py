@@ -20,8 +20,9 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed import attempts, shard_task, shards
-from kdsspark.stages.embed.shard_task import ImageJob, ShardItem, embed_shard
+from kdsspark.stages.embed import attempts, image_job, shards
+from kdsspark.stages.embed.image_job import ImageJob
+from kdsspark.stages.embed.shard_task import ShardItem, embed_shard
 from kdsspark.stages.embed.shards import Shard
 from kdsspark.tables import EMBEDDINGS
 from tests.inprocess import Task
@@ -39,12 +40,12 @@ def test_attempts_after_the_first_are_noted(
     attempts.note(output, shard)
     path = "_plans/embed/net/set/tried/shard-1.json"
     assert [output.read_json(p)["attempts"] for p in output.files("_plans") if p == path] == noted
-    list(shards.write_plan(output, output.plans(PAIR), iter([])))
+    list(shards.write_plan(output, output.plans("embed", PAIR), iter([])))
     assert output.files("_plans") == []  # notes go with the plan
 
 
 def note(output: Output, pair: Pair, name: str, tried: int) -> None:
-    output.write_json(f"{output.plans(pair)}/tried/{name}.json", {"attempts": tried})
+    output.write_json(f"{output.plans('embed', pair)}/tried/{name}.json", {"attempts": tried})
 
 
 def raised(output: Output, error: Exception) -> Exception:
@@ -85,13 +86,13 @@ def _crashes(decode: Callable[..., Pixels], deadly: bytes, data: bytes, short_si
 
 def _with_a_crashing_decoder(job: ImageJob, deadly: bytes, item: ShardItem) -> Outcome:
     """As :func:`embed_shard`; decoding in this very process is deadly."""
-    plain, extractor = decoding.decode, shard_task._extractor
+    plain, extractor = decoding.decode, image_job.extractor
     decoding.decode = partial(_crashes, plain, deadly)
-    shard_task._extractor = lambda _: FakeNetwork()  # type: ignore[assignment, return-value]
+    image_job.extractor = lambda _: FakeNetwork()  # type: ignore[assignment, return-value]
     try:
         return embed_shard(job, item.shard)
     finally:
-        decoding.decode, shard_task._extractor = plain, extractor
+        decoding.decode, image_job.extractor = plain, extractor
 
 
 def test_a_decoder_that_crashes_is_put_apart_at_the_second_attempt(

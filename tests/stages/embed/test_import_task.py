@@ -61,7 +61,7 @@ def planned(job: ImportJob) -> Iterator[Shard]:
     """The shards, a file each."""
     images = index.images(job.output, PAIR.dataset)
     split = sharding.split(sharding.assign_files(images))
-    return shards.write_plan(job.output, job.output.plans(PAIR), split)
+    return shards.write_plan(job.output, job.output.plans("embed", PAIR), split)
 
 
 def found(job: ImportJob, shard: Shard) -> pa.Table:

@@ -29,9 +29,10 @@ from kdsspark.images.loading import content_hash
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
+from kdsspark.stages.embed import image_job, shard_files
 from kdsspark.stages.embed import ranges as shard_ranges
-from kdsspark.stages.embed import shard_files, shard_task
-from kdsspark.stages.embed.shard_task import EmbedImages, ImageJob, ShardItem, embed_shard
+from kdsspark.stages.embed.image_job import ImageJob
+from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem, embed_shard
 from kdsspark.stages.embed.shards import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
 from tests.inprocess import Task
@@ -46,7 +47,7 @@ from tests.stages.embed.fakes import (
     planned,
 )
 
-BATCH_AND_CALL = shard_task._batch_and_call  # before a fixture replaces it
+BATCH_AND_CALL = image_job.batch_and_call  # before a fixture replaces it
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -357,7 +358,7 @@ def test_the_gpu_of_a_task_is_left_to_the_next_one(
     error: type[Exception] | None,
 ) -> None:
     released: list[bool] = []
-    monkeypatch.setattr(shard_task.gpus, "release", lambda: released.append(True))
+    monkeypatch.setattr(image_job.gpus, "release", lambda: released.append(True))
 
     def fails(*_: object) -> Any:
         assert not released
@@ -385,7 +386,7 @@ def test_images_are_decoded_apart_once_an_attempt_has_failed(
         apart.append(short_side)
         return nullcontext(lambda data: decoding.decode(data, short_side))
 
-    monkeypatch.setattr(shard_task.isolation, "decoder", decoder)
+    monkeypatch.setattr(image_job.isolation, "decoder", decoder)
     task.attempt = attempt
     rows = [folder.put(n, n) for n in range(3)]
     embedded(job, rows)
@@ -404,13 +405,13 @@ def test_weights_are_fetched_once_a_machine(
     there.mkdir()
     named = tempfile.NamedTemporaryFile
     here = SimpleNamespace(gettempdir=lambda: str(there), NamedTemporaryFile=named)
-    monkeypatch.setattr(shard_task, "tempfile", here)
+    monkeypatch.setattr(image_job, "tempfile", here)
     name = job.output.weights("net", "0123")
     for output in (job.output, Output.at(f"memory://{tmp_path.name}/out")):
         with output.create(name) as file:
             file.write(b"tensors")
         remote = replace(job, output=output, weights=name)
-        paths = [shard_task._local_weights(remote) for _ in range(2)]
+        paths = [image_job._local_weights(remote) for _ in range(2)]
         assert [path.read_bytes() for path in paths] == [b"tensors"] * 2
         if output.is_local:
             assert paths == [Path(output.path(name))] * 2
@@ -418,7 +419,7 @@ def test_weights_are_fetched_once_a_machine(
     assert len(list(paths[0].parent.iterdir())) == 1  # nothing half-fetched
     with output.create(name) as file:
         file.write(b"others")  # which never happens: the name has the digest of the tensors
-    assert shard_task._local_weights(remote).read_bytes() == b"tensors"
+    assert image_job._local_weights(remote).read_bytes() == b"tensors"
 
 
 @pytest.mark.parametrize(
@@ -442,7 +443,7 @@ def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
     from kdsspark.network import batches
 
     monkeypatch.setattr(batches, "batch_images", lambda *_: 5)
-    monkeypatch.setattr(shard_task.gpus, "device", lambda: device)
+    monkeypatch.setattr(image_job.gpus, "device", lambda: device)
     task.n_cpus = cpus
     found = BATCH_AND_CALL(replace(job, settings=Embed(batch_images=chosen)))
     assert found == (batch, call)
@@ -468,9 +469,9 @@ def test_so_many_images_are_read_ahead_that_the_next_pass_finds_its_own(
         made.append(arguments)
         return lambda uris: (uri for uri in uris)
 
-    monkeypatch.setattr(shard_task, "Loader", loader)
+    monkeypatch.setattr(image_job, "Loader", loader)
     task.n_cpus = cpus
     limited = replace(job, settings=Embed(image_seconds=9, **settings))
     with limited.load(["a", "b"], None, batch, "clock") as loaded:  # type: ignore[arg-type]
         assert list(loaded) == ["a", "b"]
-    assert made == [(shard_task.decoding.read, None, threads, ahead, 9, "clock")]
+    assert made == [(image_job.decoding.read, None, threads, ahead, 9, "clock")]

@@ -1,0 +1,108 @@
+"""What all tasks share that put the images of one dataset through one network (executor).
+
+The embed stage makes embeddings this way, and the exemplars stage looks for the images that excite
+each unit most.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdsspark.config import Embed
+from kdsspark.engine import gpus
+from kdsspark.engine.work import earlier_attempts, task_cpus
+from kdsspark.images import decoding, isolation
+from kdsspark.images.clock import Clock
+from kdsspark.images.loading import Decode, Loaded, Loader
+from kdsspark.network.spec import NetworkSpec
+from kdsspark.output.names import Pair
+from kdsspark.output.output import Output
+from kdsspark.stages.embed import shard_files
+from kdsspark.stages.embed.shard_files import ShardFiles
+from kdsspark.stages.embed.shards import Shard
+from kdsspark.tables import embeddings_schema
+
+if TYPE_CHECKING:
+    from kdsspark.network.extractor import Extractor
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """What all shards of one network and dataset share."""
+
+    output: Output
+    pair: Pair
+    spec: NetworkSpec
+    weights: str  # file of the output
+    settings: Embed
+
+    def group_rows(self, batch: int) -> int:
+        """Rows of a row group; forward passes do not straddle two."""
+        return shard_files.rows_of_group([layer.units for layer in self.spec.layers], 4, batch)
+
+    def files(self, shard: Shard) -> ShardFiles:
+        """Where a shard lies."""
+        schema = embeddings_schema([layer.name for layer in self.spec.layers])
+        return ShardFiles(self.output, self.pair, shard.name, schema)
+
+    def load(
+        self, uris: Iterable[str], decode: Decode | None, batch: int, clock: Clock
+    ) -> AbstractContextManager[Iterator[Loaded]]:
+        """Read images in threads, so many ahead that the next forward pass finds its own."""
+        threads = self.settings.decode_threads or max(2, task_cpus())
+        ahead = 2 * max(threads, batch)
+        loader = Loader(decoding.read, decode, threads, ahead, self.settings.image_seconds, clock)
+        return closing(loader(uris))
+
+
+def decoder(job: ImageJob) -> AbstractContextManager[Decode]:
+    """How images are decoded: apart from this process once an attempt at the shard has failed.
+
+    Perhaps one of its images made the decoder crash, which would end this attempt just so.
+    """
+    short_side = job.spec.preprocessing.resize
+    if earlier_attempts() > 0:
+        return isolation.decoder(short_side)
+    return nullcontext(partial(decoding.decode, short_side=short_side))
+
+
+def batch_and_call(job: ImageJob) -> tuple[int, int]:
+    """Images of a forward pass, and images that the extractor gets in a call."""
+    from kdsspark.network import batches  # torch, which the driver does without
+
+    device = gpus.device()
+    batch = job.settings.batch_images or batches.batch_images(job.spec, device)
+    return batch, batches.call_images(batch, device, task_cpus())
+
+
+def extractor(job: ImageJob) -> Extractor:
+    """The network, on the GPU of the task if it has one."""
+    from kdsspark.network.extractor import cached_extractor
+
+    batch, device = job.settings.batch_images, gpus.device()
+    return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
+
+
+def _local_weights(job: ImageJob) -> Path:
+    """The weights as a file of this machine, fetched once per machine from other stores."""
+    path = job.output.path(job.weights)
+    if job.output.is_local:
+        return Path(path)
+    local = Path(tempfile.gettempdir()) / f"kdsspark-{os.getuid()}" / Path(job.weights).name
+    if not local.exists():
+        local.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (
+            job.output.fs.open(path, "rb") as source,
+            tempfile.NamedTemporaryFile(dir=local.parent, delete=False) as target,
+        ):
+            shutil.copyfileobj(source, target, 1 << 22)
+        Path(target.name).replace(local)
+    return local

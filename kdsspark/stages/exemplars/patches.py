@@ -1,0 +1,99 @@
+"""Where the patch of a maximum lies in the resized image (arithmetic on arrays).
+
+The patch is the receptive field of a place of the map, cut to the crop (method: Zeiler & Fergus
+2014, figure 2; paper figures 2 to 4 and 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.network.spec import Layer, NetworkSpec
+
+if TYPE_CHECKING:
+    from kdsspark.network.receptive_fields import Axis, Field, Whole
+
+Ints = npt.NDArray[np.int32]
+
+_PARTS: Final = ("size", "stride", "start", "first", "stop")
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """The receptive field of every unit of a network, for crops of ``crop`` pixels.
+
+    ``y`` and ``x``: int32 [units, 5], the parts of an axis: size, stride, start, first, stop, in
+    pixels of the crop.
+    """
+
+    crop: int
+    y: Ints
+    x: Ints
+
+    def boxes(self, y: Ints, x: Ints) -> npt.NDArray[np.int32]:
+        """Int32 [units, 4] x0, y0, x1, y1 in the crop, of a place of each unit's map [units]."""
+        x0, x1 = _span(self.x, x)
+        y0, y1 = _span(self.y, y)
+        return np.stack([x0, y0, x1, y1], axis=-1)
+
+
+def of_network(spec: NetworkSpec) -> Fields:
+    """The fields of all units, in the order of the embedding (executor: imports torch)."""
+    from kdsspark.network.architectures import skeleton
+    from kdsspark.network.receptive_fields import receptive_fields
+
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop)
+    return of_layers(spec.layers, receptive_fields(model, spec.layers, spec.activation, crop), crop)
+
+
+def of_layers(layers: Sequence[Layer], fields: Mapping[str, Field | Whole], crop: int) -> Fields:
+    """The fields of all units, from those of the layers."""
+
+    def axes(name: str) -> Ints:
+        parts = [_parts(getattr(fields[layer.name], name, None), crop) for layer in layers]
+        return np.repeat(np.array(parts, np.int32), [layer.units for layer in layers], axis=0)
+
+    return Fields(crop, axes("y"), axes("x"))
+
+
+def _parts(axis: Axis | None, crop: int) -> list[int]:
+    """The numbers of an axis; without one, those of the whole crop."""
+    return [crop, 0, 0, 0, crop] if axis is None else [getattr(axis, name) for name in _PARTS]
+
+
+def _span(axis: Ints, location: Ints) -> tuple[Ints, Ints]:
+    size, stride, start, first, stop = axis.T
+    start = start + stride * np.maximum(location, 0)
+    begin = np.maximum(start, first)
+    return begin, np.maximum(begin, np.minimum(start + size, stop))
+
+
+def in_image(
+    boxes: npt.NDArray[np.int32],
+    view: Ints,
+    places: Sequence[tuple[int, int, bool]],
+    width: int,
+) -> npt.NDArray[np.int32]:
+    """Boxes [units, 4] of crops as boxes of the resized image, which is ``width`` pixels wide.
+
+    ``view`` [units] says which crop, ``places`` where each lies (:func:`crops.places`). In a
+    mirrored crop left and right change sides.
+    """
+    top, left, mirrored = np.array(places, np.int32)[view].T
+    x0, x1 = boxes[:, 0] + left, boxes[:, 2] + left
+    flipped = mirrored.astype(bool)
+    return np.stack(
+        [
+            np.where(flipped, width - x1, x0),
+            boxes[:, 1] + top,
+            np.where(flipped, width - x0, x1),
+            boxes[:, 3] + top,
+        ],
+        axis=-1,
+    ).astype(np.int32)
