@@ -25,6 +25,8 @@ SCHEMA: Final = pa.schema(
         pa.field("content", pa.dictionary(pa.int32(), pa.string())),
         pa.field("activation", pa.float32(), nullable=False),
         *(pa.field(name, pa.int32(), nullable=False) for name in PLACE),
+        pa.field("n_active", pa.int64(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
     ]
 )
 """The rows of a file: unit after unit over the whole embedding, ``top`` rows each."""
@@ -34,9 +36,10 @@ SCHEMA: Final = pa.schema(
 class Ranking:
     """The ``top`` images of each unit, best first.
 
-    ``image``: int32 [units, top], positions in ``ids``, -1 where there are fewer images.
-    ``activation``: float32 [units, top], -inf there. ``place``: int32 [units, top, 7], the columns
-    of :data:`PLACE`. ``contents``: the hash of each image's bytes, null if unknown.
+        ``image``: int32 [units, top], positions in ``ids``, -1 where there are fewer images.
+        ``activation``: float32 [units, top], -inf there. ``place``: int32 [units, top, 7], the columns
+    the hash of each image's bytes, null if unknown.
+        ``n_active``: int64 [units], of all ``n`` images those with an activation above 0; copies count.
     """
 
     ids: Sequence[str]
@@ -44,6 +47,8 @@ class Ranking:
     image: npt.NDArray[np.int32]
     activation: npt.NDArray[np.float32]
     place: npt.NDArray[np.int32]
+    n_active: npt.NDArray[np.int64]
+    n: int
 
     def merge(self, other: Ranking) -> Ranking:
         """The best of both."""
@@ -57,6 +62,8 @@ class Ranking:
             np.concatenate([self.activation, other.activation], axis=1),
             np.concatenate([self.place, other.place], axis=1),
             self.image.shape[1],
+            self.n_active + other.n_active,
+            self.n + other.n,
         )
 
 
@@ -83,13 +90,16 @@ def of_images(
         np.where(image == _NONE, -np.inf, values).astype(np.float32),
         place[order].swapaxes(0, 1),
         top,
+        (values > 0).sum(1),
+        len(ids),
     )
 
 
 def _of_none(n_units: int, top: int) -> Ranking:
     image = np.full((n_units, top), _NONE, np.int32)
     place = np.full((n_units, top, len(PLACE)), _NONE, np.int32)
-    return Ranking([], [], image, np.full(image.shape, -np.inf, np.float32), place)
+    values = np.full(image.shape, -np.inf, np.float32)
+    return Ranking([], [], image, values, place, np.zeros(n_units, np.int64), 0)
 
 
 def ranked(
@@ -99,6 +109,8 @@ def ranked(
     activation: npt.NDArray[np.float32],
     place: npt.NDArray[np.int32],
     top: int,
+    n_active: npt.NDArray[np.int64],
+    n: int,
 ) -> Ranking:
     """The ``top`` of candidates [units, candidates, ...]; ``ids`` are sorted."""
     order = np.lexsort((image, -activation), axis=1)[:, : _enough(contents, top)]
@@ -111,7 +123,17 @@ def ranked(
     activation = np.where(none, np.float32(-np.inf), np.take_along_axis(activation, order, 1))
     place = np.take_along_axis(place, order[..., None], 1)
     place = np.where(none[..., None], np.int32(_NONE), place)
-    return _without_unused(ids, contents, image, activation, place)
+    used = np.unique(image[image != _NONE])
+    found = np.where(none, np.int32(_NONE), np.searchsorted(used, image).astype(np.int32))
+    return Ranking(
+        [ids[i] for i in used],
+        [contents[i] for i in used],
+        found,
+        activation,
+        place,
+        n_active,
+        n,
+    )
 
 
 def _enough(contents: Sequence[str | None], top: int) -> int:
@@ -144,24 +166,6 @@ def _padded(order: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.int64]:
     return order[:, np.minimum(np.arange(top), order.shape[1] - 1)]
 
 
-def _without_unused(
-    ids: Sequence[str],
-    contents: Sequence[str | None],
-    image: npt.NDArray[np.int32],
-    activation: npt.NDArray[np.float32],
-    place: npt.NDArray[np.int32],
-) -> Ranking:
-    used = np.unique(image[image != _NONE])
-    found = np.searchsorted(used, image).astype(np.int32)
-    return Ranking(
-        [ids[i] for i in used],
-        [contents[i] for i in used],
-        np.where(image == _NONE, np.int32(_NONE), found),
-        activation,
-        place,
-    )
-
-
 def _renumbered(ranking: Ranking, ids: Sequence[str]) -> npt.NDArray[np.int32]:
     """The images of a ranking as positions in ``ids``."""
     if not ranking.ids:
@@ -179,7 +183,9 @@ def to_table(ranking: Ranking) -> pa.Table:
         for values in (ranking.ids, ranking.contents)
     )
     place = ranking.place.reshape(-1, len(PLACE))
+    n_active = np.repeat(ranking.n_active, ranking.image.shape[1])
     columns = [*names, ranking.activation.ravel(), *(place[:, n] for n in range(len(PLACE)))]
+    columns += [n_active, np.full_like(n_active, ranking.n)]
     return pa.Table.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
 
 
@@ -188,14 +194,17 @@ def from_table(rows: pa.Table, top: int) -> Ranking:
     ids, contents = (rows[name].combine_chunks() for name in ("image_id", "content"))
     image = ids.indices.fill_null(_NONE).to_numpy().astype(np.int32)
     codes, first = np.unique(image, return_index=True)
-    first = first[codes != _NONE]
+    known = codes != _NONE
+    positions = np.cumsum(known, dtype=np.int32) - 1
+    image = np.where(image == _NONE, np.int32(_NONE), positions[np.searchsorted(codes, image)])
+    named = pa.array(first[known])
     place = np.stack([rows[name].to_numpy() for name in PLACE], axis=-1)
     return Ranking(
-        ids.take(pa.array(first)).to_pylist(),
-        contents.take(pa.array(first)).to_pylist(),
-        np.searchsorted(codes[codes != _NONE], image).reshape(-1, top).astype(np.int32)
-        if len(first)
-        else image.reshape(-1, top),
+        ids.take(named).to_pylist(),
+        contents.take(named).to_pylist(),
+        image.reshape(-1, top),
         rows["activation"].to_numpy().reshape(-1, top),
         place.reshape(-1, top, len(PLACE)),
+        rows["n_active"].to_numpy()[::top],
+        rows["n"][0].as_py(),
     )

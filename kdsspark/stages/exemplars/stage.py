@@ -210,12 +210,15 @@ def table_of(found: Ranking, widths: dict[str, int]) -> pa.Table:
     unit = np.repeat(np.concatenate([np.arange(n) for n in widths.values()]), top)
     rank = np.tile(np.arange(1, top + 1), n_units)
     place = found.place[known]
+    n_active = np.repeat(found.n_active, top)[known.ravel()]
     columns = {
         "layer": layer,
         "unit": unit[known.ravel()].astype(np.int32),
         "rank": rank[known.ravel()].astype(np.int32),
         "image_id": np.array(found.ids, object)[found.image[known]],
         "activation": found.activation[known],
+        "n_active": n_active,
+        "n": np.full_like(n_active, found.n),
     }
     columns |= {name: place[:, n] for n, name in enumerate(PLACE)}
     table = {

@@ -73,6 +73,8 @@ def test_any_cut_in_any_order_gives_what_a_plain_loop_gives(n: int, top: int, se
             assert where.tolist() == ([-1] * 7 if at is None else place[at, unit].tolist())
     again = ranking.from_table(ranking.to_table(merged), top)
     assert rows(again) == rows(merged)
+    for one in (merged, again):
+        assert (one.n, one.n_active.tolist()) == (n, (values > 0).sum(0).tolist())
     assert np.array_equal(again.place, merged.place)
     assert dict(zip(again.ids, again.contents, strict=True)) == dict(
         zip(merged.ids, merged.contents, strict=True)
