@@ -395,9 +395,7 @@ EXEMPLARS = Table(
         Column("y0", pa.int32(), "top edge", True),
         Column("x1", pa.int32(), "right edge, exclusive", True),
         Column("y1", pa.int32(), "bottom edge, exclusive", True),
-        Column(
-            "n_active", pa.int64(), "images in which the unit's maximum is above 0; of all ranks"
-        ),
+        Column("n_active", pa.int64(), "images whose maximum is above 0, the same in all ranks"),
         Column("n", pa.int64(), "images looked at"),
     ),
     ("network", "dataset", "layer", "unit", "rank"),

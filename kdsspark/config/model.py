@@ -233,6 +233,13 @@ class Exemplars(_Section):
     crops: Literal["center", "ten"] = "center"
 
 
+class Report(_Section):
+    """What the report shows."""
+
+    units: int | None = Field(None, ge=1, le=100)  # of each class; null: 12, of many classes fewer
+    projections: bool = False  # beside the patches, what of them a unit saw
+
+
 class Config(_Section):
     """A whole study: networks x datasets, and where everything goes."""
 
@@ -247,6 +254,7 @@ class Config(_Section):
     transform: Transform = Transform()
     probe: Probe = Probe()
     exemplars: Exemplars | Literal[False] = Exemplars()  # false: none
+    report: Report = Report()
 
     @model_validator(mode="after")
     def _names(self) -> Config:
@@ -300,6 +308,7 @@ _KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
     ("transform",): Transform.model_fields,
     ("probe",): Probe.model_fields,
     ("exemplars",): Exemplars.model_fields,
+    ("report",): Report.model_fields,
 }
 """The known keys of every section, by the keys that lead to it."""
 

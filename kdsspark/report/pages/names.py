@@ -32,6 +32,36 @@ def layer_page(network: str, layer: str) -> str:
     return f"layers/{slug(network)}/{slug(layer)}.html"
 
 
+def class_page(network: str, dataset: str, class_name: str) -> str:
+    """The page of one class, relative to the report."""
+    return f"classes/{slug(network)}/{slug(dataset)}/{slug(class_name)}.html"
+
+
+def unit_page(network: str, layer: str, unit: int) -> str:
+    """The page of one unit, relative to the report."""
+    return f"units/{slug(network)}/{slug(layer)}/{unit}.html"
+
+
+def paper_page(network: str) -> str:
+    """The page of the paper's figures and findings, relative to the report."""
+    return f"paper/{slug(network)}.html"
+
+
+def picture(network: str, corpus: str, layer: str, unit: str) -> str:
+    """The patches of a unit, relative to the report."""
+    return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}.webp"
+
+
+def samples(dataset: str, class_id: int) -> str:
+    """The sample images of a class, relative to the report."""
+    return f"pictures/samples/{slug(dataset)}/{class_id}.webp"
+
+
+def sheet(network: str, layer: str) -> str:
+    """The best patches of a layer's units, relative to the report."""
+    return f"pictures/{slug(network)}/{slug(layer)}.webp"
+
+
 def figure_stem(network: str, *names: str) -> str:
     """The path of a figure's files without suffix, relative to the report."""
     return f"figures/{slug(network)}/{'-'.join(slug(name) for name in names)}"

@@ -37,9 +37,9 @@ class Ranking:
     """The ``top`` images of each unit, best first.
 
         ``image``: int32 [units, top], positions in ``ids``, -1 where there are fewer images.
-        ``activation``: float32 [units, top], -inf there. ``place``: int32 [units, top, 7], the columns
-    the hash of each image's bytes, null if unknown.
-        ``n_active``: int64 [units], of all ``n`` images those with an activation above 0; copies count.
+    ``activation``: float32 [units, top], -inf there. ``place``: int32 [units, top, 7], the columns
+    of :data:`PLACE`. ``contents``: the hash of each image's bytes, null if unknown. ``n_active``:
+    int64 [units], how many of all ``n`` images have an activation above 0; copies count.
     """
 
     ids: Sequence[str]

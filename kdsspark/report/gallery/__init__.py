@@ -1,0 +1,1 @@
+"""What the report shows in pictures: which units and classes, their patches, samples and curves."""

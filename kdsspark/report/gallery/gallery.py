@@ -1,0 +1,125 @@
+"""What the pages show of one network and dataset, beside the results of the queries: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.report.gallery.choice import Distances, Kin
+
+Counts = npt.NDArray[np.int64]
+"""[bins], numbers of images over the range of a feature."""
+
+
+@dataclass(frozen=True)
+class LayerShown:
+    """A layer and the numbers of its features."""
+
+    name: str
+    kind: str  # conv, fc, other
+    depth: int
+    first: int  # feature
+    units: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A picture of one file: a strip of ``n`` tiles, or a sheet."""
+
+    path: str  # relative to the report
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class ClassShown:
+    """A class, and the features that its page shows: by presence and by absence, best first."""
+
+    class_id: int
+    name: str
+    n_images: int
+    n_plus: int  # features above t+
+    n_minus: int
+    present: Sequence[int]
+    absent: Sequence[int]
+    kin: Sequence[Kin]
+    samples: Sample | None
+    n_failed: int = 0
+    n_copies: int = 0  # images that have a byte-identical one in the dataset
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """An image that excites a unit: its class, and the maximum of the unit's map."""
+
+    class_name: str
+    activation: float
+    image: str  # for people: the last parts of the uri
+
+
+@dataclass(frozen=True, eq=False)
+class UnitShown:
+    """A unit that the report draws."""
+
+    feature: int
+    layer: LayerShown
+    unit: int
+    lo: float | None
+    hi: float | None
+    counts: Counts | None  # over all images of the dataset
+    inner: Mapping[int, Counts]  # class -> its counts, for the classes that are drawn
+    exemplars: Sequence[Exemplar]
+    corpus: str  # dataset of the exemplars
+    patches: Sample | None  # a sheet of 3 x 3
+    projections: Sample | None
+    whole: bool  # the patches are whole crops, because the place is not known
+    n_active: int | None  # of n images of the corpus, those that excite the unit
+    n: int | None
+
+    @property
+    def name(self) -> str:
+        """For people: ``fire5 · 184``."""
+        return f"{self.layer.name} \u00b7 {self.unit}"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """The best patch of the most selective units of a layer, 16 a row, in this order."""
+
+    path: str
+    corpus: str
+    features: Sequence[int]
+    columns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """One network and dataset. ``ks``, ``q``: [classes, features]; where ``q`` is NaN, there is none."""
+
+    network: str
+    dataset: str
+    layers: Sequence[LayerShown]
+    classes: Sequence[ClassShown]
+    units: Mapping[int, UnitShown]  # by feature
+    ks: Distances
+    q: Distances | None
+    t_plus: float | None
+    t_minus: float | None
+    alike: Distances  # [classes, classes]
+    order: Sequence[int]  # of the classes: like ones stand together
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)  # layer -> its sheet
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def layer_of(self) -> npt.NDArray[np.int32]:
+        """[features], the depth of each."""
+        return np.repeat(
+            np.arange(len(self.layers), dtype=np.int32), [layer.units for layer in self.layers]
+        )
+
+    def unit_of(self, feature: int) -> tuple[str, int]:
+        """The layer and unit of a feature."""
+        layer = self.layers[int(self.layer_of[feature])]
+        return layer.name, feature - layer.first

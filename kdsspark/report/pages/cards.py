@@ -1,0 +1,127 @@
+"""What the pages show of a unit beside a class: a card with patches, curves and numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from kdsspark.report.gallery.choice import extremes
+from kdsspark.report.gallery.gallery import ClassShown, Gallery, UnitShown
+from kdsspark.report.pages import formats, names
+from kdsspark.report.pages.densities import cumulative, densities
+
+_NAMED: Final = 2  # classes of the patches, and next classes, on a card
+
+
+def css(ks: float) -> str:
+    """The CSS class of a distance: by presence or by absence."""
+    return "plus" if ks >= 0 else "minus"
+
+
+def link(gallery: Gallery, feature: int) -> dict[str, Any]:
+    """The name of a unit, and its page where it has one."""
+    layer, unit = gallery.unit_of(feature)
+    page = names.unit_page(gallery.network, layer, unit) if feature in gallery.units else None
+    return {"name": f"{layer} \u00b7 {unit}", "page": page}
+
+
+def class_link(gallery: Gallery, c: int, ks: float | None = None) -> dict[str, Any]:
+    """The name of a class, its page, and its distance for a unit."""
+    name = by_id(gallery)[c].name
+    page = names.class_page(gallery.network, gallery.dataset, name)
+    return {"name": name, "page": page, "ks": ks}
+
+
+def by_id(gallery: Gallery) -> dict[int, ClassShown]:
+    """The classes of a gallery by their numbers."""
+    return {shown.class_id: shown for shown in gallery.classes}
+
+
+def card(gallery: Gallery, c: int, feature: int) -> dict[str, Any]:
+    """A unit as it responds to a class."""
+    unit, ks = gallery.units[feature], float(gallery.ks[c, feature])
+    column = gallery.ks[:, feature]
+    high, low = extremes(column, _NAMED + 1)
+    following = [other for other in (high if ks >= 0 else low) if other != c][:_NAMED]
+    return {
+        **link(gallery, feature),
+        "ks": ks,
+        "css": css(ks),
+        "q": None if gallery.q is None else float(gallery.q[c, feature]),
+        "patches": patches(unit),
+        "from": origins(unit)[:_NAMED],
+        "next": [class_link(gallery, other, float(column[other])) for other in following],
+        "drawing": _drawing(gallery, unit, c, ks),
+    }
+
+
+def _drawing(gallery: Gallery, unit: UnitShown, c: int, ks: float) -> str | None:
+    if unit.counts is None or c not in unit.inner:
+        return None
+    name = by_id(gallery)[c].name
+    label = f"values of {unit.name} for {name}, in colour, and for all other images, grey"
+    return densities(unit.counts, unit.inner[c], css(ks), label)
+
+
+def curves(gallery: Gallery, unit: UnitShown, c: int) -> dict[str, Any]:
+    """Both drawings of a unit and class, as figure 1 of the paper has them."""
+    shown = class_link(gallery, c, float(gallery.ks[c, unit.feature]))
+    if unit.counts is None or c not in unit.inner:
+        return shown | {"density": None, "cumulative": None}
+    sign = css(shown["ks"])
+    where = f"of {unit.name} for {shown['name']} and for all other images"
+    return shown | {
+        "css": sign,
+        "density": densities(unit.counts, unit.inner[c], sign, f"values {where}"),
+        "cumulative": cumulative(unit.counts, unit.inner[c], sign, f"cumulative values {where}"),
+    }
+
+
+def patches(unit: UnitShown) -> dict[str, Any] | None:
+    """The picture of a unit's patches, with its text for those who cannot see it."""
+    if unit.patches is None:
+        return None
+    shown = ", ".join(f"{n} of {name}" for name, n in origins(unit))
+    return {
+        "src": unit.patches.path,
+        "alt": f"The {unit.patches.n} patches that excite {unit.name} most: {shown}",
+        "rows": -(-unit.patches.n // 3),
+    }
+
+
+def origins(unit: UnitShown) -> list[tuple[str, int]]:
+    """The classes that a unit's patches come from, with their numbers, the most frequent first."""
+    return Counter(exemplar.class_name for exemplar in unit.exemplars).most_common()
+
+
+def tiles(shown: ClassShown, n: int | None = None) -> list[dict[str, Any]]:
+    """The sample images of a class, each a position in one strip."""
+    if shown.samples is None:
+        return []
+    last = max(1, shown.samples.n - 1)
+    return [
+        {
+            "src": shown.samples.path,
+            "at": f"{100 * i / last:.4g}%",
+            "alt": f"image {i + 1} of {shown.name}",
+        }
+        for i in range(min(n or shown.samples.n, shown.samples.n))
+    ]
+
+
+def percent(part: float, whole: float) -> str:
+    """``42 %``; ``< 1 %`` and ``> 99 %`` rather than 0 and 100 where that is not exact."""
+    if not whole:
+        return "\u2013"
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "< 1 %"
+    if 99 < share < 100:
+        return "> 99 %"
+    return f"{formats.number(share)} %"
+
+
+def several(found: Sequence[Gallery], network: str) -> list[Gallery]:
+    """The galleries of one network."""
+    return [gallery for gallery in found if gallery.network == network]

@@ -1,0 +1,113 @@
+"""The page of one unit: what excites it, and which classes it tells in every dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from kdsspark.report.data import NetworkInfo
+from kdsspark.report.gallery.choice import extremes
+from kdsspark.report.gallery.gallery import Gallery, LayerShown, UnitShown
+from kdsspark.report.pages import cards, names
+from kdsspark.report.pages.page import Page
+
+_CLASSES: Final = 5  # at each end of a dataset
+
+
+def pages(info: NetworkInfo, galleries: Sequence[Gallery]) -> Iterator[Page]:
+    """The page of every unit that is drawn for some dataset; ``galleries`` are of one network."""
+    features = sorted({feature for gallery in galleries for feature in gallery.units})
+    for feature in features:
+        yield _page(info, [g for g in galleries if feature in g.units], feature)
+
+
+def _page(info: NetworkInfo, galleries: Sequence[Gallery], feature: int) -> Page:
+    unit = galleries[0].units[feature]
+    return Page(
+        path=names.unit_page(info["name"], unit.layer.name, unit.unit),
+        template="unit.html",
+        values={
+            "info": info,
+            "unit": unit,
+            "feature": feature,
+            "layer_page": names.layer_page(info["name"], unit.layer.name),
+            "corpora": _corpora(galleries, feature),
+            "datasets": [_dataset(gallery, gallery.units[feature]) for gallery in galleries],
+            "beside": _beside(galleries, unit.layer, feature),
+        },
+        files={},
+    )
+
+
+def _corpora(galleries: Sequence[Gallery], feature: int) -> list[dict[str, Any]]:
+    """The patches of each reference corpus, once."""
+    found = {gallery.units[feature].corpus: gallery.units[feature] for gallery in galleries}
+    return [
+        {
+            "name": corpus,
+            "patches": cards.patches(unit),
+            "from": cards.origins(unit),
+            "exemplars": unit.exemplars,
+            "whole": unit.whole,
+            "projections": unit.projections,
+            "n": unit.n,
+            "n_active": unit.n_active,
+            "active": None if unit.n is None else cards.percent(unit.n_active or 0, unit.n),
+        }
+        for corpus, unit in found.items()
+    ]
+
+
+def _dataset(gallery: Gallery, unit: UnitShown) -> dict[str, Any]:
+    column = gallery.ks[:, unit.feature]
+    known = np.array([shown.class_id for shown in gallery.classes])
+    high, low = ([int(known[i]) for i in end] for end in extremes(column[known], _CLASSES))
+    order = np.argsort(-np.abs(gallery.ks), axis=1, kind="stable")
+    rank = {c: int(np.flatnonzero(order[c] == unit.feature)[0]) + 1 for c in {*high, *low}}
+
+    def row(c: int) -> dict[str, Any]:
+        q = None if gallery.q is None else float(gallery.q[c, unit.feature])
+        ks = float(column[c])
+        shown = cards.by_id(gallery)[c]
+        return {
+            **cards.class_link(gallery, c, ks),
+            "css": cards.css(ks),
+            "q": q,
+            "rank": rank[c],
+            "tiles": cards.tiles(shown, 3),
+        }
+
+    ends = [end[0] for end in (high, low) if end]
+    return {
+        "name": gallery.dataset,
+        "page": names.dataset_page(gallery.network, gallery.dataset),
+        "high": [row(c) for c in high],
+        "low": [row(c) for c in low],
+        "curves": [cards.curves(gallery, unit, c) for c in ends if c in unit.inner],
+        "n_plus": int((column[known] > (gallery.t_plus or 2)).sum()),
+        "n_minus": int((column[known] < (gallery.t_minus or -2)).sum()),
+        "n_classes": len(known),
+    }
+
+
+def _beside(
+    galleries: Sequence[Gallery], layer: LayerShown, feature: int
+) -> list[dict[str, Any] | None]:
+    """The units drawn before and after this one in its layer."""
+    own = sorted(
+        {
+            f
+            for gallery in galleries
+            for f in gallery.units
+            if layer.first <= f < layer.first + layer.units
+        }
+    )
+    at = own.index(feature)
+    return [
+        cards.link(next(g for g in galleries if own[i] in g.units), own[i])
+        if 0 <= i < len(own)
+        else None
+        for i in (at - 1, at + 1)
+    ]
