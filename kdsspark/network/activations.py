@@ -84,10 +84,7 @@ def inspect(
     :func:`needs`, and if an activation has a form that is not supported (the message lists those
     that are); torch's own RuntimeError or AssertionError if the model cannot take such crops.
     """
-    graph, nodes = _trace(model, table, activation)
-    _set_outputs(graph, list(nodes.values()))
-    # An in-place ReLU may overwrite these outputs: only their shapes are used.
-    raw = fx.GraphModule(model, graph)
+    raw, nodes = unpooled(model, table, activation)
     shapes = _shapes(raw, crop)
     try:
         larger = _shapes(raw, 2 * crop)
@@ -104,6 +101,19 @@ def inspect(
             )
         layers.append(Layer(name, table[name], shape[axis], _kind(shape, node, modules), axis))
     return tuple(layers)
+
+
+def unpooled(
+    model: nn.Module, table: Mapping[str, str], activation: str
+) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
+    """The model up to the layers of ``table``, and the node at which each layer is read.
+
+    Its outputs are for their shapes only: an in-place ReLU may overwrite their values. Raises
+    ConfigError like :func:`needs`.
+    """
+    graph, nodes = _trace(model, table, activation)
+    _set_outputs(graph, list(nodes.values()))
+    return fx.GraphModule(model, graph), nodes
 
 
 def read(

@@ -14,9 +14,9 @@ from typing import Final
 from torch import fx, nn
 
 from kdsspark.network import activations
+from kdsspark.network.receptive_fields import Window, windows
 
 _POINTWISE: Final = (nn.ReLU, nn.ReLU6, nn.BatchNorm2d)
-_TWO: Final = (2, (2, 2))
 
 
 @dataclass(frozen=True)
@@ -143,24 +143,16 @@ def _reach(module: nn.Module | None) -> int | None:
     """
     if isinstance(module, _POINTWISE):
         return 0
-    if not isinstance(module, nn.Conv2d) or module.padding_mode != "zeros":
+    if not isinstance(module, nn.Conv2d):
         return None
     reach = module.kernel_size[0] // 2
-    keeps_size = (
-        module.kernel_size == (2 * reach + 1, 2 * reach + 1)
-        and module.padding == (reach, reach)
-        and module.stride == module.dilation == (1, 1)
-    )
-    return reach if keeps_size else None
+    keeps_size = Window(2 * reach + 1, stride=1, padding=reach, dilation=1)
+    return reach if windows(module) == (keeps_size, keeps_size) else None
 
 
 def _halves(module: nn.Module | None) -> bool:
     """Whether it is the plain max pooling of 2 x 2 pixels into one."""
+    two = Window(2, stride=2, padding=0, dilation=1)
     return (
-        isinstance(module, nn.MaxPool2d)
-        and module.kernel_size in _TWO
-        and module.stride in _TWO
-        and module.padding in (0, (0, 0))
-        and module.dilation in (1, (1, 1))
-        and not module.ceil_mode
+        isinstance(module, nn.MaxPool2d) and windows(module) == (two, two) and not module.ceil_mode
     )
