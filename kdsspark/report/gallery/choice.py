@@ -102,7 +102,7 @@ def likeness(ks: Distances) -> npt.NDArray[np.float32]:
     unit = np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
     found = np.clip(unit @ unit.T, -1, 1)
     np.fill_diagonal(found, 1)
-    return found.astype(np.float32)
+    return np.asarray(found, np.float32)
 
 
 def in_order(alike: npt.NDArray[np.float32]) -> list[int]:

@@ -55,15 +55,13 @@ def choose(
     best = [feature for sheet in sheets for feature in sheet[:_HIGHEST_OF_A_LAYER]]
     every = [f for own in (*present, *absent, best, more) for f in own]
     drawn = sorted(set(every))
-    t_plus, t_minus = thresholds
+    t_plus, t_minus = (2 if t is None else t for t in thresholds)  # 2: beyond all distances
     alike = choice.likeness(ks)
     return Chosen(
         present,
         absent,
         drawn,
-        choice.kin(
-            ks, 2 if t_plus is None else t_plus, -2 if t_minus is None else t_minus, drawn, KIN
-        ),
+        choice.kin(ks, t_plus, -abs(t_minus), drawn, KIN),
         alike,
         choice.in_order(alike),
         sheets,

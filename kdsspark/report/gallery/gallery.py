@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -96,7 +97,7 @@ class Sheet:
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """One network and dataset. ``ks``, ``q``: [classes, features]; where ``q`` is NaN, there is none."""
+    """One network and dataset. ``ks``, ``q``: [classes, features]; NaN in ``q``: none."""
 
     network: str
     dataset: str
@@ -112,12 +113,25 @@ class Gallery:
     sheets: Mapping[str, Sheet] = field(default_factory=dict)  # layer -> its sheet
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def layer_of(self) -> npt.NDArray[np.int32]:
         """[features], the depth of each."""
         return np.repeat(
             np.arange(len(self.layers), dtype=np.int32), [layer.units for layer in self.layers]
         )
+
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.int32]:
+        """[classes, features], the place of each feature by the size of its distance, from 1."""
+        order = np.argsort(-np.abs(self.ks), axis=1, kind="stable")
+        ranks = np.empty(order.shape, np.int32)
+        np.put_along_axis(ranks, order, np.arange(1, order.shape[1] + 1, dtype=np.int32)[None], 1)
+        return ranks
+
+    @cached_property
+    def by_id(self) -> dict[int, ClassShown]:
+        """The classes by their numbers."""
+        return {shown.class_id: shown for shown in self.classes}
 
     def unit_of(self, feature: int) -> tuple[str, int]:
         """The layer and unit of a feature."""

@@ -28,14 +28,9 @@ def link(gallery: Gallery, feature: int) -> dict[str, Any]:
 
 def class_link(gallery: Gallery, c: int, ks: float | None = None) -> dict[str, Any]:
     """The name of a class, its page, and its distance for a unit."""
-    name = by_id(gallery)[c].name
+    name = gallery.by_id[c].name
     page = names.class_page(gallery.network, gallery.dataset, name)
     return {"name": name, "page": page, "ks": ks}
-
-
-def by_id(gallery: Gallery) -> dict[int, ClassShown]:
-    """The classes of a gallery by their numbers."""
-    return {shown.class_id: shown for shown in gallery.classes}
 
 
 def card(gallery: Gallery, c: int, feature: int) -> dict[str, Any]:
@@ -59,7 +54,7 @@ def card(gallery: Gallery, c: int, feature: int) -> dict[str, Any]:
 def _drawing(gallery: Gallery, unit: UnitShown, c: int, ks: float) -> str | None:
     if unit.counts is None or c not in unit.inner:
         return None
-    name = by_id(gallery)[c].name
+    name = gallery.by_id[c].name
     label = f"values of {unit.name} for {name}, in colour, and for all other images, grey"
     return densities(unit.counts, unit.inner[c], css(ks), label)
 

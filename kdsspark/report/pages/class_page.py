@@ -38,7 +38,7 @@ def page(info: NetworkInfo, gallery: Gallery, shown: ClassShown) -> Page:
 def _kin(gallery: Gallery, c: int, kin: Any) -> dict[str, Any]:
     return {
         **cards.class_link(gallery, kin.other),
-        "tiles": cards.tiles(cards.by_id(gallery)[kin.other], 3),
+        "tiles": cards.tiles(gallery.by_id[kin.other], 3),
         "n_shared": kin.n_shared,
         "parting": [
             {
@@ -54,7 +54,7 @@ def _kin(gallery: Gallery, c: int, kin: Any) -> dict[str, Any]:
 
 def _neighbours(gallery: Gallery, c: int) -> list[dict[str, Any] | None]:
     """The classes before and after, in the order of the map of classes."""
-    order = [other for other in gallery.order if other in cards.by_id(gallery)]
+    order = [other for other in gallery.order if other in gallery.by_id]
     at = order.index(c)
     return [
         cards.class_link(gallery, order[i]) if 0 <= i < len(order) else None

@@ -64,18 +64,16 @@ def _dataset(gallery: Gallery, unit: UnitShown) -> dict[str, Any]:
     column = gallery.ks[:, unit.feature]
     known = np.array([shown.class_id for shown in gallery.classes])
     high, low = ([int(known[i]) for i in end] for end in extremes(column[known], _CLASSES))
-    order = np.argsort(-np.abs(gallery.ks), axis=1, kind="stable")
-    rank = {c: int(np.flatnonzero(order[c] == unit.feature)[0]) + 1 for c in {*high, *low}}
 
     def row(c: int) -> dict[str, Any]:
         q = None if gallery.q is None else float(gallery.q[c, unit.feature])
         ks = float(column[c])
-        shown = cards.by_id(gallery)[c]
+        shown = gallery.by_id[c]
         return {
             **cards.class_link(gallery, c, ks),
             "css": cards.css(ks),
             "q": q,
-            "rank": rank[c],
+            "rank": int(gallery.ranks[c, unit.feature]),
             "tiles": cards.tiles(shown, 3),
         }
 

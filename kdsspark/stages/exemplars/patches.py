@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -42,6 +43,7 @@ class Fields:
         return np.stack([x0, y0, x1, y1], axis=-1)
 
 
+@cache
 def of_network(spec: NetworkSpec) -> Fields:
     """The fields of all units, in the order of the embedding (executor: imports torch)."""
     from kdsspark.network.architectures import skeleton

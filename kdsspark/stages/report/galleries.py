@@ -85,9 +85,8 @@ def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gall
     ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
     """
     config, output = context.config, context.output
-    by_pair = {
-        Pair(n, d): rows for (n, d), rows in frames["classes"].groupby(["network", "dataset"])
-    }
+    keys = ["network", "dataset"]
+    by_pair = {Pair(*map(str, key)): rows for key, rows in frames["classes"].groupby(keys)}
     n_classes = sum(len(rows) for rows in by_pair.values())
     size = sizes.of_site(n_classes, config.report.units)
     largest = _largest(frames["thresholds"])
