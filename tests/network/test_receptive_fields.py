@@ -245,6 +245,24 @@ def test_windows(modules: list[nn.Module]) -> None:
     check(model, [str(len(modules) - 1)], 20)
 
 
+class Branches(nn.Module):
+    """A narrow one, and a wide one that also sees the last pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = padded(1, 0, stride=2)
+        self.wide = padded(3, 1, stride=2)
+        self.read = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        read: Tensor = self.read(torch.cat([self.narrow(x), self.wide(x)], 1))
+        return read
+
+
+def test_branches_that_end_at_different_pixels() -> None:
+    check(positive(Branches()), ["narrow", "wide", "read"], 8)
+
+
 def test_a_dilated_window_that_meets_padding_sees_no_more_than_its_box() -> None:
     model = positive(nn.Sequential(padded(3, 3, dilation=2)))
     field = fields(model, ["0"], 20)["0"]
@@ -294,6 +312,7 @@ KEPT = Field(Axis(3, 2, -1, 0, 16), Axis(3, 2, -1, 0, 16))
         (lambda x: F.max_pool2d(x, kernel_size=1), True),
         (lambda x: x.transpose(2, 3), "its maps have another form"),
         (lambda x: x.reshape(1, 4, 4, 8), "reshape mixes"),
+        (lambda x: x.view(1, 2, 8, 2, 4), "view mixes"),
         (lambda x: x.flatten(2), "flatten mixes"),
         (lambda x: x.chunk(2, 2)[1], "chunk mixes"),
         (lambda x: torch.cat((x, x), 3), "cat mixes"),
