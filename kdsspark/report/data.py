@@ -8,6 +8,8 @@ from typing import TypedDict
 
 import pandas as pd
 
+from kdsspark.report.gallery.gallery import Gallery
+
 
 class RunInfo(TypedDict):
     """When and with what the tables were computed."""
@@ -76,6 +78,8 @@ class ReportData:
     groups: Mapping[str, str] = field(default_factory=dict)
     feature_classes: Sequence[FeatureClass] = ()
     disagreements: Disagreements | None = None
+    galleries: Sequence[Gallery] = ()  # of every network and dataset
+    filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
 
 

@@ -1,7 +1,7 @@
-"""The report: data in, the files of a small static site out.
+"""The report: data in, the files of a static site out.
 
-Runs on the driver, reads nothing and writes nothing. The pages fetch nothing from elsewhere: styles
-are inside, figures are files beside them. They work without their one script, which sorts and
+Runs on the driver, reads nothing and writes nothing. The pages fetch nothing from elsewhere: style,
+script, figures and pictures are files beside them. They work without the script, which sorts and
 filters tables. Jinja escapes everything that comes from data.
 """
 
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import dataset, formats, layer, overview
+from kdsspark.report.pages import cards, class_page, dataset, formats, layer, overview, unit_page
 from kdsspark.report.pages.page import Page, files_of
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
 def render(data: ReportData) -> dict[str, bytes]:
-    """Relative file name -> content: ``index.html``, its pages, and figures as SVG, PNG and CSV.
+    """Relative file name -> content: pages, style and script, pictures, and figures with data.
 
-    The other pages are ``datasets/<network>/<dataset>.html`` and ``layers/<network>/<layer>.html``;
-    :func:`kdsspark.report.pages.names.slug` makes the names safe. The same data give the same
-    bytes. Raises ValueError if a query has no frame.
+    ``index.html`` leads to all. The names of the others are made by
+    :mod:`kdsspark.report.pages.names`, safe for any name of a dataset, layer or class. The same
+    data give the same bytes. Raises ValueError if a query has no frame.
     """
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
@@ -36,17 +36,30 @@ def render(data: ReportData) -> dict[str, bytes]:
         .encode()
         for page in pages
     }
-    return files_of(*pages) | texts
+    pictures = {path: made for g in data.galleries for path, made in g.files.items()}
+    beside = {name: _text(environment, name) for name in ("style.css", "script.js")}
+    return pictures | files_of(*pages) | beside | texts
+
+
+def _text(environment: Environment, name: str) -> bytes:
+    return environment.get_template(name).render().encode()
 
 
 def _pages(data: ReportData) -> Iterator[Page]:
     yield overview.page(data)
+    yield overview.about(data)
+    yield from overview.paper_pages(data)
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
+        own = cards.several(data.galleries, info["name"])
+        of_dataset = {gallery.dataset: gallery for gallery in own}
         for row in formats.rows(frames["thresholds"]):
-            yield dataset.page(info, row, frames)
+            yield dataset.page(info, row, frames, of_dataset[row["dataset"]])
         for row in formats.rows(frames["layers"]):
-            yield layer.page(info, row, frames)
+            yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
+        for gallery in own:
+            yield from (class_page.page(info, gallery, shown) for shown in gallery.classes)
+        yield from unit_page.pages(info, own)
 
 
 def _environment() -> Environment:
@@ -57,5 +70,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=formats.number, duration=formats.duration, span=formats.span)
+    printed = (formats.number, formats.signed, formats.duration, formats.span)
+    environment.filters.update({function.__name__: function for function in printed})
     return environment

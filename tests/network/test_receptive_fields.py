@@ -296,7 +296,7 @@ class Calls(nn.Module):
         return read
 
 
-KEPT = Field(Axis(3, 2, -1, 0, 16), Axis(3, 2, -1, 0, 16))
+KEPT = Field(Axis(3, 2, -1, 16), Axis(3, 2, -1, 16))
 
 
 @pytest.mark.parametrize(

@@ -32,19 +32,18 @@ class Axis:
     """The field along one axis, in pixels of the crop.
 
     Location i sees ``start + stride * i`` up to ``start + stride * i + size``, the end excluded,
-    as far as that lies between ``first`` and ``stop``.
+    as far as that lies between 0 and ``stop``.
     """
 
     size: int
     stride: int
     start: int  # negative where padding precedes the first pixel
-    first: int  # the first pixel that any location sees
     stop: int  # the end, excluded, of the pixels that any location sees
 
     def span(self, location: int) -> tuple[int, int]:
         """The pixels that a location sees, the end excluded; none if it sees only padding."""
         start = self.start + self.stride * location
-        first = min(max(start, self.first), self.stop)
+        first = min(max(start, 0), self.stop)
         return first, max(first, min(start + self.size, self.stop))
 
 
@@ -118,7 +117,7 @@ def slide(axis: Axis, window: Window, locations: int) -> Axis:
     stride = axis.stride * window.stride
     start = axis.start - axis.stride * window.padding
     stop = start + stride * (locations - 1) + size
-    return Axis(size, stride, start, max(start, axis.first), min(stop, axis.stop))
+    return Axis(size, stride, start, min(stop, axis.stop))
 
 
 def union(axes: Sequence[Axis]) -> Axis | None:
@@ -127,5 +126,4 @@ def union(axes: Sequence[Axis]) -> Axis | None:
         return None
     start = min(axis.start for axis in axes)
     size = max(axis.start + axis.size for axis in axes) - start
-    first, stop = min(axis.first for axis in axes), max(axis.stop for axis in axes)
-    return Axis(size, axes[0].stride, start, first, stop)
+    return Axis(size, axes[0].stride, start, max(axis.stop for axis in axes))

@@ -107,7 +107,7 @@ def _follow(
     outputs = _tensors(values[node])
     if node.op == "placeholder":
         height, width = outputs[0].shape[2:]
-        return _Maps(Field(Axis(1, 1, 0, 0, height), Axis(1, 1, 0, 0, width)))
+        return _Maps(Field(Axis(1, 1, 0, height), Axis(1, 1, 0, width)))
     inputs = [(values[i], found) for i in node.all_input_nodes if (found := maps[i]) is not None]
     if not outputs or not inputs or node.op == "output":
         return None

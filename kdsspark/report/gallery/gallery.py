@@ -87,12 +87,13 @@ class UnitShown:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """The best patch of the most selective units of a layer, 16 a row, in this order."""
+    """The best patch of the most selective units of a layer, in a strip, in this order."""
 
     path: str
     corpus: str
     features: Sequence[int]
-    columns: int
+    n_active: Mapping[int, int]  # feature -> images that excite it, for all units of the layer
+    n: int  # images of the corpus
 
 
 @dataclass(frozen=True, eq=False)

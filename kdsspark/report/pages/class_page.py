@@ -24,7 +24,7 @@ def page(info: NetworkInfo, gallery: Gallery, shown: ClassShown) -> Page:
             "n_images": sum(other.n_images for other in gallery.classes),
             "n_features": gallery.ks.shape[1],
             "dataset_page": names.dataset_page(gallery.network, gallery.dataset),
-            "tiles": cards.tiles(shown),
+            "sample_tiles": cards.tiles(shown),
             "present": [cards.card(gallery, c, feature) for feature in shown.present],
             "absent": [cards.card(gallery, c, feature) for feature in shown.absent],
             "kin": [_kin(gallery, c, kin) for kin in shown.kin],

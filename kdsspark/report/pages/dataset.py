@@ -10,7 +10,8 @@ import pandas as pd
 
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.figures.panels import reach
-from kdsspark.report.pages import formats, grid, names, sparkline
+from kdsspark.report.gallery.gallery import Gallery
+from kdsspark.report.pages import cards, class_map, formats, grid, names, sparkline
 from kdsspark.report.pages.drawing import draw
 from kdsspark.report.pages.grid import Cell, Grid, GridColumn
 from kdsspark.report.pages.page import Page, files_of
@@ -19,7 +20,9 @@ _FIGURES: Final = ("figure9", "figure5")
 _TOP: Final = 3  # features of a class at either end
 
 
-def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> Page:
+def page(
+    info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFrame], gallery: Gallery
+) -> Page:
     """The page of the dataset in ``row``, a row of the query ``thresholds``.
 
     ``frames`` have the rows of its network.
@@ -42,12 +45,43 @@ def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFra
         for name in _FIGURES
         if not own[name].empty
     }
+    rows, note = _rows(gallery)
+    drawn = class_map.draw(gallery, names.figure_stem(network, "map", dataset))
     return Page(
         path=names.dataset_page(network, dataset),
         template="dataset.html",
-        values={"info": info, "row": row, "classes": table, "figures": figures},
-        files=files_of(table, *figures.values()),
+        values={
+            "info": info,
+            "row": row,
+            "classes": table,
+            "figures": figures,
+            "rows": rows,
+            "rows_note": note,
+            "map": drawn,
+        },
+        files=files_of(table, *figures.values(), *([drawn] if drawn else [])),
     )
+
+
+def _rows(gallery: Gallery) -> tuple[list[dict[str, Any]], str]:
+    """The classes in the order of the map, each with the unit that tells it best."""
+    order = [c for c in gallery.order if c in gallery.by_id]
+    rows = []
+    for c in order[: grid.SHOWN]:
+        shown = gallery.by_id[c]
+        best = cards.card(gallery, c, shown.present[0]) if shown.present else None
+        rows.append(
+            {
+                **cards.class_link(gallery, c),
+                "tiles": cards.tiles(shown, 3),
+                "n_images": shown.n_images,
+                "n_plus": shown.n_plus,
+                "n_minus": shown.n_minus,
+                "best": best,
+            }
+        )
+    more = len(order) - len(rows)
+    return rows, f"{more:,} more classes are in the table below." if more else ""
 
 
 class _Curves:
@@ -90,8 +124,12 @@ def _classes(classes: pd.DataFrame, curves: _Curves, path: str) -> Grid:
         svg = curves.drawing(row["class_id"], str(row["class_name"]))
         return Cell(sort=row["class_id"], drawing=svg)
 
+    def linked(row: dict[str, Any]) -> Cell:
+        name = str(row["class_name"])
+        return Cell(name, names.class_page(row["network"], row["dataset"], name))
+
     columns = [
-        grid.text("class", "class_name", wide=True),
+        GridColumn("class", linked, wide=True),
         grid.number("images", "images"),
         grid.number("features above t+", "n_plus"),
         grid.number("below t\u2212", "n_minus"),

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from kdsspark.report.data import NetworkInfo, signs_beside
 from kdsspark.report.figures.panels import datasets_in_order, reach
-from kdsspark.report.pages import formats, grid, names, sparkline
+from kdsspark.report.gallery.gallery import Gallery, Sheet
+from kdsspark.report.pages import cards, formats, grid, names, sparkline
 from kdsspark.report.pages.grid import Cell, Grid, GridColumn
 from kdsspark.report.pages.page import Page, csv, files_of
 
 
-def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> Page:
+def page(
+    info: NetworkInfo,
+    row: dict[str, Any],
+    frames: Mapping[str, pd.DataFrame],
+    galleries: Sequence[Gallery],
+    filters: bytes | None = None,
+) -> Page:
     """The page of the layer in ``row``, a row of the query ``layers``.
 
-    ``frames`` have the rows of its network.
+    ``frames`` and ``galleries`` are those of its network. ``filters``: the picture of the weights
+    of the network's first layer.
     """
     network, layer = str(row["network"]), str(row["layer"])
     own = {
@@ -25,8 +33,10 @@ def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFra
     }
     distribution = own["layer_distribution"]
     spread = _spread_grid(network, layer, _spread(own), distribution)
-    extremes = _extremes_grid(network, layer, own["layer_extremes"])
+    extremes = _extremes_grid(network, layer, own["layer_extremes"], galleries)
     path = names.data_file(network, "ks", layer)
+    owner = next((gallery for gallery in galleries if layer in gallery.sheets), None)
+    drawn = {names.filters(network): filters} if filters and row["depth"] == 0 else {}
     return Page(
         path=names.layer_page(network, layer),
         template="layer.html",
@@ -36,9 +46,46 @@ def page(info: NetworkInfo, row: dict[str, Any], frames: Mapping[str, pd.DataFra
             "spread": spread,
             "distribution_csv": path,
             "extremes": extremes,
+            "sheet": None if owner is None else _sheet(owner, owner.sheets[layer]),
+            "dead": None if owner is None else _n_dead(owner.sheets[layer]),
+            "filters": next(iter(drawn), None),
         },
-        files={**files_of(spread, extremes), path: csv(distribution)},
+        files={**files_of(spread, extremes), **drawn, path: csv(distribution)},
     )
+
+
+def _sheet(gallery: Gallery, sheet: Sheet) -> dict[str, Any]:
+    """The units of a sheet, each a position in one strip."""
+    last = max(1, len(sheet.features) - 1)
+    return {
+        "src": sheet.path,
+        "corpus": sheet.corpus,
+        "shown": len(sheet.features),
+        "tiles": [
+            {"at": f"{100 * i / last:.5g}%"} | _of_sheet(gallery, sheet, feature)
+            for i, feature in enumerate(sheet.features)
+        ],
+    }
+
+
+def _of_sheet(gallery: Gallery, sheet: Sheet, feature: int) -> dict[str, Any]:
+    c = int(gallery.ks[:, feature].argmax())
+    ks, best = float(gallery.ks[c, feature]), gallery.by_id[c].name
+    link, (_, unit) = cards.link(gallery, feature), gallery.unit_of(feature)
+    n, n_active = sheet.n, sheet.n_active[feature]
+    return {
+        "unit": unit,
+        "page": link["page"],
+        "ks": f"{ks:.3f}",
+        "active": f"{n_active / max(1, n):.3f}",
+        "best": best,
+        "title": f"unit {unit}: {best} {formats.signed(ks, 2)}, fires in "
+        f"{cards.percent(n_active, n)} of images",
+    }
+
+
+def _n_dead(sheet: Sheet) -> int:
+    return sum(n == 0 for n in sheet.n_active.values())
 
 
 def _spread(own: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -98,11 +145,23 @@ def _distribution(frame: pd.DataFrame, dataset: str, far: float) -> str:
     return sparkline.curves(middle, shares, f"distribution of ks for {dataset}", far, top)
 
 
-def _extremes_grid(network: str, layer: str, extremes: pd.DataFrame) -> Grid:
+def _extremes_grid(
+    network: str, layer: str, extremes: pd.DataFrame, galleries: Sequence[Gallery]
+) -> Grid:
+    drawn = {u.unit for g in galleries for u in g.units.values() if u.layer.name == layer}
+
+    def unit(row: dict[str, Any]) -> Cell:
+        page = names.unit_page(network, layer, row["unit"]) if row["unit"] in drawn else None
+        return Cell(str(row["unit"]), page, sort=row["unit"])
+
+    def named(row: dict[str, Any]) -> Cell:
+        name = str(row["class_name"])
+        return Cell(name, names.class_page(network, row["dataset"], name))
+
     columns = [
         grid.linked("dataset", "dataset", lambda row: names.dataset_page(network, row["dataset"])),
-        grid.number("unit", "unit"),
-        grid.text("class", "class_name", wide=True),
+        GridColumn("unit", unit, numeric=True),
+        GridColumn("class", named, wide=True),
         grid.number("ks", "ks", 3, plus=True),
     ]
     caption = "The five highest and the five lowest distances of each dataset."

@@ -62,6 +62,11 @@ def sheet(network: str, layer: str) -> str:
     return f"pictures/{slug(network)}/{slug(layer)}.webp"
 
 
+def filters(network: str) -> str:
+    """The weights of the network's first layer, relative to the report."""
+    return f"pictures/{slug(network)}/filters.png"
+
+
 def figure_stem(network: str, *names: str) -> str:
     """The path of a figure's files without suffix, relative to the report."""
     return f"figures/{slug(network)}/{'-'.join(slug(name) for name in names)}"

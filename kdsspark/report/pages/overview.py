@@ -1,8 +1,8 @@
-"""The first page: what was run, and for each network its thresholds, figures and findings."""
+"""The first page, what was run, and for each network the figures and findings of the paper."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -10,27 +10,108 @@ import pandas as pd
 from kdsspark import paper
 from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
-from kdsspark.report.pages import formats, names
+from kdsspark.report.gallery.gallery import Gallery
+from kdsspark.report.pages import cards, formats, names
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
 from kdsspark.report.pages.drawing import draw, draw_feature_class
-from kdsspark.report.pages.page import Page, Part, csv, files_of
+from kdsspark.report.pages.page import Page, csv, files_of
 
 _CLASSES_SHOWN: Final = 3  # at each end of a dataset
+_BEST: Final = 4  # classes of a dataset on the first page
+_LAYER_TILES: Final = 5
 
 
 def page(data: ReportData) -> Page:
     """The first page, with a section for each network."""
     sections = [_section(info, data) for info in data.networks]
+    failed = sum(int(section["failed"]) for section in sections)
     return Page(
         path="index.html",
         template="index.html",
-        values={"sections": [section.values for section in sections], "beyond": data.beyond},
-        files=files_of(*sections),
+        values={"sections": sections, "beyond": data.beyond, "failed": failed},
+        files={},
     )
 
 
-def _section(info: NetworkInfo, data: ReportData) -> Part:
+def about(data: ReportData) -> Page:
+    """What was run: networks, images, failures, versions, configuration."""
+    sections = []
+    for info in data.networks:
+        frames = of_network(data.frames, info["name"])
+        rows = ("counts", "failure_counts", "failures")
+        sections.append({"info": info} | {name: list(formats.rows(frames[name])) for name in rows})
+    values = {"sections": sections, "beyond": data.beyond}
+    return Page(path="about.html", template="about.html", values=values, files={})
+
+
+def paper_pages(data: ReportData) -> Iterator[Page]:
+    """For each network the tables, figures and findings of the paper."""
+    for info in data.networks:
+        yield _paper(info, data)
+
+
+def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
+    network = info["name"]
+    frames = of_network(data.frames, network)
+    own = {gallery.dataset: gallery for gallery in cards.several(data.galleries, network)}
+    rows = list(formats.rows(frames["thresholds"]))
+    layers = list(formats.rows(frames["layers"]))
+    return {
+        "info": info,
+        "images": sum(row["n_images"] for row in rows),
+        "failed": int(frames["counts"]["failed"].sum()),
+        "thresholds": [_with_page(row) for row in rows],
+        "datasets": [
+            _dataset(row, own.get(row["dataset"]), data.groups.get(row["dataset"])) for row in rows
+        ],
+        "layers": [_layer(network, row, list(own.values())) for row in layers],
+        "paper": names.paper_page(network),
+    }
+
+
+def _dataset(row: dict[str, Any], gallery: Gallery | None, group: str | None) -> dict[str, Any]:
+    """A dataset, and its classes that single units tell best, by units of different layers."""
+    best: list[dict[str, Any]] = []
+    if gallery is not None:
+        ends = sorted(
+            (-float(gallery.ks[c.class_id, c.present[0]]), c.class_id)
+            for c in gallery.classes
+            if c.present
+        )
+        for _, c in ends[:_BEST]:
+            shown = gallery.by_id[c]
+            best.append(
+                {
+                    "class": cards.class_link(gallery, c),
+                    "tiles": cards.tiles(shown, 3),
+                    "unit": cards.card(gallery, c, shown.present[0]),
+                }
+            )
+    return {
+        "name": row["dataset"],
+        "page": names.dataset_page(row["network"], row["dataset"]),
+        "n_images": row["n_images"],
+        "n_classes": row["n_classes"],
+        "t_plus": row["t_plus"],
+        "group": group,
+        "best": best,
+    }
+
+
+def _layer(network: str, row: dict[str, Any], galleries: Sequence[Gallery]) -> dict[str, Any]:
+    sheet = next((g.sheets[row["layer"]] for g in galleries if row["layer"] in g.sheets), None)
+    tiles = []
+    if sheet is not None:
+        last = max(1, len(sheet.features) - 1)
+        tiles = [
+            {"src": sheet.path, "at": f"{100 * i / last:.4g}%", "alt": ""}
+            for i in range(min(_LAYER_TILES, len(sheet.features)))
+        ]
+    return {**row, "page": names.layer_page(network, row["layer"]), "tiles": tiles}
+
+
+def _paper(info: NetworkInfo, data: ReportData) -> Page:
     network = info["name"]
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
@@ -41,19 +122,11 @@ def _section(info: NetworkInfo, data: ReportData) -> Part:
         name: draw(name, frame, names.figure_stem(network, name))
         for name, frame in figure_frames(frames, data.groups).items()
     }
-    values = {
+    section = {
         "info": info,
-        "images": int(thresholds["n_images"].sum()),
         "thresholds": [_with_ratio(row) for row in formats.rows(thresholds)],
         "thresholds_csv": path,
-        "counts": list(formats.rows(frames["counts"])),
-        "failure_counts": list(formats.rows(frames["failure_counts"])),
-        "failures": list(formats.rows(frames["failures"])),
         "classes": list(_extremes(frames["classes"])),
-        "layers": [
-            {**row, "page": names.layer_page(network, row["layer"])}
-            for row in formats.rows(frames["layers"])
-        ],
         "kinds": sorted(set(frames["figure5"]["kind"])),
         "comparison": comparison,
         "disagreements": others,
@@ -62,7 +135,12 @@ def _section(info: NetworkInfo, data: ReportData) -> Part:
     }
     drawn = [*(item.drawn for item in chosen), *figures.values()]
     parts = files_of(comparison, *([others] if others else []), *drawn)
-    return Part(values, {path: csv(thresholds), **parts})
+    return Page(
+        path=names.paper_page(network),
+        template="paper.html",
+        values={"section": section},
+        files={path: csv(thresholds), **parts},
+    )
 
 
 def figure_frames(
@@ -79,7 +157,11 @@ def _with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     per_class, t_plus = row["images_per_class"], row["t_plus"]
     defined = t_plus is not None and per_class
     ratio = t_plus / paper.noise_scale(per_class) if defined else None
-    return {**row, "ratio": ratio, "page": names.dataset_page(row["network"], row["dataset"])}
+    return _with_page(row) | {"ratio": ratio}
+
+
+def _with_page(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"page": names.dataset_page(row["network"], row["dataset"])}
 
 
 def _extremes(classes: pd.DataFrame) -> Iterator[dict[str, Any]]:

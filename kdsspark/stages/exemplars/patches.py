@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int32]
 
-_PARTS: Final = ("size", "stride", "start", "first", "stop")
+_PARTS: Final = ("size", "stride", "start", "stop")
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
     """The receptive field of every unit of a network, for crops of ``crop`` pixels.
 
-    ``y`` and ``x``: int32 [units, 5], the parts of an axis: size, stride, start, first, stop, in
+    ``y`` and ``x``: int32 [units, 4], the parts of an axis: size, stride, start, stop, in
     pixels of the crop.
     """
 
@@ -66,14 +66,14 @@ def of_layers(layers: Sequence[Layer], fields: Mapping[str, Field | Whole], crop
 
 def _parts(axis: Axis | None, crop: int) -> list[int]:
     """The numbers of an axis; without one, those of the whole crop."""
-    return [crop, 0, 0, 0, crop] if axis is None else [getattr(axis, name) for name in _PARTS]
+    return [crop, 0, 0, crop] if axis is None else [getattr(axis, name) for name in _PARTS]
 
 
 def _span(axis: Ints, location: Ints) -> tuple[Ints, Ints]:
-    size, stride, start, first, stop = axis.T
+    size, stride, start, stop = axis.T
     start = start + stride * np.maximum(location, 0)
-    begin = np.maximum(start, first)
-    return begin, np.maximum(begin, np.minimum(start + size, stop))
+    begin = np.clip(start, 0, stop)
+    return begin, np.clip(start + size, begin, stop)
 
 
 def in_image(

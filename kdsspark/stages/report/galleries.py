@@ -33,7 +33,7 @@ from kdsspark.report.gallery.gallery import (
     Sheet,
     UnitShown,
 )
-from kdsspark.report.pages import names
+from kdsspark.report.pages import formats, names
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.exemplars.stage import corpus_of
 from kdsspark.stages.report import curves, distances, sizes
@@ -45,7 +45,6 @@ from kdsspark.tables import DUPLICATES, EXEMPLARS, FAILURES, IMAGES
 SAMPLES: Final = 9
 _PATCHES: Final = 9
 _IMAGES_OF_A_TASK: Final = 48
-_SHEET_COLUMNS: Final = 16
 _SHORT_SIDE: Final = 256  # where no network says otherwise
 
 Tiles = dict[Any, npt.NDArray[np.uint8]]
@@ -118,8 +117,8 @@ def _layers(layers: pd.DataFrame, network: str) -> tuple[LayerShown, ...]:
     own = layers[layers["network"] == network].sort_values("depth")
     firsts = np.concatenate([[0], own["features"].to_numpy().cumsum()[:-1]])
     return tuple(
-        LayerShown(str(row.layer), str(row.kind), int(row.depth), int(first), int(row.features))
-        for row, first in zip(own.itertuples(), firsts, strict=True)
+        LayerShown(row["layer"], row["kind"], row["depth"], int(first), row["features"])
+        for row, first in zip(formats.rows(own), firsts, strict=True)
     )
 
 
@@ -172,7 +171,7 @@ def _samples(output: Output, pair: Pair) -> dict[int, list[str]]:
             found = both.sort_values("image_id").groupby("class_id").head(SAMPLES)
     if found is None:
         return {}
-    return {int(c): list(own["uri"]) for c, own in found.groupby("class_id")}
+    return {int(str(c)): list(own["uri"]) for c, own in found.groupby("class_id")}
 
 
 # -- exemplars -----------------------------------------------------------------------------------
@@ -184,6 +183,8 @@ class _Found:
 
     rows: pd.DataFrame
     images: Images
+    n_active: npt.NDArray[np.int64]  # [features], images that excite the unit
+    n: int  # images of the corpus
 
     def of(self, feature: int) -> pd.DataFrame:
         return self._by_feature.get(feature, self.rows.iloc[:0])
@@ -196,7 +197,7 @@ class _Found:
 def _exemplars(output: Output, subject: _Subject) -> _Found:
     path = EXEMPLARS.part("part-0", *subject.corpus) if subject.corpus else ""
     if not path or not output.exists(path):
-        return _Found(pd.DataFrame({"feature": []}), {})
+        return _Found(pd.DataFrame({"feature": []}), {}, np.empty(0, np.int64), 0)
     table = parquet.read_file(output, path)
     layers = table["layer"].combine_chunks().dictionary_encode()
     firsts = {layer.name: layer.first for layer in subject.layers}
@@ -209,7 +210,10 @@ def _exemplars(output: Output, subject: _Subject) -> _Found:
         wanted |= np.isin(feature, sheets) & (rank == 1)
     rows = table.append_column("feature", pa.array(feature)).filter(pa.array(wanted)).to_pandas()
     assert subject.corpus is not None
-    return _Found(rows, _images(output, subject.corpus.dataset, rows["image_id"].unique()))
+    n_active = np.zeros(subject.ks.shape[1], np.int64)
+    n_active[feature] = table["n_active"].to_numpy()
+    images = _images(output, subject.corpus.dataset, rows["image_id"].unique())
+    return _Found(rows, images, n_active, int(table["n"][0].as_py()))
 
 
 def _images(output: Output, dataset: str, ids: Sequence[str]) -> Images:
@@ -311,7 +315,7 @@ def _gallery(
         for feature in chosen.drawn
     }
     classes = [*_classes(output, subject, tiles, size, files)]
-    sheets = dict(_sheets(subject, tiles, size, files)) if subject.with_sheets else {}
+    sheets = dict(_sheets(subject, found, tiles, size, files)) if subject.with_sheets else {}
     return Gallery(
         pair.network,
         pair.dataset,
@@ -382,8 +386,8 @@ def _classes(
     pair = subject.pair
     failed = _per_class(parquet.read(output, FAILURES, *pair, columns=["class_id"]))
     copies = _per_class(_copies(output, pair.dataset))
-    for row in subject.classes.itertuples():
-        c = int(row.class_id)
+    for row in formats.rows(subject.classes):
+        c = row["class_id"]
         own = [tiles.get(("sample", c, n)) for n in range(len(subject.samples.get(c, ())))]
         samples = None
         if any(tile is not None for tile in own):
@@ -392,10 +396,10 @@ def _classes(
             samples = Sample(path, len(own))
         yield ClassShown(
             class_id=c,
-            name=str(row.class_name),
-            n_images=int(row.images),
-            n_plus=int(row.n_plus),
-            n_minus=int(row.n_minus),
+            name=row["class_name"],
+            n_images=row["images"],
+            n_plus=row["n_plus"],
+            n_minus=row["n_minus"],
             present=subject.chosen.present[c],
             absent=subject.chosen.absent[c],
             kin=subject.chosen.kin[c],
@@ -416,7 +420,7 @@ def _per_class(rows: pa.Table) -> dict[int, int]:
 
 
 def _sheets(
-    subject: _Subject, tiles: Tiles, size: Sizes, files: dict[str, bytes]
+    subject: _Subject, found: _Found, tiles: Tiles, size: Sizes, files: dict[str, bytes]
 ) -> Iterator[tuple[str, Sheet]]:
     corpus = subject.corpus.dataset if subject.corpus else ""
     for layer, features in zip(subject.layers, subject.chosen.sheets, strict=True):
@@ -425,4 +429,5 @@ def _sheets(
             continue
         path = names.sheet(subject.pair.network, layer.name)
         files[path] = sprites.strip(own, size.tile)
-        yield layer.name, Sheet(path, corpus, features, len(features))
+        active = {f: int(found.n_active[f]) for f in range(layer.first, layer.first + layer.units)}
+        yield layer.name, Sheet(path, corpus, features, active, found.n)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -28,20 +28,22 @@ from kdsspark.output.receipts import Receipt
 from kdsspark.query import view_queries, views
 from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
-from kdsspark.stages import EMBED, MEASURE, REPORT, SUMMARIZE
+from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
+from kdsspark.stages.report import filters
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
+from kdsspark.stages.report.galleries import galleries
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 2  # of the pages: with another number, every report is drawn again
+_FORMAT: Final = 3  # of the pages: with another number, every report is drawn again
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
-_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE)  # the report shows what these stages wrote
+_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE, EXEMPLARS)  # the report shows what these stages wrote
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def run(context: Context) -> None:
     REPORT.receipts(output).remove(_ITEM)
     steps = len(_queries(config)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
-        data = _gathered(context.session, output, config, wanted, planned.made, progress)
+        data = _gathered(context, planned.made, progress)
         _replace(output, site.render(data))
         progress.show(steps)
     REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
@@ -108,19 +110,13 @@ def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
         )
 
 
-def _gathered(
-    session: Any,
-    output: Output,
-    config: Config,
-    wanted: Sequence[FeatureClassWanted],
-    made: Sequence[Receipt],
-    progress: Progress,
-) -> ReportData:
+def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> ReportData:
     """Everything that the report shows; ``made`` are the receipts of what it follows from."""
+    output, config = context.output, context.config
     queries = _queries(config)
     read = view_queries.reads(*queries.values(), histograms_of(1))
-    opened = views.opened(session, output, read)
-    drawn = read_feature_classes(opened, output, config, wanted)
+    opened = views.opened(context.session, output, read)
+    drawn = read_feature_classes(opened, output, config, context.drawn)
     frames = {}
     with ThreadPoolExecutor(_TOGETHER) as pool:
         results = pool.map(partial(views.query, opened), queries.values())
@@ -133,7 +129,17 @@ def _gathered(
     disagreements = None if extremes is None else with_bins(opened, extremes)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
-    return ReportData(_run(config, made), networks, frames, groups, drawn, disagreements, others)
+    return ReportData(
+        _run(config, made),
+        networks,
+        frames,
+        groups,
+        drawn,
+        disagreements,
+        galleries(context, frames),
+        filters.of_networks(output, config),
+        others,
+    )
 
 
 def _queries(config: Config) -> dict[str, str]:

@@ -1,4 +1,3 @@
-<script>
 // Sorting and filtering of tables; without it they stand as they are.
 (function () {
   "use strict";
@@ -43,10 +42,36 @@
     });
     table.parentNode.parentNode.insertBefore(box, table.parentNode);
   }
+  // The sheet of a layer: its units in another order.
+  document.querySelectorAll(".sheet").forEach(function (sheet) {
+    var bar = document.createElement("p");
+    bar.className = "orders";
+    bar.textContent = "Order: ";
+    [["highest ks", "ks", -1], ["share of images", "active", -1], ["best class", "best", 1],
+     ["unit", "unit", 1]].forEach(function (order) {
+      if (!sheet.firstElementChild || !(order[1] in sheet.firstElementChild.dataset)) return;
+      var button = document.createElement("button");
+      button.type = "button";
+      button.textContent = order[0];
+      button.addEventListener("click", function () {
+        var tiles = Array.from(sheet.children);
+        tiles.sort(function (a, b) {
+          var x = a.dataset[order[1]], y = b.dataset[order[1]];
+          var found = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+          return order[2] * found;
+        });
+        tiles.forEach(function (tile) { sheet.appendChild(tile); });
+        bar.querySelectorAll("button").forEach(function (other) {
+          other.setAttribute("aria-pressed", String(other === button));
+        });
+      });
+      bar.appendChild(button);
+    });
+    sheet.parentNode.insertBefore(bar, sheet);
+  });
   document.querySelectorAll("table.sortable").forEach(function (table) {
     if (!table.tBodies.length || table.tBodies[0].rows.length < 2) return;
     makeSortable(table);
     if (table.tBodies[0].rows.length > 12) makeFilterable(table);
   });
 })();
-</script>

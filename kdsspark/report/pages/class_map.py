@@ -1,0 +1,64 @@
+"""The map of a dataset's classes: how alike they are to the network (SVG text)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup, escape
+
+from kdsspark.report.gallery.gallery import Gallery
+
+_LARGEST: Final = 150  # classes; more cannot be read
+_CELL: Final = 12
+_LETTER: Final = 6.2  # width of a letter, of 10 pixels
+_LONGEST: Final = 28
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The path of the picture, its text, and the file."""
+
+    src: str
+    alt: str
+    files: Mapping[str, bytes]
+
+
+def draw(gallery: Gallery, stem: str) -> Drawn | None:
+    """The correlations of the classes, in order; None for fewer than three classes or very many."""
+    order = [c for c in gallery.order if c in gallery.by_id]
+    if not 3 <= len(order) <= _LARGEST:
+        return None
+    labels = [gallery.by_id[c].name for c in order]
+    short = [n if len(n) <= _LONGEST else n[: _LONGEST - 1] + "\u2026" for n in labels]
+    margin = round(_LETTER * max(map(len, short))) + 8
+    side = _CELL * len(order)
+    cells = []
+    for i, a in enumerate(order):
+        for j, b in enumerate(order):
+            value = float(gallery.alike[a, b])
+            if i == j or abs(value) < 0.02:
+                continue
+            cells.append(
+                f'<rect x="{margin + j * _CELL}" y="{i * _CELL}" width="{_CELL}" height="{_CELL}" '
+                f'fill="{"#0b7a5c" if value > 0 else "#b8541a"}" fill-opacity="{abs(value):.2f}"/>'
+            )
+    texts = [
+        Markup('<text x="{}" y="{}">{}</text>').format(margin - 6, i * _CELL + 9.5, escape(name))
+        for i, name in enumerate(short)
+    ]
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{margin + side}" height="{side}" '
+        f'viewBox="0 0 {margin + side} {side}" font-family="system-ui, sans-serif" font-size="10" '
+        f'text-anchor="end" fill="#333"><rect width="100%" height="100%" fill="#fff"/>'
+        + "".join(map(str, texts))
+        + "".join(cells)
+        + "</svg>"
+    )
+    pairs = max(
+        ((gallery.alike[a, b], a, b) for a in order for b in order if a < b), default=(0, 0, 0)
+    )
+    names = [gallery.by_id[int(c)].name for c in pairs[1:]]
+    alt = f"Correlations of {len(order)} classes; most alike are {names[0]} and {names[1]}"
+    return Drawn(f"{stem}.svg", alt, {f"{stem}.svg": svg.encode()})
