@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from kdsspark.report.gallery.gallery import Gallery
 
 _LARGEST: Final = 150  # classes; more cannot be read
-_CELL: Final = 12
+_SIDE: Final = 560  # pixels of the map, while its cells are from 12 to 32
 _LETTER: Final = 6.2  # width of a letter, of 10 pixels
 _LONGEST: Final = 28
 
@@ -33,7 +33,8 @@ def draw(gallery: Gallery, stem: str) -> Drawn | None:
     labels = [gallery.by_id[c].name for c in order]
     short = [n if len(n) <= _LONGEST else n[: _LONGEST - 1] + "\u2026" for n in labels]
     margin = round(_LETTER * max(map(len, short))) + 8
-    side = _CELL * len(order)
+    cell = min(32, max(12, _SIDE // len(order)))
+    side = cell * len(order)
     cells = []
     for i, a in enumerate(order):
         for j, b in enumerate(order):
@@ -41,11 +42,13 @@ def draw(gallery: Gallery, stem: str) -> Drawn | None:
             if i == j or abs(value) < 0.02:
                 continue
             cells.append(
-                f'<rect x="{margin + j * _CELL}" y="{i * _CELL}" width="{_CELL}" height="{_CELL}" '
+                f'<rect x="{margin + j * cell}" y="{i * cell}" width="{cell}" height="{cell}" '
                 f'fill="{"#0b7a5c" if value > 0 else "#b8541a"}" fill-opacity="{abs(value):.2f}"/>'
             )
     texts = [
-        Markup('<text x="{}" y="{}">{}</text>').format(margin - 6, i * _CELL + 9.5, escape(name))
+        Markup('<text x="{}" y="{}">{}</text>').format(
+            margin - 6, i * cell + cell / 2 + 3.5, escape(name)
+        )
         for i, name in enumerate(short)
     ]
     svg = (

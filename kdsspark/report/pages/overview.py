@@ -63,7 +63,8 @@ def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
         "failed": int(frames["counts"]["failed"].sum()),
         "thresholds": [_with_page(row) for row in rows],
         "datasets": [
-            _dataset(row, own.get(row["dataset"]), data.groups.get(row["dataset"])) for row in rows
+            _dataset(row, own.get(row["dataset"]), data.groups.get(row["dataset"]))
+            for row in sorted(rows, key=lambda row: -row["n_images"])
         ],
         "layers": [_layer(network, row, list(own.values())) for row in layers],
         "paper": names.paper_page(network),
@@ -74,18 +75,12 @@ def _dataset(row: dict[str, Any], gallery: Gallery | None, group: str | None) ->
     """A dataset, and its classes that single units tell best, by units of different layers."""
     best: list[dict[str, Any]] = []
     if gallery is not None:
-        ends = sorted(
-            (-float(gallery.ks[c.class_id, c.present[0]]), c.class_id)
-            for c in gallery.classes
-            if c.present
-        )
-        for _, c in ends[:_BEST]:
-            shown = gallery.by_id[c]
+        for c, feature in _best(gallery):
             best.append(
                 {
                     "class": cards.class_link(gallery, c),
-                    "tiles": cards.tiles(shown, 3),
-                    "unit": cards.card(gallery, c, shown.present[0]),
+                    "tiles": cards.tiles(gallery.by_id[c], 3),
+                    "unit": cards.card(gallery, c, feature),
                 }
             )
     return {
@@ -97,6 +92,22 @@ def _dataset(row: dict[str, Any], gallery: Gallery | None, group: str | None) ->
         "group": group,
         "best": best,
     }
+
+
+def _best(gallery: Gallery) -> list[tuple[int, int]]:
+    """The classes that single units tell best, with the unit: one of the upper layers, if any.
+
+    The patches of the first layers are a few pixels, which tell a reader little.
+    """
+    depth = {layer.name: layer.depth for layer in gallery.layers}
+    found = []
+    for shown in gallery.classes:
+        upper = [
+            f for f in shown.present if 3 * depth[gallery.unit_of(f)[0]] >= len(depth)
+        ] or list(shown.present)
+        if upper:
+            found.append((-float(gallery.ks[shown.class_id, upper[0]]), shown.class_id, upper[0]))
+    return [(c, feature) for _, c, feature in sorted(found)[:_BEST]]
 
 
 def _layer(network: str, row: dict[str, Any], galleries: Sequence[Gallery]) -> dict[str, Any]:

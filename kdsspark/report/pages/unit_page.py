@@ -74,7 +74,7 @@ def _dataset(gallery: Gallery, unit: UnitShown) -> dict[str, Any]:
             "css": cards.css(ks),
             "q": q,
             "rank": int(gallery.ranks[c, unit.feature]),
-            "tiles": cards.tiles(shown, 3),
+            "tiles": cards.tiles(shown, 1),
         }
 
     ends = [end[0] for end in (high, low) if end]

@@ -20,7 +20,7 @@ from kdsspark.output.names import Pair
 
 Tile = npt.NDArray[np.uint8]
 
-_EDGE: Final = 128  # grey of what lies beyond the border of an image
+_EDGE: Final = 228  # grey of what lies beyond the border of an image
 
 
 class Cut(NamedTuple):
