@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,8 +24,23 @@ from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 
 _log = logging.getLogger(__name__)
-_cache: dict[tuple[str, str, int | None, int | None], Extractor] = {}
-_cache_lock = threading.Lock()
+_held: dict[Hashable, Any] = {}
+_held_lock = threading.Lock()
+
+Held = TypeVar("Held")
+
+
+def held(key: Hashable, load: Callable[[], Held]) -> Held:
+    """What ``load`` returns, kept until another key comes; safe from threads.
+
+    One network a process: several would not fit beside each other.
+    """
+    with _held_lock:
+        if key not in _held:
+            _held.clear()
+            _held[key] = load()
+        kept: Held = _held[key]
+        return kept
 
 
 def cached_extractor(
@@ -35,12 +51,31 @@ def cached_extractor(
     batch: int | None = None,
 ) -> Extractor:
     """:meth:`Extractor.load`, kept until other arguments come; safe from threads."""
-    key = (spec.fingerprint, device, threads, batch)
-    with _cache_lock:
-        if key not in _cache:
-            _cache.clear()  # one network a process: several would not fit beside each other
-            _cache[key] = Extractor.load(spec, weights_path, device, threads, batch)
-        return _cache[key]
+    key = (Extractor, spec.fingerprint, device, threads, batch)
+    return held(key, lambda: Extractor.load(spec, weights_path, device, threads, batch))
+
+
+def loaded(spec: NetworkSpec, weights_path: str | Path, device: str) -> fx.GraphModule:
+    """The float32 network of ``spec`` around the tensors that ``weights.prepare`` wrote.
+
+    It maps crops to the layers' features (:func:`activations.read`), in evaluation mode. Raises
+    WeightsError if the file cannot be read or holds other tensors than the network needs.
+    """
+    # float32 means float32: GPUs would round it to TF32.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    # Trying algorithms out would choose another one, with other last bits, in every process.
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+    model = skeleton(spec.architecture, spec.preprocessing.crop)
+    network = activations.read(model, spec.layers, spec.activation, spec.pooling)
+    try:
+        tensors = load_file(weights_path, device=device)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"cannot read the weights of {spec.name}: {error}") from error
+    if tensors.keys() != network.state_dict().keys():
+        raise WeightsError(f"{weights_path} must hold the tensors of {spec.name}, got others")
+    # Not strict, because batch-norm asks for a count that only training uses.
+    network.load_state_dict(tensors, strict=False, assign=True)
+    return network.requires_grad_(False).eval()
 
 
 class Extractor:
@@ -88,23 +123,9 @@ class Extractor:
 
         ``threads`` passes run side by side on a CPU, or fewer where memory is short; null: as many
         as torch has threads. ``batch`` images are a pass; null: :func:`batches.batch_images`.
-        Raises WeightsError if the file cannot be read or holds other tensors than the network
-        needs.
+        Raises like :func:`loaded`.
         """
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        # Trying algorithms out would choose another one, with other last bits, in every process.
-        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-        model = skeleton(spec.architecture, spec.preprocessing.crop)
-        network = activations.read(model, spec.layers, spec.activation, spec.pooling)
-        try:
-            tensors = load_file(weights_path, device=device)
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"cannot read the weights of {spec.name}: {error}") from error
-        if tensors.keys() != network.state_dict().keys():
-            raise WeightsError(f"{weights_path} must hold the tensors of {spec.name}, got others")
-        # Not strict, because batch-norm asks for a count that only training uses.
-        network.load_state_dict(tensors, strict=False, assign=True)
-        network.requires_grad_(False).eval()
+        network = loaded(spec, weights_path, device)
         network.to(getattr(torch, spec.precision)).to(memory_format=_layout(spec, device))
         if device != "cpu":
             fusing.fuse(network)

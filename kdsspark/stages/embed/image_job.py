@@ -32,6 +32,7 @@ from kdsspark.tables import embeddings_schema
 
 if TYPE_CHECKING:
     from kdsspark.network.extractor import Extractor
+    from kdsspark.network.projections import Projector
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ def extractor(job: ImageJob) -> Extractor:
 
     batch, device = job.settings.batch_images, gpus.device()
     return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
+
+
+def projector(job: ImageJob) -> Projector:
+    """The network that projects activations to pixels, on the GPU of the task if it has one."""
+    from kdsspark.network.projections import cached_projector
+
+    return cached_projector(job.spec, _local_weights(job), gpus.device())
 
 
 def _local_weights(job: ImageJob) -> Path:
