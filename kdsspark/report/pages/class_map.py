@@ -46,9 +46,7 @@ def draw(gallery: Gallery, stem: str) -> Drawn | None:
                 f'fill="{"#0b7a5c" if value > 0 else "#b8541a"}" fill-opacity="{abs(value):.2f}"/>'
             )
     texts = [
-        Markup('<text x="{}" y="{}">{}</text>').format(
-            margin - 6, i * cell + cell / 2 + 3.5, escape(name)
-        )
+        Markup('<text x="{}" y="{}">{}</text>').format(margin - 6, i * cell + cell / 2 + 3.5, name)
         for i, name in enumerate(short)
     ]
     svg = (
