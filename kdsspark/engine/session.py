@@ -127,7 +127,10 @@ def _started(conf: SparkConf, master: str, verbose: bool, submitted: bool) -> Sp
         variables = machine.variables(master)
         _launch(conf, variables, verbose)
     with _environment(variables):
-        return SparkSession.builder.config(conf=conf).getOrCreate()
+        session = SparkSession.builder.config(conf=conf).getOrCreate()
+    # A JVM that ends, asked or not, has the thread that adds up accumulators print a traceback.
+    session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    return session
 
 
 def _failed(settings: Spark, error: Exception) -> KdssparkError:

@@ -19,18 +19,21 @@ from kdsspark.config import Spark
 from kdsspark.engine import session
 
 spark = session.start(Spark(master="local[1]", conf={"spark.ui.enabled": False}))
-assert spark.sparkContext.parallelize([1], 1).map(str).collect() == ["1"]
+total = spark.sparkContext.accumulator(0)
+spark.sparkContext.parallelize([1, 2], 1).foreach(total.add)
+assert total.value == 3
 assert spark.conf.get("spark.python.unix.domain.socket.enabled") == "true"
 """
 
 
-def test_nothing_is_left_in_the_temporary_folder() -> None:
+def test_a_session_ends_without_a_word_and_leaves_nothing_in_the_temporary_folder() -> None:
     with tempfile.TemporaryDirectory() as folder:  # short, for it is to hold sockets
         env = {**os.environ, "TMPDIR": folder}
         program = [sys.executable, "-c", PROGRAM]
-        subprocess.run(program, env=env, check=True, capture_output=True)
+        done = subprocess.run(program, env=env, check=True, capture_output=True, text=True)
         left = [path.name for path in Path(folder).iterdir()]
     assert left == []
+    assert done.stderr == ""
 
 
 LOGGING = """
