@@ -54,13 +54,14 @@ def check_files(output: str) -> None:
     try:
         tempfile.gettempdir()
     except OSError as error:
+        given = os.environ.get("TMPDIR", "nothing")
         raise KdssparkError(
-            f"TMPDIR must be a folder that can be written, got {os.environ.get('TMPDIR')}: {error}"
+            f"TMPDIR must be a folder that can be written, got {given}: {error}"
         ) from error
     if "PYSPARK_GATEWAY_PORT" in os.environ and not output.isascii() and not _java_has_utf8():
         raise KdssparkError(
             f"LC_ALL must be a locale with UTF-8, such as C.UTF-8, for Java to find {output}, "
-            f"got {os.environ.get('LC_ALL')}"
+            f"got {os.environ.get('LC_ALL', 'nothing')}"
         )
 
 
