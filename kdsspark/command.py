@@ -34,7 +34,6 @@ QUESTIONS: Final = {
 _INTERRUPTED: Final = "interrupted; run again to go on"
 # After a signal. Then the process ends, even if a store that is out of reach has no record yet.
 _SECONDS_TO_END: Final = 30
-_SECONDS_OF_SPARK: Final = 10
 
 
 @dataclass
@@ -135,7 +134,7 @@ class Command:
             if "kdsspark.engine.session" in sys.modules:
                 from kdsspark.engine import session
 
-                session.stop(_SECONDS_OF_SPARK)
+                session.stop()
         with suppress(Exception):
             if self.config is None:
                 self._prepare()

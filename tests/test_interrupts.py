@@ -87,7 +87,7 @@ STARTING = {
     "connection": (Moment("socket.connect", "127.0.0.1"), signal.SIGHUP),
     "context": (Moment("socket.connect", "127.0.0.1", 0.5), signal.SIGINT),
     "session": (Moment("socket.bind", ".sock"), signal.SIGTERM),
-    "job": (Moment("open", "/pyspark-", 0.3), signal.SIGINT),
+    "job": (Moment("tempfile.mkstemp", "/pyspark-", 0.3), signal.SIGINT),
     "receipts": (Moment("os.rename", "_receipts/embedded"), signal.SIGHUP),
 }
 # And in these, with all done but the report.

@@ -237,3 +237,21 @@ def test_make_help_lists_the_targets() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     listed = {line.split()[0] for line in done.stdout.splitlines()}
     assert listed >= {"demo", "test", "lint", "types", "check", "bench", "clean"}
+
+
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_a_bare_machine_lacks_nearly_everything(machine: Machine, namespaces: bool) -> None:
+    """Where user namespaces can be made, the user has no name, either."""
+    unshare = shutil.which("unshare")
+    machine.command("unshare", f'exec {unshare} "$@"' if namespaces and unshare else "exit 1")
+    for tool in ("env", "hostname"):
+        (machine.bin / tool).symlink_to(shutil.which(tool) or "/nowhere")
+    machine.environment |= {"HOME": "/home/ann", "USER": "ann", "LANG": "de_DE.UTF-8"}
+    done = machine.run("bare", "sh", "-c", "umask; env")
+    assert done.returncode == 0
+    mask, *variables = done.stdout.splitlines()
+    assert mask == "0077"
+    assert not {"HOME", "USER", "LANG"} & {line.partition("=")[0] for line in variables}
+    assert {f"PATH={machine.bin}", "LC_ALL=C", "http_proxy=http://127.0.0.1:9"} <= {*variables}
+    if not namespaces:
+        assert done.stderr.startswith("scripts/bare: no user namespaces here")

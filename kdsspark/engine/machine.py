@@ -54,13 +54,14 @@ def check_files(output: str) -> None:
     try:
         tempfile.gettempdir()
     except OSError as error:
+        given = os.environ.get("TMPDIR", "nothing")
         raise KdssparkError(
-            f"TMPDIR must be a folder that can be written, got {os.environ.get('TMPDIR')}: {error}"
+            f"TMPDIR must be a folder that can be written, got {given}: {error}"
         ) from error
     if "PYSPARK_GATEWAY_PORT" in os.environ and not output.isascii() and not _java_has_utf8():
         raise KdssparkError(
             f"LC_ALL must be a locale with UTF-8, such as C.UTF-8, for Java to find {output}, "
-            f"got {os.environ.get('LC_ALL')}"
+            f"got {os.environ.get('LC_ALL', 'nothing')}"
         )
 
 
@@ -157,8 +158,11 @@ def _java_has_utf8() -> bool:
 
 
 def java_options() -> str:
-    """Java's options for its temporary files and, where the user has no home, for a home."""
-    options = [f"-Djava.io.tmpdir={tempfile.gettempdir()}"]
+    """Java's options for its temporary files and, where the user has no home, for a home.
+
+    A JVM that has to end while it starts leaves folders behind, so they lie in a folder of ours.
+    """
+    options = [f"-Djava.io.tmpdir={own_folder()}"]
     user = _user()
     if user is None or not os.access(user.pw_dir, os.W_OK):
         options.append(f"-Duser.home={own_folder()}")
@@ -177,7 +181,7 @@ def find_a_home() -> None:
 
 @functools.cache
 def own_folder() -> str:
-    """A folder for as long as this process runs; Spark's sockets lie there, too."""
+    """A folder for as long as this process runs: Spark's temporary files and its sockets."""
     folder = tempfile.mkdtemp(prefix="kdsspark-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -30,6 +30,7 @@ Session = SparkSession
 """What the stages know of Spark."""
 
 _LOCAL_ATTEMPTS: Final = 4
+_SECONDS_TO_STOP: Final = 10
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
 _GATEWAY: Final = "PYSPARK_GATEWAY_PORT"  # spark-submit sets it
 
@@ -80,20 +81,24 @@ class _AtNeed:
         return start(self.settings, self.verbose)
 
 
-def stop(seconds: float) -> None:
+def stop() -> None:
     """End the JVM that this process started, and with it all tasks that run on this machine.
 
-    The JVM ends by itself when its input does, and removes its folders first. After ``seconds``,
-    or if it has not answered yet, it is killed. The JVM of spark-submit is left alone: it ends when
-    this process has ended.
+    The JVM ends by itself when its input does. If it has not answered yet, or takes too long, it is
+    killed. No other is started afterwards. The JVM of spark-submit is left alone: it ends when this
+    process has ended.
     """
-    for process in _launched:
+    with _launching:
+        _stopped.set()
+    while _launched:
+        process = _launched.pop()
         if SparkContext._gateway and process.stdin:
             process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
+                process.wait(_SECONDS_TO_STOP)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 # -- starting ------------------------------------------------------------------------------------
@@ -122,7 +127,10 @@ def _started(conf: SparkConf, master: str, verbose: bool, submitted: bool) -> Sp
         variables = machine.variables(master)
         _launch(conf, variables, verbose)
     with _environment(variables):
-        return SparkSession.builder.config(conf=conf).getOrCreate()
+        session = SparkSession.builder.config(conf=conf).getOrCreate()
+    # A JVM that ends, asked or not, has the thread that adds up accumulators print a traceback.
+    session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    return session
 
 
 def _failed(settings: Spark, error: Exception) -> KdssparkError:
@@ -142,6 +150,7 @@ def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> Non
     if SparkContext._gateway:
         return
     with _environment(variables), _output(verbose) as output, _own_temporary_files():
+        atexit.register(stop)  # before the folder is removed, which the JVM uses
         options = {"stdout": output, "stderr": output, "process_group": 0}
         gateway = java_gateway.launch_gateway(conf, options)  # type: ignore[no-untyped-call]
         SparkContext._ensure_initialized(gateway=gateway)
@@ -153,11 +162,16 @@ class _Launched(subprocess.Popen[bytes]):
     """The process of a JVM, which PySpark does not show before the JVM has answered."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        _launched.append(self)
+        with _launching:
+            if _stopped.is_set():
+                raise StartError("Spark did not start: this process is about to end")
+            super().__init__(*arguments, **options)
+            _launched.append(self)
 
 
 _launched: Final[list[_Launched]] = []
+_launching: Final = threading.Lock()
+_stopped: Final = threading.Event()
 java_gateway.Popen = _Launched  # type: ignore[attr-defined, assignment]
 
 

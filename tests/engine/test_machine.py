@@ -194,10 +194,10 @@ def test_a_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_java_gets_a_home_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    home = machine.own_folder()
-    monkeypatch.setattr(tempfile, "tempdir", "/tmp/a b")
+    monkeypatch.setattr(machine, "own_folder", lambda: "/tmp/a b")
+    assert shlex.split(machine.java_options())[0] == "-Djava.io.tmpdir=/tmp/a b"
     monkeypatch.setattr(pwd, "getpwuid", no_user)
-    expected = ["-Djava.io.tmpdir=/tmp/a b", f"-Duser.home={home}"]
+    expected = ["-Djava.io.tmpdir=/tmp/a b", "-Duser.home=/tmp/a b"]
     assert shlex.split(machine.java_options()) == expected
 
 

@@ -12,26 +12,28 @@ import pytest
 from pyspark import SparkConf
 
 from kdsspark.config import Spark
-from kdsspark.engine import session
+from kdsspark.engine import machine, session
 
 PROGRAM = """
 from kdsspark.config import Spark
 from kdsspark.engine import session
 
 spark = session.start(Spark(master="local[1]", conf={"spark.ui.enabled": False}))
-assert spark.sparkContext.parallelize([1], 1).map(str).collect() == ["1"]
+total = spark.sparkContext.accumulator(0)
+spark.sparkContext.parallelize([1, 2], 1).foreach(total.add)
+assert total.value == 3
 assert spark.conf.get("spark.python.unix.domain.socket.enabled") == "true"
 """
 
 
-def test_nothing_is_left_in_the_temporary_folder() -> None:
+def test_a_session_ends_without_a_word_and_leaves_nothing_in_the_temporary_folder() -> None:
     with tempfile.TemporaryDirectory() as folder:  # short, for it is to hold sockets
-        java = f"-Djava.io.tmpdir={folder}"
-        env = {**os.environ, "TMPDIR": folder, "SPARK_SUBMIT_OPTS": java}
+        env = {**os.environ, "TMPDIR": folder}
         program = [sys.executable, "-c", PROGRAM]
-        subprocess.run(program, env=env, check=True, capture_output=True)  # the JVM's end, too
+        done = subprocess.run(program, env=env, check=True, capture_output=True, text=True)
         left = [path.name for path in Path(folder).iterdir()]
     assert left == []
+    assert done.stderr == ""
 
 
 LOGGING = """
@@ -40,8 +42,8 @@ import sys
 from kdsspark.engine import session
 
 child = [sys.executable, "-S", "-c", "import sys; print('from a child', file=sys.stderr)"]
-with session._quiet_stderr(enabled=sys.argv[1] != "loud"):
-    subprocess.run(child, check=True)
+with session._output(verbose=sys.argv[1] == "loud") as output:
+    subprocess.run(child, check=True, stderr=output)
 print("from this process", file=sys.stderr)
 if sys.argv[1] == "keep":
     print(session.keep_log())
@@ -85,7 +87,7 @@ def test_local_masters_try_a_task_as_often_as_clusters_do(master: str, started: 
 
 def test_settings_of_the_configuration_come_before_ours_and_are_texts() -> None:
     conf = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 4, "spark.app.name": "mine"}
-    found = session._defaults(Spark(conf=conf), "local[2,4]")
+    found = session._defaults(Spark(conf=conf), "local[2,4]", submitted=False)
     assert found["spark.app.name"] == "mine"
     assert found["spark.ui.enabled"] == "false"
     assert found["spark.sql.shuffle.partitions"] == "4"
@@ -93,19 +95,21 @@ def test_settings_of_the_configuration_come_before_ours_and_are_texts() -> None:
 
 
 def test_clusters_are_not_told_what_is_for_this_machine() -> None:
-    found = session._defaults(Spark(), "yarn")
+    found = session._defaults(Spark(), "yarn", submitted=True)
     assert found["spark.sql.execution.arrow.maxRecordsPerBatch"] == "1000"
     assert not {
         key for key in found if key.startswith(("spark.driver.", "spark.python.", "spark.sql.sh"))
     }
+    alone = session._defaults(Spark(), "yarn", submitted=False)
+    assert set(alone) - set(found) == {"spark.driver.defaultJavaOptions"}
 
 
 @pytest.mark.parametrize(("length", "sockets"), [(20, True), (50, False)])
 def test_a_folder_with_a_long_name_holds_no_sockets(
     monkeypatch: pytest.MonkeyPatch, length: int, sockets: bool
 ) -> None:
-    monkeypatch.setattr(session, "_socket_folder", lambda: "/".ljust(length, "x"))
-    found = session._defaults(Spark(), "local[1,4]")
+    monkeypatch.setattr(machine, "own_folder", lambda: "/".ljust(length, "x"))
+    found = session._defaults(Spark(), "local[1,4]", submitted=False)
     assert ("spark.python.unix.domain.socket.dir" in found) is sockets
     assert ("spark.python.unix.domain.socket.enabled" in found) is sockets
 
