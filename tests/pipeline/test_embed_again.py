@@ -83,6 +83,7 @@ def test_a_lost_file_is_made_again_and_measured_again(config: Config, tmp_path: 
     study.output.remove(lost)
     again = run(config)
     after = when(again, "_receipts/measure")
+    assert before
     assert all(after[path] > time for path, time in before.items())
     stages = "index embed measure summarize"
     assert_same(tables(again.output), tables(full(config, tmp_path, stages).output))
