@@ -61,6 +61,8 @@ def signal_handlers() -> Iterator[None]:
     """The command takes charge of signals for good, and pytest wants them back."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
+    # A shell that starts pytest in the background has it ignore this signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
