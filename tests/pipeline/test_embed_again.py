@@ -17,7 +17,7 @@ from kdsspark.tables import FAILURES
 from tests.pipeline.test_runs import assert_same, computed, tables, when
 from tests.studies import image_config, run, write_images
 
-pytestmark = pytest.mark.usefixtures("spark")
+pytestmark = pytest.mark.usefixtures("without_spark")
 CLASSES = {"a": 9, "b": 8}
 
 

@@ -23,6 +23,7 @@ from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, _daemon, environ
 from tests.pipeline.test_runs import assert_same, tables, when
 from tests.studies import SLOW, image_config, run, write_config, write_images
 
+pytestmark = pytest.mark.cluster  # each takes half a minute and more
 SHARDS: Final = 20
 _SECONDS: Final = 900  # until a test gives up
 

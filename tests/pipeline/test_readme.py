@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.tables import KS, THRESHOLDS
-from tests.studies import image_config, run, write_images
+from tests.studies import image_config, run_here, write_images
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -21,13 +21,13 @@ def _blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Output:  # noqa: ARG001
+def output(tmp_path_factory: pytest.TempPathFactory) -> Output:
     folder = tmp_path_factory.mktemp("readme")
     for name in ("objects", "scenes"):
         write_images(folder / name, {"apple": 6, "fish": 5})
     (folder / "scenes" / "fish" / "empty.jpg").touch()
     config = image_config(folder / "out", {n: folder / n for n in ("objects", "scenes")})
-    return run(config).output
+    return run_here(config).output
 
 
 @pytest.fixture(scope="module")
