@@ -30,7 +30,7 @@ demo: java $(READY) ## run the main job on generated images (WEIGHTS=IMAGENET1K_
 	  --set output='out/demo-$(notdir $(WEIGHTS))')
 
 test: java $(READY) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
 	$(BIN)/python -m pytest -m cluster

@@ -46,6 +46,7 @@ setup(
         "heif": ["pillow-heif>=1.1"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "imagecodecs>=2025.11.11",
             "pillow-heif>=1.1",

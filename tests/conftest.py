@@ -19,6 +19,9 @@ from tests.inprocess import InProcess, Task
 # to pay: without it, a session and thirty small queries take 25 seconds of CPU instead of 51.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
+# Two processes share the cores (make test), and so does torch with Spark's tasks.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -61,6 +64,8 @@ def signal_handlers() -> Iterator[None]:
     """The command takes charge of signals for good, and pytest wants them back."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
+    # A shell that starts pytest in the background has it ignore this signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)

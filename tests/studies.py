@@ -17,6 +17,7 @@ from PIL import Image
 from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.pipeline.study import Study
+from tests.inprocess import without_spark
 
 NETWORK = {
     "name": "tiny",
@@ -93,3 +94,10 @@ def run(study_config: Config, stages: str = "index embed measure summarize") -> 
     for stage in stages.split():
         study.do(stage)
     return study
+
+
+def run_here(study_config: Config, stages: str = "index embed measure summarize") -> Study:
+    """The same in this process, without Spark; what is done with the result may use Spark."""
+    with without_spark():
+        run(study_config, stages)
+    return Study(study_config)

@@ -148,6 +148,7 @@ def test_other_definition_is_code_2_and_fresh_starts_anew(
     assert main([*command, "--set", "networks.0.pooling=max", "--fresh"]) == 0
 
 
+@pytest.mark.cluster
 def test_spark_submit_from_another_directory(study: Path, tmp_path: Path) -> None:
     """What spark-submit sets wins, and the workers run the interpreter of the driver."""
     submit = Path(sys.executable).with_name("spark-submit")

@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
         if _ZERO_IN_FRONT.match(node.value):
-            meant = f"write {node.value.lstrip('+-0') or 0} or '{node.value}'"
+            meant = f"write {int(node.value.replace('_', ''))} or '{node.value}'"
             raise yaml.MarkedYAMLError(
                 f"{node.value} has a zero in front, which could mean octal: {meant}",
                 node.start_mark,

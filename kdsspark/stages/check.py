@@ -134,13 +134,14 @@ class SliceItem(CheckItem):
 
     def check(self) -> None:
         """Counts add up, distances follow from histograms, shuffles keep the sizes of classes."""
-        nonfinite = np.concatenate(
-            [_column(rows, "n_nonfinite") for rows in self._row_groups(RANGES)]
-        )
+        ranges = [_column(rows, "n_nonfinite") for rows in self._row_groups(RANGES)]
         blocks = [self._distances(rows) for rows in self._row_groups(KS, "true")]
+        both = "every feature must have a range and distances"
+        self.require(bool(ranges and blocks), both)
+        nonfinite = np.concatenate(ranges)
         true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in _COMPARED}
         sizes = true["n_inner"]
-        self.require(len(sizes) == len(nonfinite), "every feature must have a range and distances")
+        self.require(len(sizes) == len(nonfinite), both)
         self.require(
             bool((sizes.sum(1) + nonfinite == self.n_images).all()),
             f"n over all classes + n_nonfinite must be {self.n_images} images",
@@ -153,7 +154,11 @@ class SliceItem(CheckItem):
     def _check_histograms(self, true: _Distances) -> None:
         """They add up, and give the distances ``true`` (arrays [units, classes])."""
         n_classes, first = true["ks"].shape[1], 0
+        every = "every feature must have a histogram for every class"
         for rows in self._row_groups(HISTOGRAMS):
+            self.require(len(rows) % n_classes == 0, every)
+            bins = pc.count_distinct(pc.list_value_length(rows["counts"])).as_py()
+            self.require(bins == 1, "histograms must have the same number of bins")
             n = _column(rows, "n").reshape(-1, n_classes)
             units = slice(first, first + len(n))
             first = units.stop
@@ -166,7 +171,7 @@ class SliceItem(CheckItem):
                 np.array_equal(n, true["n_inner"][units]),
             ]
             self.require(all(same), "ks must be what the histograms give")
-        self.require(first == len(true["ks"]), "every feature must have a histogram")
+        self.require(first == len(true["ks"]), every)
 
     def _check_shuffled(self, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]) -> None:
         """Under any labels a feature has as many values; if all are finite, in every class.
@@ -174,11 +179,13 @@ class SliceItem(CheckItem):
         ``sizes`` [units, classes] are those of the true labels, ``nonfinite`` is [units].
         """
         first, found = None, 0  # unit of the slice; rows
+        every = f"every feature must have distances of {self.settings.shuffles} shuffles"
         for rows in self._row_groups(KS, "shuffled"):
             block = self._distances(rows)
             first = block["unit"].min() if first is None else first
             found += len(rows)
             units = block["unit"][:, 0, 0] - first
+            self.require(bool((units < len(sizes)).all()), every)
             expected = sizes[units]
             self.require(
                 bool((block["n_inner"].sum(1) == expected.sum(1)[:, None]).all()),
@@ -187,10 +194,7 @@ class SliceItem(CheckItem):
             whole = nonfinite[units] == 0
             same = block["n_inner"][whole] == expected[whole][:, :, None]
             self.require(bool(same.all()), "shuffled labels must keep the sizes of classes")
-        self.require(
-            found == sizes.size * self.settings.shuffles,
-            f"every feature must have distances of {self.settings.shuffles} shuffles",
-        )
+        self.require(found == sizes.size * self.settings.shuffles, every)
 
     def _distances(self, rows: pa.Table) -> _Distances:
         shape = [pc.count_distinct(rows[key]).as_py() for key in ("unit", "class_id", "shuffle")]

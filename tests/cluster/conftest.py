@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,7 +14,7 @@ from torchvision.models import squeezenet1_1
 from tests.cluster.standalone import Cluster, standalone
 from tests.cluster.workplace import Workplace, study_config
 from tests.pipeline.test_runs import tables
-from tests.studies import NETWORK, image_config, run, write_images_and_a_broken_one
+from tests.studies import NETWORK, image_config, run_here, write_images_and_a_broken_one
 
 CLASSES = {"apple": 12, "b & <c>": 11, "d=e": 9}
 
@@ -41,10 +40,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(
     tmp_path_factory: pytest.TempPathFactory,
     images: Path,
-    spark: Any,  # noqa: ARG001 (of the run)
 ) -> dict[str, pd.DataFrame]:
-    """The tables that ``study_config`` gives here."""
-    return tables(run(study_config(tmp_path_factory.mktemp("local") / "out", images)).output)
+    """The tables that ``study_config`` gives here, without Spark."""
+    return tables(run_here(study_config(tmp_path_factory.mktemp("local") / "out", images)).output)
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +58,8 @@ def local(
     tmp_path_factory: pytest.TempPathFactory,
     images: Path,
     weights: Path,
-    spark: Any,  # noqa: ARG001 (of the run)
 ) -> dict[str, pd.DataFrame]:
     """The tables that the images and the weights give where they are local files."""
     network = {**NETWORK, "weights": str(weights)}
     output = tmp_path_factory.mktemp("local") / "out"
-    return tables(run(image_config(output, {"set": images}, networks=[network])).output)
+    return tables(run_here(image_config(output, {"set": images}, networks=[network])).output)

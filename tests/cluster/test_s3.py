@@ -65,6 +65,7 @@ def documented_permissions() -> set[str]:
     return {name for row in rows for name in re.findall(r"`s3:(\w+)`", row)}
 
 
+@pytest.mark.cluster
 def test_a_run_on_s3_gives_the_tables_of_a_local_one(
     server: Server, images: Path, weights: Path, local: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:

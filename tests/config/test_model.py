@@ -10,9 +10,8 @@ import yaml
 
 from kdsspark import tables
 from kdsspark.config import Config, Dataset, EmbeddingsDataset, ImageDataset, load, parse
-from kdsspark.config.types import RESERVED_LAYERS, parse_size
+from kdsspark.config.types import RESERVED_LAYERS
 from kdsspark.errors import ConfigError
-from kdsspark.hashing import fingerprint
 
 # As documented, but for the comments that stand for other values.
 DOCUMENTED = """
@@ -300,92 +299,7 @@ def test_a_configuration_cannot_be_changed() -> None:
         parse(SMALL).measure.bins = 3  # type: ignore[misc]
 
 
-# -- files and --set ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> str:
-    return written(tmp_path, yaml.safe_dump(SMALL))
-
-
-@pytest.mark.parametrize(
-    ("override", "key", "value"),
-    [
-        ("measure.shuffles=10", "measure.shuffles", 10),
-        ("measure.exact=false", "measure.exact", False),
-        ("networks.0.weights=random", "networks.0.weights", "random"),
-        ("networks.0.layers={fire9: features.12}", "networks.0.layers", {"fire9": "features.12"}),
-        ("networks.0.preprocessing.resize=300", "networks.0.preprocessing.resize", 300),
-        ("output=a=b", "output", "a=b"),
-        ("datasets=[{name: x, path: p}]", "datasets.0.name", "x"),
-        ("spark.conf={a.b: 1, c: true}", "spark.conf", {"a.b": 1, "c": True}),
-    ],
-)
-def test_set_reads_values_as_yaml(small: str, override: str, key: str, value: Any) -> None:
-    node: Any = load(small, [override]).model_dump(mode="json")
-    for part in key.split("."):
-        node = node[int(part)] if isinstance(node, list) else node[part]
-    assert node == value
-
-
-def test_set_takes_what_follows_spark_conf_for_one_key(small: str) -> None:
-    conf = load(
-        small,
-        [
-            "spark.conf={spark.a: 1, spark.executor.memory: 1g}",
-            "spark.conf.spark.executor.memory=4g",
-            "spark.conf.x=true",
-        ],
-    ).spark.conf
-    assert conf == {"spark.a": 1, "spark.executor.memory": "4g", "x": True}
-    assert load(small, ["spark.conf.spark.a.b=1"]).spark.conf == {"spark.a.b": 1}
-
-
-def test_the_last_of_several_set_wins_and_nothing_is_null(small: str) -> None:
-    assert load(small, ["embed.batch_images=4", "embed.batch_images="]).embed.batch_images is None
-    with pytest.raises(ConfigError, match=r"^embed.max_failures: must be a valid number, got None"):
-        load(small, ["embed.max_failures="])
-
-
-def test_set_reaches_below_a_null(tmp_path: Path) -> None:
-    raw = SMALL | {"networks": [{"name": "net", "preprocessing": None}]}
-    path = written(tmp_path, yaml.safe_dump(raw))
-    network = load(path, ["networks.0.preprocessing.crop=200"]).networks[0]
-    assert network.preprocessing is not None
-    assert network.preprocessing.crop == 200
-
-
-@pytest.mark.parametrize(
-    ("override", "line"),
-    [
-        ("measure.shuffles", "--set must be KEY=VALUE, got 'measure.shuffles'"),
-        ("=3", "--set must be KEY=VALUE, got '=3'"),
-        ("spark.conf.=3", "--set must be KEY=VALUE, got 'spark.conf.=3'"),
-        ("spark.confs.a=3", "spark.confs: unknown key"),
-        ("measure..bins=3", "--set must be KEY=VALUE, got 'measure..bins=3'"),
-        ("measure.bins=[", "--set measure.bins: value must be YAML, got '['"),
-        ("measure.bins=x", "measure.bins: must be a valid integer, got 'x'"),
-        ("measure.bin=3", "measure.bin: unknown key"),
-        ("output.bucket=3", "--set output.bucket: unknown key, 'out' has none"),
-        ("networks.1.seed=3", "--set networks.1: must be a position from 0 to 0, got '1'"),
-        ("networks.-1.seed=3", "--set networks.-1: must be a position from 0 to 0, got '-1'"),
-        ("networks.²=3", "--set networks.²: must be a position from 0 to 0, got '²'"),
-        ("networks.name=3", "--set networks.name: must be a position from 0 to 0, got 'name'"),
-    ],
-)
-def test_set_refuses(small: str, override: str, line: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load(small, [override])
-    assert str(caught.value).startswith(line)
-    assert "\n" not in str(caught.value)
-
-
-def test_set_refuses_a_position_in_an_empty_list(tmp_path: Path) -> None:
-    path = written(tmp_path, yaml.safe_dump(SMALL | {"networks": []}))
-    with pytest.raises(
-        ConfigError, match=r"^--set networks.0: must be in a list that is not empty"
-    ):
-        load(path, ["networks.0=x"])
+# -- files --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -436,29 +350,6 @@ def test_a_configuration_may_lie_on_any_file_system_and_begin_with_a_bom() -> No
     with fsspec.open("memory://conf/study.yaml", "wb") as file:
         file.write(b"\xef\xbb\xbf" + yaml.safe_dump(SMALL).encode())
     assert load("memory://conf/study.yaml") == parse(SMALL)
-
-
-# -- helpers ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("7", 7), ("7B", 7), ("2K", 2048), ("2kb", 2048), ("1.5MiB", 3 << 19), ("1 GiB", 1 << 30)],
-)
-def test_sizes_are_powers_of_1024(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "MiB", "-1", "1PiB", "1 2", "1e3"])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="must be a size such as"):
-        parse_size(text)
-
-
-def test_a_fingerprint_depends_on_the_content_and_not_on_its_order() -> None:
-    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
-    assert fingerprint({"a": 1, "b": [1, 2]}) != fingerprint({"a": 1, "b": [2, 1]})
-    assert fingerprint("ab") == "284a2095566eb9e7"  # stays, or every output would be done anew
 
 
 def test_a_configuration_survives_its_own_dump() -> None:

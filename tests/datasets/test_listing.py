@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Final
 
 import fsspec
@@ -199,22 +200,21 @@ def test_what_is_no_regular_file_is_left_out(tmp_path: Path) -> None:
     assert left_out(folder(tmp_path / "data")) == [(None, ".jpg", "no regular file", 3)]
 
 
-def test_what_another_file_system_calls_no_file_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fs = fsspec.filesystem("memory")
-    for name in ("1.jpg", "pipe.jpg"):
-        fs.pipe_file(f"memory://{tmp_path.name}/a/{name}", b"x")
-    real = type(fs).ls
+class Pipes(Objects):
+    """A store that has a pipe, which is neither a file nor a folder."""
 
-    def ls(self: fsspec.AbstractFileSystem, path: str, **options: Any) -> list[dict[str, Any]]:
-        found = real(self, path, **options)
-        pipes = [info for info in found if info["name"].endswith("pipe.jpg")]
-        return [info | ({"type": "other"} if info in pipes else {}) for info in found]
+    protocol: ClassVar[str] = "pipes"
+    objects: ClassVar[dict[str, bytes]] = {"data/a/1.jpg": b"x", "data/a/pipe.jpg": b"x"}
 
-    monkeypatch.setattr(type(fs), "ls", ls)
-    assert pairs(folder(f"memory://{tmp_path.name}")) == [("a/1.jpg", "a")]
-    assert left_out(folder(f"memory://{tmp_path.name}")) == [(None, ".jpg", "no regular file", 1)]
+    def _file(self, path: str) -> dict[str, Any]:
+        info = super()._file(path)
+        return info | {"type": "other"} if path.endswith("pipe.jpg") else info
+
+
+def test_what_another_file_system_calls_no_file_is_left_out() -> None:
+    fsspec.register_implementation("pipes", Pipes, clobber=True)
+    assert pairs(folder("pipes://data")) == [("a/1.jpg", "a")]
+    assert left_out(folder("pipes://data")) == [(None, ".jpg", "no regular file", 1)]
 
 
 @pytest.mark.parametrize("layout", ["folder", "manifest"])
@@ -364,7 +364,7 @@ class FakeFolder:
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeFolder:
     fake = FakeFolder(tmp_path, 150_000)
-    monkeypatch.setattr(listing.os, "scandir", fake.scandir)
+    monkeypatch.setattr(listing, "os", SimpleNamespace(scandir=fake.scandir))
     monkeypatch.setattr(listing, "local_version", lambda path: f"1000-{hash(path)}")
     return fake
 

@@ -185,6 +185,7 @@ def at_the_same_time(found: list[dict[str, Any]]) -> list[tuple[dict[str, Any], 
     return [(a, b) for a, b in pairs if a["start"] < b["end"] and b["start"] < a["end"]]
 
 
+@pytest.mark.cluster
 def test_concurrent_tasks_compute_on_different_gpus(cluster: Cluster, tmp_path: Path) -> None:
     done = submit(cluster, tmp_path, "embed,measure", 6, executor_resource_gpu_amount=2)
     assert done.returncode == 0, done.stdout + done.stderr

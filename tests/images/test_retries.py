@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from yarl import URL
 from kdsspark.errors import ImageError
 from kdsspark.images.retries import is_transient, patiently
 
-REQUEST: Any = type("Request", (), {"real_url": URL("http://host/x")})()
+REQUEST: Any = SimpleNamespace(real_url=URL("http://host/x"))
 
 
 def http_error(status: int) -> Exception:

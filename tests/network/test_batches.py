@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kdsspark.config import Preprocessing
+from kdsspark.network import batches
 from kdsspark.network.activations import inspect
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.batches import (
@@ -89,7 +90,7 @@ def test_a_call_keeps_all_cpus_busy() -> None:
 def test_passes_side_by_side_take_half_of_the_tasks_share_of_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(batches, "os", SimpleNamespace(cpu_count=lambda: 8))
     network = spec()
     one = image_bytes(network)
     assert passes_at_once(network, 1, cpus=4, free=80 * GIB) == 4

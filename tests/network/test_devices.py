@@ -42,7 +42,7 @@ def test_gpus_are_those_that_torch_can_use(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_design_of_a_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, expected: str
 ) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "x")
+    monkeypatch.setattr(devices, "platform", SimpleNamespace(machine=lambda: "x"))
     if text is not None:
         (tmp_path / "cpuinfo").write_text(text)
     assert devices._processor(tmp_path / "cpuinfo") == expected

@@ -151,6 +151,7 @@ def test_another_number_of_classes_does_not_matter(tmp_path: Path) -> None:
     state = models.squeezenet1_1(num_classes=365).state_dict()
     prepared(tmp_path, weights=saved(state, tmp_path))
     found = written(tmp_path)
+    assert found.keys() == {key for key in state if key.startswith("features")}
     assert all(torch.equal(tensor, state[key]) for key, tensor in found.items())
     message = r"classifier.1.weight float32 \[1000, 512, 1, 1\], got float32 \[365, 512, 1, 1\]"
     path = str(tmp_path / "given.pth")

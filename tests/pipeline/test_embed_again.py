@@ -17,7 +17,7 @@ from kdsspark.tables import FAILURES
 from tests.pipeline.test_runs import assert_same, computed, tables, when
 from tests.studies import image_config, run, write_images
 
-pytestmark = pytest.mark.usefixtures("spark")
+pytestmark = pytest.mark.usefixtures("without_spark")
 CLASSES = {"a": 9, "b": 8}
 
 
@@ -83,6 +83,7 @@ def test_a_lost_file_is_made_again_and_measured_again(config: Config, tmp_path: 
     study.output.remove(lost)
     again = run(config)
     after = when(again, "_receipts/measure")
+    assert before
     assert all(after[path] > time for path, time in before.items())
     stages = "index embed measure summarize"
     assert_same(tables(again.output), tables(full(config, tmp_path, stages).output))

@@ -21,8 +21,9 @@ from kdsspark.stages import EMBED
 from tests.cluster.processes import executors, kill, python_workers, session_of
 from tests.cluster.standalone import ROOT, SPARK_HOME, Cluster, _daemon, environment, standalone
 from tests.pipeline.test_runs import assert_same, tables, when
-from tests.studies import SLOW, image_config, run, write_config, write_images
+from tests.studies import SLOW, image_config, run_here, write_config, write_images
 
+pytestmark = pytest.mark.cluster  # each takes half a minute and more
 SHARDS: Final = 20
 _SECONDS: Final = 900  # until a test gives up
 
@@ -41,12 +42,8 @@ def study_config(output: Path, images: Path) -> Config:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(
-    tmp_path_factory: pytest.TempPathFactory,
-    images: Path,
-    spark: Any,  # noqa: ARG001 (started before it is timed)
-) -> dict[str, pd.DataFrame]:
-    return tables(run(study_config(tmp_path_factory.mktemp("whole") / "out", images)).output)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, images: Path) -> dict[str, pd.DataFrame]:
+    return tables(run_here(study_config(tmp_path_factory.mktemp("whole") / "out", images)).output)
 
 
 @dataclass
@@ -98,7 +95,7 @@ class Disturbed:
         assert not [path for path in (self.folder / "out").rglob(".tmp-*")]
         found = EMBED.receipts(self.study.output).all()
         assert len(found) == SHARDS
-        assert_same(tables(run(self.config, "measure summarize check").output), undisturbed)
+        assert_same(tables(run_here(self.config, "measure summarize check").output), undisturbed)
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ class Starter:
         file = self.folder / "study.yaml"
         if not file.exists():
             write_config(config, self.folder)
-            run(config, "index")
+            run_here(config, "index")
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [*map(os.fspath, command), "--config", str(file)],
@@ -234,7 +231,7 @@ def test_speculation_changes_nothing(
     disturbed = start(*submit(cluster, conf))
     disturbed.end()
     assert speculated(tmp_path / "events")
-    run(disturbed.config, "embed")  # clears away what a twin was at when it was killed
+    run_here(disturbed.config, "embed")  # clears away what a twin was at when it was killed
     disturbed.hold_against(undisturbed, {})
 
 

@@ -14,6 +14,8 @@ from kdsspark.cli import main
 from kdsspark.output import gathered
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records as runs
+from kdsspark.report.queries import FAILURES
+from kdsspark.stages.report import stage as reporting
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
 OF_SHARDS_AND_SLICES = ("embeddings", "failures", "_ranges", "ks", "histograms", "_summaries")
@@ -37,6 +39,8 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     config = image_config(tmp_path / "out", {"set": tmp_path / "images"})
     arguments = ["run", "--config", str(write_config(config, tmp_path))]
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
+    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})  # a short report
+    monkeypatch.setattr("kdsspark.report.site.render", lambda _: {"index.html": b"short"})
     assert main(arguments) == 0
     table = capsys.readouterr().out
     store = Output.at(config.output)

@@ -21,7 +21,7 @@ from kdsspark.pipeline import records as runs
 from kdsspark.pipeline.records import Record, Run
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
-from tests.studies import image_config, run, write_images
+from tests.studies import image_config, run_here, write_images
 
 HUSH = "hu/sh+42=="
 
@@ -32,10 +32,7 @@ def _config(output: Path, **sections: Any) -> Config:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory,
-    spark: SparkSession,  # noqa: ARG001
-) -> tuple[Study, Record]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Record]:
     """A small study with two broken images of one kind and one of another, and its record."""
     folder = tmp_path_factory.mktemp("records")
     write_images(folder / "images", {"a": 6, "b": 5})
@@ -47,7 +44,7 @@ def finished(
     going = Run("run", study_config)
     for stage in ("index", "embed", "measure"):
         with going.stage(stage):
-            study = run(study_config, stage)
+            study = run_here(study_config, stage)
     record = going.ended(0)
     runs.write(study.output, record)
     return study, record

@@ -1,4 +1,7 @@
-"""Whole runs with a small network: what is done is not done twice, and every number stays right."""
+"""Whole runs with a small network: what is done is not done twice, and every number stays right.
+
+Tasks run in this process; test_runs_spark has a run by Spark.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pyspark.sql import SparkSession
 
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError, DatasetError, InvariantError, TooManyFailuresError
@@ -30,14 +32,9 @@ from tests.studies import (
     write_images_and_a_broken_one,
 )
 
-pytestmark = pytest.mark.usefixtures("spark")
+pytestmark = pytest.mark.usefixtures("without_spark")
 CLASSES = {"apple": 9, "b & <c>": 8, "d=e": 7}
 STAGES = "index embed measure summarize"
-# By stages of their own, or where they are asked for.
-NOT_MADE = {
-    *("distances", "probe"),
-    *("transforms", "transform_features", "full_network", "pruned"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +43,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Study:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+    images: Path,
+    without_spark: None,  # noqa: ARG001
+) -> Study:
     """A run to look at; tests that change something work on a copy of it."""
     return run(image_config(tmp_path_factory.mktemp("finished") / "out", {"set": images}))
 
@@ -102,21 +103,6 @@ def test_every_image_is_embedded_or_failed(finished: Study) -> None:
     assert failed[0]["stage"] == "decode"
     assert set(embedded["class_name"].to_pylist()) == set(CLASSES)
     assert len(store.files("embeddings")) > 2
-
-
-def test_spark_reads_every_table(finished: Study, spark: SparkSession) -> None:
-    made = [table for table in TABLES.values() if finished.output.files(table.name)]
-    assert {t.name for t in TABLES.values()} - {t.name for t in made} == NOT_MADE
-    for table in made:
-        frame = spark.read.parquet(finished.output.path(table.name))
-        expected = {c.name for c in table.columns} | set(table.partitioned_by)
-        assert expected <= set(frame.columns), table.name
-        assert frame.count() == len(parquet.read(finished.output, table)), table.name
-    row = spark.read.parquet(finished.output.path("embeddings")).dtypes
-    assert dict(row)["conv1"] == "array<float>"
-    assert dict(row)["class_id"] == "int"
-    histograms = dict(spark.read.parquet(finished.output.path("histograms")).dtypes)
-    assert histograms["counts"] == "array<int>"
 
 
 def test_invariants_hold_and_are_not_checked_twice(finished: Study) -> None:
@@ -257,12 +243,6 @@ def test_stages_say_what_must_come_first(tmp_path: Path, images: Path) -> None:
         run(config, "summarize")
 
 
-def test_class_names_come_through_unchanged(finished: Study, spark: SparkSession) -> None:
-    frame = spark.read.parquet(finished.output.path("images"))
-    rows = frame.select("class_id", "class_name").distinct().orderBy("class_id").collect()
-    assert [row["class_name"] for row in rows] == sorted(CLASSES)
-
-
 def test_a_stage_refuses_what_the_stage_before_has_not_done(copied: Config, tmp_path: Path) -> None:
     write_images(tmp_path / "images", {"aardvark": 4})
     with pytest.raises(
@@ -278,39 +258,6 @@ def test_a_stage_refuses_what_the_stage_before_has_not_done(copied: Config, tmp_
         run(other, "summarize")
     with pytest.raises(DatasetError, match="run the summarize stage first"):
         run(image_config(tmp_path / "new", {"set": tmp_path / "images"}), "index embed report")
-
-
-def test_a_dataset_without_one_good_image_does_not_end_the_others(
-    images: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "bad" / "a").mkdir(parents=True)
-    (tmp_path / "bad" / "a" / "text.jpg").write_text("nothing to see")
-    folders = {"bad": tmp_path / "bad", "set": images}
-    study = Study(image_config(tmp_path / "out", folders, embed={"max_failures": 0.5}))
-    study.settle()
-    with pytest.raises(TooManyFailuresError, match="dataset bad: 1 of 1 images failed"):
-        study.do("run")
-    assert "set" in (tmp_path / "out" / "report" / "index.html").read_text()
-    assert [line.split()[1:4] for line in study.closing("run").splitlines()[1:3]] == [
-        ["bad", "1", "1"],
-        ["set", "25", "1"],
-    ]
-
-
-def test_failures_can_be_read_where_there_are_none(spark: SparkSession, tmp_path: Path) -> None:
-    write_images(tmp_path / "images", {"a": 2, "b": 2})
-    study = run(image_config(tmp_path / "out", {"set": tmp_path / "images"}))
-    assert spark.read.parquet(study.output.path("failures")).count() == 0
-    study.do("report")
-
-
-def test_the_report_shows_no_secrets(images: Path, tmp_path: Path) -> None:
-    conf = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
-    study = run(image_config(tmp_path / "out", {"set": images}, spark={"conf": conf}))
-    study.do("report")
-    html = (tmp_path / "out" / "report" / "index.html").read_text()
-    assert "hush" not in html
-    assert "spark.hadoop.fs.s3a.secret.key" in html
 
 
 def test_networks_share_a_job_and_have_their_own_tables(images: Path, tmp_path: Path) -> None:

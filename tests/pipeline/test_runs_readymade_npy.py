@@ -20,9 +20,8 @@ from kdsspark.output import parquet
 from kdsspark.stages import EMBED
 from kdsspark.tables import EMBEDDINGS, HISTOGRAMS, IMAGES, KS
 from tests import reference
-from tests.studies import run, write_embeddings
+from tests.studies import run_here, write_embeddings
 
-pytestmark = pytest.mark.usefixtures("spark")
 PARTS = (9, 6)
 WIDTHS = {"img_emb": 4, "text_emb": 3}
 CLASSES = ["cat", "dog", "a / b"]
@@ -49,7 +48,7 @@ def study_config(tmp_path: Path, embeddings: Path, label: str = "class_name") ->
 
 def test_arrays_are_measured_like_any_embeddings(tmp_path: Path) -> None:
     parts = [write_part(tmp_path / "clip", part) for part in range(len(PARTS))]
-    study = run(study_config(tmp_path, tmp_path / "clip"), "index embed measure check")
+    study = run_here(study_config(tmp_path, tmp_path / "clip"), "index embed measure check")
     labels = np.array([CLASSES[row % 3] for rows in PARTS for row in range(rows)])
     values = np.concatenate([part["text_emb"] for part in parts]).astype(np.float64)
     histograms = parquet.read(study.output, HISTOGRAMS).to_pandas()
@@ -66,13 +65,13 @@ def test_arrays_are_measured_like_any_embeddings(tmp_path: Path) -> None:
 
 def test_a_changed_array_is_imported_again_and_no_other(tmp_path: Path) -> None:
     parts = [write_part(tmp_path / "clip", part) for part in range(len(PARTS))]
-    study = run(study_config(tmp_path, tmp_path / "clip"), "index embed")
+    study = run_here(study_config(tmp_path, tmp_path / "clip"), "index embed")
     before = EMBED.receipts(study.output).all()
     changed = parts[1]["img_emb"] + np.float16(1)
     array = tmp_path / "clip/img_emb/img_emb_1.npy"
     np.save(array, changed)
     os.utime(array, ns=(0, array.stat().st_mtime_ns + 1))
-    run(study.config, "index embed")
+    run_here(study.config, "index embed")
     after = EMBED.receipts(study.output).all()
     assert sum(before[unit].digest != after[unit].digest for unit in after) == 1
     found = parquet.read(study.output, EMBEDDINGS)["img_emb"].to_pylist()
@@ -98,7 +97,7 @@ def test_folders_that_spark_partitioned_by_label(tmp_path: Path, spark: SparkSes
     write_embeddings(tmp_path / "flat.parquet", {"fc": values}, names)
     frame = spark.read.parquet(str(tmp_path / "flat.parquet"))
     frame.write.partitionBy("class_name").parquet(str(tmp_path / "parted"))
-    study = run(study_config(tmp_path, tmp_path / "parted"), "index embed")
+    study = run_here(study_config(tmp_path, tmp_path / "parted"), "index embed")
     images = parquet.read(study.output, IMAGES).to_pandas()
     assert sorted(images["class_name"]) == sorted(names)
     rows = parquet.read(study.output, EMBEDDINGS).to_pylist()

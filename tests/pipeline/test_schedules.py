@@ -8,8 +8,9 @@ import runpy
 import shlex
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
-from unittest.mock import MagicMock
+from types import ModuleType
 
 import pytest
 import yaml
@@ -83,17 +84,69 @@ def test_the_systemd_units_have_their_sections() -> None:
     assert service["Service"]["Type"] == "oneshot"
 
 
+class Dag:
+    """Airflow's DAG, with the parameters of version 2.4 and later that the example may use."""
+
+    under_way: Dag | None = None
+
+    def __init__(
+        self,
+        dag_id: str,
+        *,
+        schedule: str,
+        start_date: datetime,
+        catchup: bool = True,
+        max_active_runs: int = 16,
+    ) -> None:
+        self.dag_id, self.schedule, self.start_date = dag_id, schedule, start_date
+        self.catchup, self.max_active_runs = catchup, max_active_runs
+        self.tasks: list[Submit] = []
+
+    def __enter__(self) -> Dag:
+        Dag.under_way = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        Dag.under_way = None
+
+
+class Submit:
+    """Airflow's SparkSubmitOperator, in the same way; belongs to the DAG around it."""
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        application: str,
+        application_args: list[str],
+        conn_id: str = "spark_default",
+        conf: dict[str, str] | None = None,
+        retries: int = 0,
+        retry_delay: timedelta = timedelta(minutes=5),
+        execution_timeout: timedelta | None = None,
+    ) -> None:
+        self.task_id, self.conn_id, self.conf = task_id, conn_id, conf
+        self.application, self.arguments = application, application_args
+        self.retries, self.wait, self.timeout = retries, retry_delay, execution_timeout
+        assert Dag.under_way
+        Dag.under_way.tasks.append(self)
+
+
 def test_the_dag_submits_a_job_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    airflow, submits = MagicMock(), MagicMock()
-    monkeypatch.setitem(sys.modules, "airflow", airflow)
-    name = "airflow.providers.apache.spark.operators.spark_submit"
-    monkeypatch.setitem(sys.modules, name, submits)
-    runpy.run_path(str(FOLDER / "airflow_dag.py"))
-    assert airflow.DAG.call_args.kwargs["max_active_runs"] == 1
-    given = submits.SparkSubmitOperator.call_args.kwargs
-    job = Path(given["application"]).relative_to("/opt/kdsspark")
+    submits = "airflow.providers.apache.spark.operators.spark_submit"
+    for name, members in (("airflow", {"DAG": Dag}), (submits, {"SparkSubmitOperator": Submit})):
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+    dag = runpy.run_path(str(FOLDER / "airflow_dag.py"))["dag"]
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert len(dag.schedule.split()) == 5
+    (task,) = dag.tasks
+    job = Path(task.application).relative_to("/opt/kdsspark")
     assert (ROOT / job).is_file()
-    assert _parser().parse_args([job.stem, *given["application_args"]]).command == "run"
+    assert _parser().parse_args([job.stem, *task.arguments]).command == "run"
+    assert task.timeout is not None
+    assert task.retries * (task.timeout + task.wait) < timedelta(days=2)
 
 
 def test_the_cron_job_is_valid_yaml_and_shell() -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from kdsspark.config import Config
 from kdsspark.output.names import Pair
@@ -21,11 +20,12 @@ from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED, MEASURE, PROBE, SUMMARIZE
 from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
 
+pytestmark = pytest.mark.usefixtures("without_spark")
 ALL = "index embed measure summarize check"
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
+def finished(tmp_path_factory: pytest.TempPathFactory, without_spark: None) -> Study:  # noqa: ARG001
     """Images with a broken one, ready-made embeddings, and a dataset no image of which works."""
     folder = tmp_path_factory.mktemp("status")
     write_images(folder / "images", {"a": 7, "b": 6})

@@ -18,7 +18,7 @@ from kdsspark.pipeline import records
 from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.tables import KS, TABLES
-from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
+from tests.studies import NETWORK, image_config, run_here, write_embeddings, write_images
 
 OBJECTS = {"apple": 6, "fish": 5, "sky": 4}
 NAMES = {"apple": ["apple", "it's"], "fish": ['a/b "c"', "<script>é\\😀=1;</script>"]}
@@ -26,7 +26,7 @@ VGG = {**NETWORK, "name": "vgg16", "layers": {"conv5_3": "features.0", "fc7": "f
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Folders and manifests of images, embeddings of float64 with a layer of the same name."""
     folder = tmp_path_factory.mktemp("views") / "out [1] {x}*?"
     write_images(folder / "objects", OBJECTS)
@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     write_embeddings(folder / "one.parquet", {"conv5_3": values, "a.b": values}, ["only"] * 9)
     datasets.append({"name": "one", "embeddings": str(folder / "one.parquet"), "network": "clip"})
     config = image_config(folder / "out", {}, networks=[VGG], datasets=datasets)
-    done = run(config)
+    done = run_here(config)
     records.write(done.output, records.Run("run", config).ended(0))
     return done
 

@@ -24,7 +24,7 @@ from kdsspark.pipeline.study import Study
 from kdsspark.query import catalog
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.tables import KS
-from tests.studies import run, write_embeddings
+from tests.studies import run_here, write_embeddings
 
 LABELS = ["it's", 'b "/c"', "<script>é"] * 6
 ROOT = Path(__file__).parents[2]
@@ -42,8 +42,8 @@ def _config(folder: Path, names: list[str]) -> Config:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
-    return run(_config(tmp_path_factory.mktemp("catalog"), ["birds"]))
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return run_here(_config(tmp_path_factory.mktemp("catalog"), ["birds"]))
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_registering_again_finds_new_partitions_and_drops_lost_ones(
     assert {row[0] for row in own.sql("SELECT dataset FROM again.thresholds").collect()} == {
         "birds"
     }
-    more = run(_config(tmp_path, ["birds", "fish"]))
+    more = run_here(_config(tmp_path, ["birds", "fish"]))
     shutil.rmtree(tmp_path / "out's" / "survival" / "network=given" / "dataset=birds")
     catalog.register(spark, more.output, "again")
     own = spark.newSession()
@@ -229,7 +229,7 @@ def test_an_embedded_metastore_outlasts_the_process(study: Study, tmp_path: Path
         return found
 
     assert register() == [0, [["birds", 21]]]
-    run(_config(tmp_path, ["birds", "fish"]))
+    run_here(_config(tmp_path, ["birds", "fish"]))
     n_objects, rows = register()
     assert n_objects == len(catalog.views.present(study.output))
     assert rows == [["birds", 21], ["fish", 21]]

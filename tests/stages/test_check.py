@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from kdsspark import config
@@ -109,7 +110,7 @@ def one_file(output: Output, table: Table) -> str:
     return path
 
 
-def add_failure(output: Output, image: int) -> None:
+def add_failure(output: Output, image: int, part: str = "extra") -> None:
     """Record the image of a row of ``embeddings`` as failed, too; a new one for row -1."""
     row = parquet.read_file(output, one_file(output, EMBEDDINGS)).to_pylist()[image]
     fields = {"uri": "x", "stage": "decode", "error": "E", "message": "m"}
@@ -117,15 +118,19 @@ def add_failure(output: Output, image: int) -> None:
     if image == -1:
         row["image_id"] = "0" * 32
     rows = pa.Table.from_pylist([row], schema=FAILURES.schema)
-    parquet.write(output, FAILURES.part("extra", *PAIR), rows, FAILURES.schema)
+    parquet.write(output, FAILURES.part(part, *PAIR), rows, FAILURES.schema)
 
 
-IMAGE_DAMAGES: dict[str, tuple[Callable[[Output], None], str]] = {
+IMAGE_DAMAGES: dict[str, tuple[Callable[[Output], object], str]] = {
     "embedded in two shards": (
         lambda output: shutil.copy(
             output.path(one_file(output, EMBEDDINGS)),
             output.path(EMBEDDINGS.part("copy", *PAIR)),
         ),
+        "an image is embedded or failed twice",
+    ),
+    "failed in two shards": (
+        lambda output: (add_failure(output, -1), add_failure(output, -1, "another")),
         "an image is embedded or failed twice",
     ),
     "embedded and failed": (
@@ -139,6 +144,10 @@ IMAGE_DAMAGES: dict[str, tuple[Callable[[Output], None], str]] = {
     "indexed and neither embedded nor failed": (
         lambda output: rewrite(output, one_file(output, EMBEDDINGS), lambda rows: rows.slice(1)),
         "images indexed must be those embedded and failed, got 16 indexed, 15 embedded, 0 failed",
+    ),
+    "not indexed and embedded": (
+        lambda output: rewrite(output, one_file(output, IMAGES), lambda rows: rows.slice(1)),
+        "images indexed must be those embedded and failed, got 15 indexed, 16 embedded, 0 failed",
     ),
     "as many, but another image": (
         lambda output: rewrite(
@@ -195,6 +204,15 @@ def lose(first: int, n: int) -> Damage:
     return lambda rows: pa.concat_tables([rows.slice(0, first), rows.slice(first + n)])
 
 
+def twice(rows: pa.Table) -> pa.Table:
+    return pa.concat_tables([rows, rows])
+
+
+def rename_units(rows: pa.Table, names: dict[int, int]) -> pa.Table:
+    units = pa.array([names.get(unit, unit) for unit in rows["unit"].to_pylist()], pa.int32())
+    return rows.set_column(rows.schema.get_field_index("unit"), "unit", units)
+
+
 def damage(output: Output, table: Table, labels: str, damaged: Damage) -> None:
     path = table.part(SLICE, *PAIR, *([labels] if labels else []))
     rewrite(output, path, damaged)
@@ -206,6 +224,12 @@ MISSING = "every feature must have a distance for every class and shuffle"
 # Table, labels, damage, and what is said. Rows of `ks` go by unit, class and shuffle.
 SLICE_DAMAGES: dict[str, tuple[Table, str, Damage, str]] = {
     "a range is missing": (RANGES, "", lose(1, 1), "every feature must have a range and distances"),
+    "all ranges are missing": (
+        RANGES,
+        "",
+        lose(0, UNITS),
+        "every feature must have a range and distances",
+    ),
     "an image is missing": (
         RANGES,
         "",
@@ -238,6 +262,19 @@ SLICE_DAMAGES: dict[str, tuple[Table, str, Damage, str]] = {
         "every feature must have a range and distances",
     ),
     "a distance is missing": (KS, "true", lose(4, 1), MISSING),
+    "all distances are missing": (
+        KS,
+        "true",
+        lose(0, UNITS * CLASSES),
+        "every feature must have a range and distances",
+    ),
+    "distances of a class are missing": (
+        KS,
+        "true",
+        lambda rows: rows.filter(pc.not_equal(rows["class_id"], 2)),
+        "n over all classes + n_nonfinite must be 16 images",
+    ),
+    "distances are there twice": (KS, "true", twice, MISSING),
     "a count is another": (
         HISTOGRAMS,
         "",
@@ -254,7 +291,32 @@ SLICE_DAMAGES: dict[str, tuple[Table, str, Damage, str]] = {
         HISTOGRAMS,
         "",
         lose(3 * CLASSES, CLASSES),
-        "every feature must have a histogram",
+        "every feature must have a histogram for every class",
+    ),
+    "a histogram of one class is missing": (
+        HISTOGRAMS,
+        "",
+        lose(4, 1),
+        "every feature must have a histogram for every class",
+    ),
+    "all histograms are missing": (
+        HISTOGRAMS,
+        "",
+        lose(0, UNITS * CLASSES),
+        "every feature must have a histogram for every class",
+    ),
+    "a histogram has fewer bins": (
+        HISTOGRAMS,
+        "",
+        change("counts", 1, [1, 2]),
+        "histograms must have the same number of bins",
+    ),
+    "n of a histogram is another": (HISTOGRAMS, "", more("n", 1, 1), "counts must add up to n"),
+    "histograms are there twice": (
+        HISTOGRAMS,
+        "",
+        twice,
+        "ks must be what the histograms give",
     ),
     "a shuffle has one image more": (
         KS,
@@ -269,6 +331,18 @@ SLICE_DAMAGES: dict[str, tuple[Table, str, Damage, str]] = {
         "shuffled labels must keep the sizes of classes",
     ),
     "a shuffled distance is missing": (KS, "shuffled", lose(1, 1), MISSING),
+    "all shuffled distances are missing": (
+        KS,
+        "shuffled",
+        lose(0, UNITS * ROWS),
+        "every feature must have distances of 2 shuffles",
+    ),
+    "shuffles are of a unit that is not of the slice": (
+        KS,
+        "shuffled",
+        lambda rows: rename_units(rows, {3: 9}),
+        "every feature must have distances of 2 shuffles",
+    ),
     "the shuffles of the last unit are missing": (
         KS,
         "shuffled",

@@ -137,6 +137,7 @@ def test_versions_on_other_file_systems(tmp_path: Path) -> None:
 def test_an_empty_version_is_as_none(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg", "2.jpg")
     plain = versions(manifest(tmp_path / "plain.csv", "path,label\n1.jpg,a\n2.jpg,a\n"))
+    assert len(plain) == 2
     assert all(plain)
     text = 'path,label,version\n1.jpg,a,\n2.jpg,a,""\n'
     assert versions(manifest(tmp_path / "list.csv", text)) == plain

@@ -299,7 +299,7 @@ def test_other_file_systems_give_the_same(tmp_path: Path, write: Callable[[Path]
         if path.is_file():
             fs.pipe_file(f"{url}/{path.relative_to(tmp_path)}", path.read_bytes())
     found = dataset(write.__name__, url)
-    assert labels(found) == labels(dataset(write.__name__, tmp_path))
+    assert labels(found) == labels(dataset(write.__name__, tmp_path)) != {}
     assert all(row["uri"] == f"{url}/{row['path']}" and row["version"] for row in rows(found))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -91,13 +91,6 @@ FITS: list[Callable[..., Any]] = [
 def test_without_scikit_learn_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, fit: Callable[..., Any]
 ) -> None:
-    original = builtins.__import__
-
-    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".")[0] == "sklearn":
-            raise ImportError("No module named 'sklearn'")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(KdssparkError, match=r"No module named 'sklearn'; pip install 'kdsspark\["):
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # which Python takes for not installed
+    with pytest.raises(KdssparkError, match=r"sklearn.*; pip install 'kdsspark\[probe\]'"):
         fit()

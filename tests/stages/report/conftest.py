@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from kdsspark import config
 from kdsspark.pipeline.study import Study
 from kdsspark.stats.distances import DISTANCES
-from tests.studies import run, write_embeddings
+from tests.studies import run_here, write_embeddings
 
 SIZES = {"few": 20, "some": 150, "<most>": 230}
 LABELS = [name for name, size in SIZES.items() for _ in range(size)]
@@ -51,7 +51,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     ]
     measure = {"distances": list(DISTANCES), "shuffles": 2}
     raw = {"output": str(folder / "out"), "datasets": datasets, "measure": measure}
-    done = run(config.parse(raw))
+    done = run_here(config.parse(raw))
     drawn = Study(done.config, drawn=DRAWN)
     drawn.do("report")
     return drawn

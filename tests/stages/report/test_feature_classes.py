@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyspark.sql import SparkSession
 
 from kdsspark import config
 from kdsspark.errors import ConfigError, DatasetError
@@ -14,7 +13,7 @@ from kdsspark.pipeline.study import Study
 from kdsspark.query import views
 from kdsspark.report.data import FeatureClass
 from kdsspark.stages.report.feature_classes import read_bins, read_feature_classes
-from tests.studies import run, write_embeddings
+from tests.studies import run_here, write_embeddings
 
 NAMES = ['quote " & <script>', "a/b\u9ce5 'c'", "plain"]
 LABELS = [NAMES[i] for i in (0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2)]
@@ -39,8 +38,8 @@ def two_networks(folder: Path, histograms: bool = True) -> config.Config:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Study:  # noqa: ARG001
-    return run(two_networks(tmp_path_factory.mktemp("chosen")))
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return run_here(two_networks(tmp_path_factory.mktemp("chosen")))
 
 
 def read(study: Study, *wanted: Wanted) -> list[FeatureClass]:
@@ -92,6 +91,6 @@ def test_a_feature_without_finite_values_cannot_be_drawn(study: Study) -> None:
 
 @pytest.mark.usefixtures("spark")
 def test_histograms_are_needed(tmp_path: Path) -> None:
-    study = run(two_networks(tmp_path, histograms=False), "index embed measure")
+    study = run_here(two_networks(tmp_path, histograms=False), "index embed measure")
     with pytest.raises(DatasetError, match=r"needs measure\.histograms"):
         read(study, ("mine", "x", 0, "plain"))

@@ -25,7 +25,7 @@ from kdsspark.tables import TABLES
 from tests.report.html import Page, words
 from tests.report.synthetic import run_on
 from tests.stages.report.conftest import DRAWN
-from tests.studies import run, write_embeddings
+from tests.studies import run_here, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -113,8 +113,6 @@ def test_the_closing_table_counts_images(study: Study) -> None:
 
 # -- when it is drawn anew -------------------------------------------------------------------------
 
-STAGES = "index embed measure summarize report"
-
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, site: Path) -> None:  # noqa: ARG001 (drawn before)
@@ -138,7 +136,9 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture
 def drawn(raw: dict[str, object], quick: None) -> Study:  # noqa: ARG001
-    return run(config.parse(raw), STAGES)
+    study = run_here(config.parse(raw))
+    study.do("report")
+    return study
 
 
 def is_redrawn(study: Study, act: Callable[[], object] = lambda: None) -> bool:
@@ -152,7 +152,7 @@ def is_redrawn(study: Study, act: Callable[[], object] = lambda: None) -> bool:
 
 def test_a_report_of_the_same_is_not_drawn_again(drawn: Study, raw: dict[str, object]) -> None:
     assert not is_redrawn(drawn)
-    assert not is_redrawn(run(config.parse(raw), "index embed measure summarize"))
+    assert not is_redrawn(run_here(config.parse(raw)))
 
 
 @pytest.mark.parametrize("lost", ["index.html", "data/given/*.csv"])
@@ -181,7 +181,7 @@ def test_other_settings_are_shown(drawn: Study, raw: dict[str, object]) -> None:
 def test_other_tables_are_shown(raw: dict[str, object]) -> None:
     other = config.parse({**raw, "measure": {"shuffles": 3}})
     assert is_redrawn(Study(other))
-    assert is_redrawn(run(other, "measure summarize"))
+    assert is_redrawn(run_here(other, "measure summarize"))
 
 
 def test_other_features_and_versions_are_shown(
