@@ -82,7 +82,7 @@ def test_any_cut_in_any_order_gives_what_a_plain_loop_gives(n: int, top: int, se
 
 
 def test_no_image_is_the_neutral_one() -> None:
-    none = ranking.of_images([], [], np.empty((0, 2), np.float32), np.empty((0, 2, 7), np.int32), 3)
+    none = ranking.of_none(2, 3)
     assert rows(none) == [[], []]
     values = np.array([[1, 2], [3, 0]], np.float32)
     some = ranking.of_images(["b", "a"], [None, "c"], values, places_of(values), 3)
