@@ -39,8 +39,8 @@ MARKER: Final = "corpus.json"
 _ODD: Final = {
     ("objects", "apple", 1): "palette.png",
     ("objects", "7 o'clock", 2): "16-bit.png",
-    ("scenes", "été", 3): "grey.jpg",
-    ("scenes", "sea", 2): "rotated.jpg",
+    ("scenes", "été", 2): "rotated.jpg",
+    ("scenes", "sea", 3): "grey.jpg",
     ("textures", "polka dots", 4): "animated.gif",
     ("textures", "tartan", 2): "cmyk.jpg",
 }

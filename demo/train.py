@@ -34,8 +34,8 @@ LEARNT: Final = things.PAINTERS | {
 _STREAM: Final = 1  # leads the seeds of all pictures here; those of the corpus lack it
 _PAINTED: Final = 200  # pixels, the side of the pictures to learn from
 _STAGES: Final = (  # side of the crops in pixels, images a batch, passes, highest learning rate
-    (112, 32, 10, 3e-3),
-    (224, 32, 3, 1e-3),
+    (112, 32, 8, 3e-3),
+    (224, 32, 1, 1e-3),
 )
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # kdsspark's preprocessing
 
@@ -44,7 +44,7 @@ def main() -> None:
     """Paint, train, write, and print the accuracy of what was written on held-out pictures."""
     parser = argparse.ArgumentParser(prog="python -m demo.train", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--images", type=int, default=400, help="of a class, to learn from")
+    parser.add_argument("--images", type=int, default=300, help="of a class, to learn from")
     parser.add_argument("--held-out", type=int, default=40, help="of a class, to measure accuracy")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -123,8 +123,9 @@ def _train(
         began, losses = time.process_time(), []
         for chosen in torch.randperm(len(pictures))[: steps // passes * batch].split(batch):
             inputs = torch.stack([change(picture) for picture in pictures[chosen]])
-            outputs = model(inputs.to(memory_format=torch.channels_last))
-            loss = cross_entropy(outputs, labels[chosen], label_smoothing=0.05)
+            with torch.autocast("cpu", torch.bfloat16):
+                outputs = model(inputs.to(memory_format=torch.channels_last))
+            loss = cross_entropy(outputs.float(), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
