@@ -59,15 +59,15 @@ def write_corpus(folder: Path, seed: int = 0, few: bool = False) -> None:
     Where the folder holds a corpus of another seed, size or version, its files are removed.
     """
     files, marker = list(_files(few)), folder / MARKER
-    wanted = {"seed": seed, "painters": _version(), "files": ["/".join(file) for file in files]}
-    found = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else wanted
-    if found != wanted:
+    paths = ["/".join(file) for file in files]
+    wanted = {"seed": seed, "painters": _version(), "files": paths}
+    if marker.exists() and (found := json.loads(marker.read_text(encoding="utf-8"))) != wanted:
         for file in found["files"]:
             (folder / file).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # other files are in it, or it is gone
                 (folder / file).parent.rmdir()
         marker.unlink()
-    if marker.exists() and all(folder.joinpath(*file).exists() for file in files):
+    if marker.exists() and all((folder / path).exists() for path in paths):
         return
     for dataset, name, file in files:
         path = folder / dataset / name / file

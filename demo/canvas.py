@@ -45,7 +45,7 @@ def plane(size: Size, angle: float = 0.0) -> tuple[Array, Array]:
     x = (np.arange(size[0], dtype=np.float32)[None] - size[0] / 2) / min(size)
     y = (np.arange(size[1], dtype=np.float32)[:, None] - size[1] / 2) / min(size)
     cosine, sine = math.cos(angle), math.sin(angle)
-    return np.float32(x * cosine + y * sine), np.float32(y * cosine - x * sine)
+    return x * cosine + y * sine, y * cosine - x * sine
 
 
 def noise(rng: Rng, size: Size, across: float, down: float = 0, octaves: int = 1) -> Array:
@@ -73,7 +73,7 @@ def step(low: float, high: float, values: Array) -> Array:
 
 def blend(low: Array | Colour, high: Array | Colour, share: Array) -> Array:
     """A picture: ``low`` where the field ``share`` is 0, ``high`` where it is 1."""
-    first, second = np.float32(low), np.float32(high)
+    first, second = np.asarray(low, np.float32), np.asarray(high, np.float32)
     return np.asarray(first + (second - first) * share[..., None], dtype=np.float32)
 
 

@@ -45,7 +45,7 @@ def _ridge(rng: Rng, size: Size, level: float, swing: float, cell: float) -> Arr
 
 
 def _below(size: Size, skyline: Array | float) -> Array:
-    return np.clip((_down(size) - skyline) * size[1] + 0.5, 0, 1)
+    return np.asarray(np.clip((_down(size) - skyline) * size[1] + 0.5, 0, 1))
 
 
 def _fir(pen: Pen, x: float, foot: float, tall: float, colour: Colour) -> None:
@@ -137,7 +137,7 @@ def forest(rng: Rng, size: Size) -> Array:
             low, high = foot[int(x * size[1])] + 0.02, tall * rng.uniform(0.65, 1.2)
             _fir(pen, x, low, high, shade(dark, rng.normal(1, 0.15)))
         picture = pen.over(blend(picture, pale, 0.35 * _below(size, foot - 0.12)))
-        ground = np.float32(dark) * (0.7 + 0.6 * noise(rng, size, 0.15, 0.04, 3))[..., None]
+        ground = np.multiply(dark, (0.7 + 0.6 * noise(rng, size, 0.15, 0.04, 3))[..., None])
         picture = blend(picture, ground, _below(size, foot))
     return picture
 

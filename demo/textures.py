@@ -40,7 +40,7 @@ def bricks(rng: Rng, size: Size) -> Array:
         wide / 2 - np.abs(x - (column + 0.5) * wide), high / 2 - np.abs(y - (row + 0.5) * high)
     )
     hue, fade = rng.choice([0.03, 0.08, 0.6]) + rng.normal(0, 0.03), rng.uniform(0.1, 0.7)
-    kiln = np.float32([hsv(hue, fade, rng.normal(0.62, 0.12)) for _ in range(97)])
+    kiln = np.array([hsv(hue, fade, rng.normal(0.62, 0.12)) for _ in range(97)], np.float32)
     clay = kiln[(row * 31 + column * 17).astype(int) % 97]
     clay = clay * (0.75 + 0.4 * noise(rng, size, 0.06, octaves=4))[..., None]
     joint = hsv(0.1, 0.1, rng.uniform(0.2, 0.85))
@@ -61,12 +61,10 @@ def polka_dots(rng: Rng, size: Size) -> Array:
 
 def tartan(rng: Rng, size: Size) -> Array:
     """Woven bands: the same sequence of coloured threads both ways, crossing in a twill."""
-    widths = rng.uniform(2, 16, 6) * rng.uniform(0.5, 1.4)
+    widths = 1 + rng.uniform(2, 16, 6) * rng.uniform(0.5, 1.4)
     tones = [*_contrast(rng), bright(rng), hsv(rng.random(), 0.7, rng.uniform(0.1, 0.5))]
     order = [0, 1, 2, 1, 0, 3]
-    threads = np.float32(
-        [tones[i] for i, width in zip(order, widths, strict=True) for _ in range(round(width) + 1)]
-    )
+    threads = np.repeat(np.array([tones[i] for i in order], np.float32), widths.astype(int), axis=0)
     x, y = (100 * side for side in _surface(rng, size, rng.uniform(-0.8, 0.8), 0.05))
     warp, weft = (threads[np.floor(side).astype(int) % len(threads)] for side in (x, y))
     over = step(-0.3, 0.3, np.sin((x + y) * np.float32(rng.uniform(1, 2.5))))

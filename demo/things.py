@@ -166,11 +166,11 @@ def _background(rng: Rng, size: Size) -> Array:
     small, hue, value = (size[0] // 4, size[1] // 4), rng.random(), rng.uniform(0.25, 0.9)
     near = [hsv(hue + rng.normal(0, 0.06), rng.uniform(0.1, 0.6), value + rng.normal(0, 0.1))]
     near += [hsv(hue + rng.normal(0, 0.06), rng.uniform(0.1, 0.6), value + rng.normal(0, 0.2))]
-    scene = blend(*near, noise(rng, small, rng.uniform(0.2, 1), octaves=3))
+    scene = blend(near[0], near[1], noise(rng, small, rng.uniform(0.2, 1), octaves=3))
     pen = Pen(small, min(small))
     for _ in range(rng.integers(0, 22)):
-        place = rng.uniform(0, 1, 2) * small / min(small)
-        outline = arc(*place, *rng.uniform(0.02, 0.16, 2), tilt=rng.uniform(0, math.pi))
+        (x, y), (wide, high) = rng.random(2) * small / min(small), rng.uniform(0.02, 0.16, 2)
+        outline = arc(x, y, wide, high, tilt=rng.uniform(0, math.pi))
         colour = hsv(hue + rng.choice([0, 0.1, 0.5]), 0.45, value + rng.normal(0, 0.2))
         pen.polygon(outline[:: rng.choice([1, 15])], colour)
     scene = pen.over(scene)
@@ -196,8 +196,9 @@ def _paint(draw: Callable[[Rng, Pen], None], rng: Rng, size: Size) -> Array:
         draw(rng, pen)
         drawn, opacity = pen.sheet()
         shadow = soften(opacity, scale * 0.12, (-side * scale * 0.12, scale * 0.1))
-        slope_y, slope_x = np.gradient(soften(soften(opacity, scale * 0.09), scale * 0.09))
-        light = 1 + (slope_x * side + slope_y * 0.8) * scale * 0.28
+        thick = soften(soften(opacity, scale * 0.09), scale * 0.09)
+        slope = np.gradient(thick, axis=1) * side + np.gradient(thick, axis=0) * 0.8
+        light = 1 + slope * scale * 0.28
         scene = scene * ((1 - 0.5 * shadow) * (1 - opacity))[..., None] + drawn * light[..., None]
     return np.asarray(scene)
 

@@ -78,7 +78,7 @@ def _painted(seed: int, indices: range, size: Size) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.tensor(labels)
 
 
-def _model() -> nn.Module:
+def _model() -> Any:
     """SqueezeNet with batch normalisation behind its convolutions: without, it hardly starts."""
     model = squeezenet1_1(num_classes=len(LEARNT))
     for name, module in list(model.features.named_modules()):
@@ -86,7 +86,7 @@ def _model() -> nn.Module:
             model.features.set_submodule(
                 name, nn.Sequential(module, nn.BatchNorm2d(module.out_channels))
             )
-    return model.to(memory_format=torch.channels_last)
+    return model
 
 
 def _folded(model: Any) -> None:
@@ -98,7 +98,7 @@ def _folded(model: Any) -> None:
 
 
 def _train(
-    model: nn.Module,
+    model: Any,
     pictures: Tensor,
     labels: Tensor,
     side: int,
@@ -121,13 +121,13 @@ def _train(
     model.train()
     for number in range(passes):
         began, losses = time.process_time(), []
-        for chosen in torch.randperm(len(pictures))[: steps // passes * batch].split(batch):
+        for chosen in torch.randperm(len(pictures))[: steps // passes * batch].view(-1, batch):
             inputs = torch.stack([change(picture) for picture in pictures[chosen]])
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = model(inputs.to(memory_format=torch.channels_last))
             loss = cross_entropy(outputs.float(), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             losses.append(loss.item())

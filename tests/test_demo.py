@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.models import squeezenet1_1
 
 import demo
-from demo import FEW, IMAGES, MARKER, PAINTERS, write_corpus
+from demo import FEW, IMAGES, MARKER, PAINTERS, train, write_corpus
 from demo.__main__ import main
 from kdsspark.config import load
 from kdsspark.errors import ImageError
 from kdsspark.images.decoding import IMAGE_SUFFIXES, decode, read
+from kdsspark.network.weights import prepare
 
 CONF = Path(__file__).parents[1] / "conf"
 BROKEN = {
@@ -261,3 +264,49 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as caught:
         main([])
     assert caught.value.code == 2
+
+
+def test_the_weights_are_small_and_load_without_executing_anything(tmp_path: Path) -> None:
+    assert train.WEIGHTS.stat().st_size < 2e6
+    state = torch.load(train.WEIGHTS, weights_only=True)
+    assert {tensor.dtype for tensor in state.values()} == {torch.float16}
+    assert state["classifier.1.weight"].shape == (len(train.LEARNT), 512, 1, 1)
+    (network,) = load(CONF / "demo.yaml").networks
+    network = network.model_copy(update={"weights": str(train.WEIGHTS)})
+    spec = prepare(network, tmp_path / "n.safetensors")
+    assert sum(layer.units for layer in spec.layers) == 2624
+
+
+def test_the_network_tells_what_it_learnt() -> None:
+    """On pictures of another seed than those it learnt from."""
+    model = squeezenet1_1(num_classes=len(train.LEARNT)).eval()
+    model.load_state_dict(torch.load(train.WEIGHTS, weights_only=True))
+    right = train._right(model, *train._painted(1, range(4), (320, 256)))
+    assert right.mean() > 0.9
+
+
+def test_groups_say_what_was_learnt() -> None:
+    learnt = {
+        dataset: [name in train.LEARNT for name in painters]
+        for dataset, painters in PAINTERS.items()
+    }
+    group = {dataset.name: dataset.group for dataset in load(CONF / "demo.yaml").datasets}
+    assert group == {"objects": "a", "scenes": "b", "textures": "c"}
+    assert all(learnt["objects"])
+    assert set(learnt["scenes"]) == {True, False}
+    assert not any(learnt["textures"])
+
+
+def test_training_gives_torchvisions_architecture() -> None:
+    """Folding batch normalisation into the convolutions changes no output."""
+    model = train._model()
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor += 0.1 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(2, 3, 64, 64)
+    expected = model.eval()(image)
+    train._folded(model)
+    folded = squeezenet1_1(num_classes=len(train.LEARNT)).eval()
+    folded.load_state_dict(model.state_dict())
+    torch.testing.assert_close(folded(image), expected, rtol=1e-3, atol=1e-4)
