@@ -2,7 +2,7 @@
 
 They differ as the paper's target datasets do (section 3, table 2), in classes and images a class,
 and in how much of them the demo's network has learnt (section 6.2): all ``objects``, some
-``scenes``, no ``textures``. Some files are valid but odd, and a few are broken.
+``scenes``, no ``patterns``. Some files are valid but odd, and a few are broken.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from demo import scenes, textures, things
+from demo import patterns, scenes, things
 from demo.canvas import Painter, photograph
 
 PAINTERS: Final[Mapping[str, Mapping[str, Painter]]] = {
     "objects": things.PAINTERS,
     "scenes": scenes.PAINTERS,
-    "textures": textures.PAINTERS,
+    "patterns": patterns.PAINTERS,
 }
-IMAGES: Final = {"objects": 20, "scenes": 28, "textures": 36}
+IMAGES: Final = {"objects": 20, "scenes": 28, "patterns": 36}
 """Images of each class of a dataset."""
 
 FEW: Final = 3, 5
@@ -41,13 +41,13 @@ _ODD: Final = {
     ("objects", "7 o'clock", 2): "16-bit.png",
     ("scenes", "été", 2): "rotated.jpg",
     ("scenes", "sea", 3): "grey.jpg",
-    ("textures", "polka dots", 4): "animated.gif",
-    ("textures", "tartan", 2): "cmyk.jpg",
+    ("patterns", "polka dots", 4): "animated.gif",
+    ("patterns", "tartan", 2): "cmyk.jpg",
 }
 _BROKEN: Final = {
     ("objects", "butterfly"): "empty.jpg",
     ("scenes", "night city"): "text.jpg",
-    ("textures", "bricks"): "truncated.jpg",
+    ("patterns", "bricks"): "truncated.jpg",
 }
 _ORIENTATION_TAG: Final = 0x0112
 

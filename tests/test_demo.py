@@ -25,7 +25,7 @@ CONF = Path(__file__).parents[1] / "conf"
 BROKEN = {
     "objects/butterfly/06-empty.jpg": "file is empty",
     "scenes/night city/06-text.jpg": "must begin like",
-    "textures/bricks/06-truncated.jpg": "truncated",
+    "patterns/bricks/06-truncated.jpg": "truncated",
 }
 SHARED = 6
 """Images of each class in the corpus that most tests here share: painting all takes long."""
@@ -123,8 +123,8 @@ def test_odd_files_are_what_they_claim(corpus: Path) -> None:
     assert opened("objects/apple/01-palette.png").mode == "P"
     assert opened("objects/7 o'clock/02-16-bit.png").mode.startswith("I")
     assert opened("scenes/sea/03-grey.jpg").mode == "L"
-    assert opened("textures/tartan/02-cmyk.jpg").mode == "CMYK"
-    assert getattr(opened("textures/polka dots/04-animated.gif"), "n_frames", 1) == 3
+    assert opened("patterns/tartan/02-cmyk.jpg").mode == "CMYK"
+    assert getattr(opened("patterns/polka dots/04-animated.gif"), "n_frames", 1) == 3
     assert opened("scenes/été/02-rotated.jpg").getexif()[0x0112] == 6
 
 
@@ -257,7 +257,7 @@ def test_another_corpus_is_replaced(tmp_path: Path, marker: dict[str, Any]) -> N
 @pytest.mark.usefixtures("painted")
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "new" / "folder")]) == 0
-    assert "objects, scenes, textures" in capsys.readouterr().out
+    assert "objects, scenes, patterns" in capsys.readouterr().out
     (tmp_path / "file").write_text("")
     assert main([str(tmp_path / "file")]) == 1
     assert "demo: " in capsys.readouterr().err
@@ -291,10 +291,10 @@ def test_groups_say_what_was_learnt() -> None:
         for dataset, painters in PAINTERS.items()
     }
     group = {dataset.name: dataset.group for dataset in load(CONF / "demo.yaml").datasets}
-    assert group == {"objects": "a", "scenes": "b", "textures": "c"}
+    assert group == {"objects": "a", "scenes": "b", "patterns": "c"}
     assert all(learnt["objects"])
     assert set(learnt["scenes"]) == {True, False}
-    assert not any(learnt["textures"])
+    assert not any(learnt["patterns"])
 
 
 def test_training_gives_torchvisions_architecture() -> None:

@@ -1,4 +1,4 @@
-"""Textures: surfaces that are the same everywhere within a picture."""
+"""Patterns: surfaces that are the same everywhere within a picture."""
 
 from __future__ import annotations
 
