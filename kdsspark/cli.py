@@ -81,6 +81,11 @@ def _parser() -> argparse.ArgumentParser:
             for kind in ("dataset", "network"):
                 help_text = f"a {kind} that the output holds, configured or not"
                 which.add_argument(f"--{kind}", metavar="NAME", help=help_text)
+        elif name == "look":
+            added.set_defaults(metrics=None)
+            which = added.add_mutually_exclusive_group(required=True)
+            which.add_argument("--unit", nargs=3, metavar=("NETWORK", "LAYER", "UNIT"))
+            which.add_argument("--class", nargs=2, metavar=("DATASET", "NAME"))
     return parser
 
 

@@ -30,6 +30,7 @@ QUESTIONS: Final = {
     "sql": "run Spark SQL on the tables and ready-made views",
     "register": "make the tables and views known to a metastore",
     "forget": "remove a network or dataset from all tables of the output",
+    "look": "draw one more unit or class into the report",
 }
 _INTERRUPTED: Final = "interrupted; run again to go on"
 # After a signal. Then the process ends, even if a store that is out of reach has no record yet.
@@ -72,6 +73,8 @@ class Command:
         assert self.config is not None, "read by _prepare"
         if self.options.command == "forget":
             self._forget(self.config)
+        elif self.options.command == "look":
+            self._look(self.config)
         elif self.options.command in QUESTIONS:
             return _answer(self.options, self.config)
         else:
@@ -116,6 +119,25 @@ class Command:
         kind: Kind = "network" if self.options.dataset is None else "dataset"
         self.lock = Lock(Output.at(config.output))
         print(forget(config, kind, getattr(self.options, kind), self.run.stage, self.lock))
+
+    def _look(self, config: Config) -> None:
+        from kdsspark.output.lock import Lock
+        from kdsspark.pipeline.study import Study
+        from kdsspark.stages import REPORT
+        from kdsspark.stages.report import looks
+
+        assert self.run is not None, "made by _prepare"
+        study = Study(config, verbose=self.options.verbose)
+        output = study.output
+        self.lock = Lock(output)
+        with self.lock:
+            study.settle()
+            if self.options.unit:
+                pages = [looks.add_unit(output, config, *self.options.unit)]
+            else:
+                pages = looks.add_class(output, config, *getattr(self.options, "class"))
+            study.do(REPORT.name, self.run.stage)
+        print(*(output.path(f"report/{page}") for page in pages), sep="\n")
 
     def interrupt(self, received: signal.Signals) -> NoReturn:
         """End the process in order: Spark, the record of the run, the lock, temporary files.
@@ -189,11 +211,12 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
 
         print(status(loaded))
         return 0
-    from kdsspark.engine import session
+    from kdsspark.engine import machine, session
     from kdsspark.output.output import Output
     from kdsspark.query import catalog, console
     from kdsspark.stages import STAGE_OF
 
+    machine.check_files(loaded.output)
     output = Output.at(loaded.output)
     if options.command == "sql":
         spark = session.start(loaded.spark, options.verbose)

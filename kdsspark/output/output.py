@@ -48,6 +48,11 @@ class Output(Store):
         """One scratch file of ``measure``."""
         return f"{self.beside(COLUMNS, pair)}/{part}.bin"
 
+    @property
+    def looks(self) -> str:
+        """The record of what ``kdsspark look`` was asked for."""
+        return "_looks.json"
+
     def network(self, name: str) -> str:
         """The record of a prepared network."""
         return f"{_NETWORKS}/{name}.json"

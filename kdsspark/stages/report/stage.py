@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +32,7 @@ from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import filters
+from kdsspark.stages.report import filters, looks
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.galleries import galleries
@@ -70,7 +71,9 @@ def plan(
     pairs = {Pair(network, dataset.name) for network, dataset in config.pairs()}
     every = (r for stage in _MADE_BY for r in stage.receipts(output).all().values())
     made = tuple(receipt for receipt in every if receipt.item.pair in pairs)
-    digest = fingerprint([_digest(config, made, wanted), *map(str, beyond(output, config))])
+    asked = looks.read(output)
+    more = [sorted(asked.units), sorted(asked.classes), *map(str, beyond(output, config))]
+    digest = fingerprint([_digest(config, made, wanted), *more])
     return ReportPlan(REPORT.name, {_ITEM: digest}, made, digest)
 
 
@@ -96,7 +99,7 @@ def run(context: Context) -> None:
     steps = len(_queries(config)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context, planned.made, progress)
-        _replace(output, site.render(data))
+        _replace(output, site.render(data, os.cpu_count() or 1))
         progress.show(steps)
     REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
 
