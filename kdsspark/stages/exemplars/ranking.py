@@ -179,7 +179,8 @@ def to_table(ranking: Ranking) -> pa.Table:
     """The rows of a file, as :data:`SCHEMA` has them."""
     image = pa.array(ranking.image.ravel(), mask=ranking.image.ravel() == NONE)
     names = (
-        pa.DictionaryArray.from_arrays(image, pa.array(list(values), pa.string()))
+        # Encoded first, because Parquet takes no null within a dictionary.
+        pa.array(list(values), pa.string()).dictionary_encode().take(image)
         for values in (ranking.ids, ranking.contents)
     )
     place = ranking.place.reshape(-1, len(PLACE))
