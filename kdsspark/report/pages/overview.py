@@ -127,7 +127,8 @@ def _paper(info: NetworkInfo, data: ReportData) -> Page:
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
     comparison = compare(network, data.frames, data.groups)
-    others = disagreeing(network, data.disagreements)
+    own = cards.several(data.galleries, network)
+    others = disagreeing(network, data.disagreements, cards.unit_pages(own))
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
     figures = {
         name: draw(name, frame, names.figure_stem(network, name))
