@@ -211,11 +211,12 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
 
         print(status(loaded))
         return 0
-    from kdsspark.engine import session
+    from kdsspark.engine import machine, session
     from kdsspark.output.output import Output
     from kdsspark.query import catalog, console
     from kdsspark.stages import STAGE_OF
 
+    machine.check_files(loaded.output)
     output = Output.at(loaded.output)
     if options.command == "sql":
         spark = session.start(loaded.spark, options.verbose)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,25 @@ def test_nothing_new_needs_no_java_and_draws_nothing(
     done = run_without_java()
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(f"got none by JAVA_HOME={study.parent}/nowhere")
+
+
+@pytest.mark.parametrize("command", [["run"], ["sql", "SELECT 1"], ["register", "--catalog", "k"]])
+def test_no_temporary_folder_is_one_line_before_spark_starts(
+    study: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert main([*command, "--config", str(study)]) == 1
+    assert capsys.readouterr().err == (
+        "kdsspark: TMPDIR must be a folder that can be written, got nothing: "
+        "No usable temporary directory found in ['/tmp']\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,21 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import cards, class_page, dataset, formats, layer, overview, unit_page
+from kdsspark.report.pages import (
+    cards,
+    class_page,
+    dataset,
+    drawing,
+    formats,
+    layer,
+    overview,
+    unit_page,
+)
 from kdsspark.report.pages.page import Page, files_of
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
-def render(data: ReportData) -> dict[str, bytes]:
+def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
     """Relative file name -> content: pages, style and script, pictures, and figures with data.
 
     ``index.html`` leads to all. The names of the others are made by
@@ -29,7 +38,7 @@ def render(data: ReportData) -> dict[str, bytes]:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
     environment = _environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
-    pages = list(_pages(data))
+    pages = list(_pages(data, drawing.draw_all(_figures(data), processes)))
     texts = {
         page.path: environment.get_template(page.template)
         .render(**common, root="../" * page.path.count("/"), **page.values)
@@ -41,19 +50,27 @@ def render(data: ReportData) -> dict[str, bytes]:
     return pictures | files_of(*pages) | beside | texts
 
 
+def _figures(data: ReportData) -> Iterator[drawing.Wanted]:
+    for info in data.networks:
+        frames = of_network(data.frames, info["name"])
+        yield from overview.figures(info["name"], data)
+        for row in formats.rows(frames["thresholds"]):
+            yield from dataset.figures(row, frames)
+
+
 def _text(environment: Environment, name: str) -> bytes:
     return environment.get_template(name).render().encode()
 
 
-def _pages(data: ReportData) -> Iterator[Page]:
+def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
     yield overview.page(data)
     yield overview.about(data)
-    yield from overview.paper_pages(data)
+    yield from overview.paper_pages(data, drawn)
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         own = cards.several(data.galleries, info["name"])
         for row in formats.rows(frames["thresholds"]):
-            yield dataset.page(info, row, frames, own)
+            yield dataset.page(info, row, frames, own, drawn)
         for row in formats.rows(frames["layers"]):
             yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
         for gallery in own:

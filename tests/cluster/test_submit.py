@@ -14,6 +14,7 @@ from tests.cluster.workplace import Workplace, study_config
 from tests.pipeline.test_runs import assert_same, tables, when
 from tests.studies import run
 
+pytestmark = pytest.mark.cluster
 STAGES = ("index", "embed", "measure", "summarize", "transform", "probe", "report")
 
 
@@ -31,7 +32,6 @@ def test_a_run_on_a_cluster_gives_the_tables_of_a_local_one(
     assert "report:" in ended.stdout
 
 
-@pytest.mark.cluster
 def test_every_job_can_be_submitted_and_does_nothing_twice(
     cluster: Cluster, workplace: Workplace, images: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from kdsspark.report.data import NetworkInfo
 from kdsspark.report.figures.panels import reach
 from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.report.pages import cards, class_map, formats, grid, names, sparkline
-from kdsspark.report.pages.drawing import draw
+from kdsspark.report.pages.drawing import Figures, Wanted
 from kdsspark.report.pages.grid import Cell, Grid, GridColumn
 from kdsspark.report.pages.page import Page, files_of
 
@@ -20,23 +20,30 @@ _FIGURES: Final = ("figure9", "figure5")
 _TOP: Final = 3  # features of a class at either end
 
 
+def figures(row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> list[Wanted]:
+    """The figures of the page of the dataset in ``row``, without those that have no rows."""
+    own = _own(row, frames)
+    return [
+        Wanted(name, own[name], _stem(row, name), data=False)
+        for name in _FIGURES
+        if not own[name].empty
+    ]
+
+
 def page(
     info: NetworkInfo,
     row: dict[str, Any],
     frames: Mapping[str, pd.DataFrame],
     galleries: Sequence[Gallery],
+    drawn: Figures,
 ) -> Page:
     """The page of the dataset in ``row``, a row of the query ``thresholds``.
 
-    ``frames`` and ``galleries`` are those of its network.
+    ``frames`` and ``galleries`` are those of its network. ``drawn`` has its :func:`figures`.
     """
     network, dataset = str(row["network"]), str(row["dataset"])
     (gallery,) = (gallery for gallery in galleries if gallery.dataset == dataset)
-    own = {
-        name: frame[frame["dataset"] == dataset]
-        for name, frame in frames.items()
-        if "dataset" in frame
-    }
+    own = _own(row, frames)
     curves = _Curves(own["figure9"])
     classes = own["classes"].sort_values(["n_plus", "class_id"], ascending=[False, True])
     tops = {
@@ -44,13 +51,9 @@ def page(
         for name, sign in (("plus", "+"), ("minus", "-"))
     }
     table = _classes(classes, curves, tops, names.data_file(network, "classes", dataset))
-    figures = {
-        name: draw(name, own[name], names.figure_stem(network, name, dataset), data=False)
-        for name in _FIGURES
-        if not own[name].empty
-    }
+    figures = {name: drawn[_stem(row, name)] for name in _FIGURES if _stem(row, name) in drawn}
     rows, note = _rows(gallery)
-    drawn = class_map.draw(gallery, names.figure_stem(network, "map", dataset))
+    alike = class_map.draw(gallery, names.figure_stem(network, "map", dataset))
     return Page(
         path=names.dataset_page(network, dataset),
         template="dataset.html",
@@ -61,10 +64,22 @@ def page(
             "figures": figures,
             "rows": rows,
             "rows_note": note,
-            "map": drawn,
+            "map": alike,
         },
-        files=files_of(table, *figures.values(), *([drawn] if drawn else [])),
+        files=files_of(table, *figures.values(), *([alike] if alike else [])),
     )
+
+
+def _own(row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    return {
+        name: frame[frame["dataset"] == row["dataset"]]
+        for name, frame in frames.items()
+        if "dataset" in frame
+    }
+
+
+def _stem(row: dict[str, Any], name: str) -> str:
+    return names.figure_stem(row["network"], name, row["dataset"])
 
 
 def _rows(gallery: Gallery) -> tuple[list[dict[str, Any]], str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -33,9 +37,41 @@ class DrawnFeatureClass:
     ks: float | None  # None where one side has no image
 
 
-def draw(name: str, frame: pd.DataFrame, stem: str, data: bool = True) -> Drawn:
-    """Draw one of ``FIGURES``; with ``data``, add the CSV of what it shows."""
-    return _drawn(FIGURES[name](frame), stem, figure_data(name, frame) if data else None)
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """One of ``FIGURES`` to draw, under the path ``stem``; with ``data``, also as CSV."""
+
+    name: str
+    frame: pd.DataFrame
+    stem: str
+    data: bool = True
+
+
+Figures = Mapping[str, Drawn]
+"""Path without suffix -> the figure."""
+
+_FEW: Final = 12
+"""Fewer figures are drawn by this process: others take two seconds to start."""
+
+
+def draw(wanted: Wanted) -> Drawn:
+    """Draw one figure."""
+    data = figure_data(wanted.name, wanted.frame) if wanted.data else None
+    return _drawn(FIGURES[wanted.name](wanted.frame), wanted.stem, data)
+
+
+def draw_all(wanted: Iterable[Wanted], processes: int) -> dict[str, Drawn]:
+    """Draw figures, each of which keeps a core busy for a second; path -> figure.
+
+    Many are drawn by ``processes`` of their own, started afresh because the driver runs threads.
+    """
+    figures = list(wanted)
+    if processes < 2 or len(figures) < _FEW:
+        drawn = [draw(one) for one in figures]
+    else:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            drawn = list(pool.map(draw, figures))
+    return {one.stem: one for one in drawn}
 
 
 def draw_feature_class(shown: FeatureClass) -> DrawnFeatureClass:

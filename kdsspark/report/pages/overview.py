@@ -14,7 +14,7 @@ from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.report.pages import cards, formats, names
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
-from kdsspark.report.pages.drawing import draw, draw_feature_class
+from kdsspark.report.pages.drawing import Figures, Wanted, draw_feature_class
 from kdsspark.report.pages.page import Page, csv, files_of
 
 _CLASSES_SHOWN: Final = 3  # at each end of a dataset
@@ -45,10 +45,16 @@ def about(data: ReportData) -> Page:
     return Page(path="about.html", template="about.html", values=values, files={})
 
 
-def paper_pages(data: ReportData) -> Iterator[Page]:
-    """For each network the tables, figures and findings of the paper."""
+def figures(network: str, data: ReportData) -> list[Wanted]:
+    """The figures of the paper that a network has rows for."""
+    frames = figure_frames(of_network(data.frames, network), data.groups)
+    return [Wanted(n, frame, names.figure_stem(network, n)) for n, frame in frames.items()]
+
+
+def paper_pages(data: ReportData, drawn: Figures) -> Iterator[Page]:
+    """For each network the tables, figures and findings of the paper; ``drawn``: its figures."""
     for info in data.networks:
-        yield _paper(info, data)
+        yield _paper(info, data, drawn)
 
 
 def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def _layer(network: str, row: dict[str, Any], galleries: Sequence[Gallery]) -> d
     return {**row, "page": names.layer_page(network, row["layer"]), "tiles": tiles}
 
 
-def _paper(info: NetworkInfo, data: ReportData) -> Page:
+def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
     network = info["name"]
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
@@ -130,10 +136,8 @@ def _paper(info: NetworkInfo, data: ReportData) -> Page:
     own = cards.several(data.galleries, network)
     others = disagreeing(network, data.disagreements, cards.unit_pages(own))
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
-    figures = {
-        name: draw(name, frame, names.figure_stem(network, name))
-        for name, frame in figure_frames(frames, data.groups).items()
-    }
+    stems = {name: names.figure_stem(network, name) for name in FIGURES}
+    own = {name: drawn[stem] for name, stem in stems.items() if stem in drawn}
     section = {
         "info": info,
         "thresholds": [_with_ratio(row) for row in formats.rows(thresholds)],
@@ -143,10 +147,10 @@ def _paper(info: NetworkInfo, data: ReportData) -> Page:
         "comparison": comparison,
         "disagreements": others,
         "feature_classes": chosen,
-        "figures": figures,
+        "figures": own,
     }
-    drawn = [*(item.drawn for item in chosen), *figures.values()]
-    parts = files_of(comparison, *([others] if others else []), *drawn)
+    shown = [*(item.drawn for item in chosen), *own.values()]
+    parts = files_of(comparison, *([others] if others else []), *shown)
     return Page(
         path=names.paper_page(network),
         template="paper.html",

@@ -29,7 +29,7 @@ ClassWanted = tuple[str, str]
 
 @dataclass(frozen=True)
 class Looks:
-    """What was asked for. Pages of units also have projections; pages of classes have more units."""
+    """What was asked for: units, which get projections, and classes, which get more units."""
 
     units: frozenset[UnitWanted] = frozenset()
     classes: frozenset[ClassWanted] = frozenset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +99,7 @@ def run(context: Context) -> None:
     steps = len(_queries(config)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context, planned.made, progress)
-        _replace(output, site.render(data))
+        _replace(output, site.render(data, os.cpu_count() or 1))
         progress.show(steps)
     REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kdsspark.report.data import FeatureClass
-from kdsspark.report.pages.drawing import draw, draw_disagreement, draw_feature_class
+from kdsspark.report.pages.drawing import Wanted, draw, draw_disagreement, draw_feature_class
 
 BINS = pd.DataFrame({"lo": [0, 1, 2.0], "hi": [1, 2, 3.0], "inner": [0, 1, 3], "outer": [4, 3, 1]})
 
@@ -20,7 +20,7 @@ def test_a_figure_is_svg_png_and_data(
 ) -> None:
     rows = frame("figure10")
     rows = rows[rows["dataset"] == dataset] if dataset else rows
-    drawn = draw("figure10", rows, "figures/n/figure10")
+    drawn = draw(Wanted("figure10", rows, "figures/n/figure10"))
     assert (drawn.stem, drawn.size) == ("figures/n/figure10", size)
     assert set(drawn.files) == {f"{drawn.stem}.{suffix}" for suffix in ("svg", "png", "csv")}
     assert b"<svg" in drawn.files[f"{drawn.stem}.svg"]
@@ -30,7 +30,7 @@ def test_a_figure_is_svg_png_and_data(
 
 def test_data_may_be_left_out(frame: Callable[[str], pd.DataFrame]) -> None:
     rows = frame("figure10")
-    drawn = draw("figure10", rows[rows["dataset"] == "wood"], "x", data=False)
+    drawn = draw(Wanted("figure10", rows[rows["dataset"] == "wood"], "x", data=False))
     assert set(drawn.files) == {"x.svg", "x.png"}
 
 
