@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -281,6 +281,19 @@ window.addEventListener("load", function () {{
 """
 
 
+def survey(browse: Browse, folder: Path, names: Iterable[str]) -> list[tuple[str, int, int, int]]:
+    """(name, width of the window, width of the page, broken pictures) of pages at all widths."""
+    frames = [
+        f'<iframe name="{name}" src="{name}" width="{width}" height="900"></iframe>'
+        for name in names
+        for width in WIDTHS
+    ]
+    (folder / "survey.html").write_text(SURVEY.format(frames="".join(frames)))
+    page = Page(browse("survey.html", "--dump-dom", "--allow-file-access-from-files"))
+    lines = (line.split() for line in "".join(page.text).splitlines())
+    return [(line[0], *map(int, line[1:])) for line in lines if len(line) == 4]
+
+
 @pytest.mark.parametrize("which", ["files", "awkward"])
 def test_browsers_find_no_fault(
     which: str, browse: Browse, tmp_path: Path, request: pytest.FixtureRequest
@@ -289,21 +302,19 @@ def test_browsers_find_no_fault(
     site = request.getfixturevalue(which)
     write(site, tmp_path / "site")
     kinds = {name.split("/")[0]: name for name in sorted(site) if name.endswith(".html")}
-    frames = [
-        f'<iframe name="{kind}" src="{name}" width="{width}" height="900"></iframe>'
-        for kind, name in kinds.items()
-        for width in WIDTHS
-    ]
-    (tmp_path / "site" / "survey.html").write_text(SURVEY.format(frames="".join(frames)))
-    page = Page(browse("survey.html", "--dump-dom", "--allow-file-access-from-files"))
-    found = [line.split() for line in "".join(page.text).splitlines() if line.count(" ") == 3]
+    found = survey(browse, tmp_path / "site", kinds.values())
     assert len(found) == 7 * len(WIDTHS)
-    assert [line for line in found if line[1] != line[2] or line[3] != "0"] == []
+    assert [row for row in found if row[1] != row[2] or row[3]] == []
 
 
 def test_a_fault_would_be_found(browse: Browse, tmp_path: Path) -> None:
     path = tmp_path / "site" / "index.html"
-    path.write_text(path.read_text().replace("</body>", "<script>nothing()</script></body>"))
+    text = path.read_text()
+    wide = '<p style="width:2000px;max-width:none"><img src="gone.png" alt=""></p></body>'
+    path.write_text(text.replace("</body>", wide))
+    found = survey(browse, tmp_path / "site", ["index.html"])
+    assert [(page > 2000 > window, broken) for _, window, page, broken in found] == [(True, 1)] * 3
+    path.write_text(text.replace("</body>", "<script>nothing()</script></body>"))
     with pytest.raises(AssertionError, match="nothing is not defined"):
         browse("index.html", "--dump-dom")
 
