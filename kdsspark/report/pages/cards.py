@@ -21,8 +21,13 @@ def css(ks: float) -> str:
 
 def link(gallery: Gallery, feature: int) -> dict[str, Any]:
     """The name of a unit, and its page where it has one."""
+    return unit_link(gallery, feature) | ({} if feature in gallery.units else {"page": None})
+
+
+def unit_link(gallery: Gallery, feature: int) -> dict[str, Any]:
+    """The name and the page of a unit, which may be drawn for another dataset alone."""
     layer, unit = gallery.unit_of(feature)
-    page = names.unit_page(gallery.network, layer, unit) if feature in gallery.units else None
+    page = names.unit_page(gallery.network, layer, unit)
     return {"name": f"{layer} \u00b7 {unit}", "page": page}
 
 
