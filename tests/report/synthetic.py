@@ -20,6 +20,7 @@ from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import QUERIES
 from kdsspark.stats.thresholds import DISTRIBUTION_BINS
 from kdsspark.tables import TABLES
+from tests.report import galleries
 
 SCRIPT = "<script>alert(1)</script>"
 N_FAILED = 7
@@ -218,8 +219,11 @@ def describe(study: Study) -> NetworkInfo:
     )
 
 
-def make_report(*studies: Study, tables: Tables | None = None) -> ReportData:
-    """The report's data for the studies, whose ``tables`` are made here if they are not given."""
+def make_report(*studies: Study, tables: Tables | None = None, pictures: bool = True) -> ReportData:
+    """The report's data for the studies, whose ``tables`` are made here if they are not given.
+
+    Without ``pictures``, images cannot be shown, as for ready-made embeddings.
+    """
     run = RunInfo(
         when="2024-03-01 12:30 UTC",
         duration_s=192.0,
@@ -227,8 +231,9 @@ def make_report(*studies: Study, tables: Tables | None = None) -> ReportData:
         configuration='output: out\ndatasets:\n  - {name: "<b>birds</b>"}\n',
     )
     infos = [describe(study) for study in studies]
-    frames = run_queries(make_tables(studies) if tables is None else tables)
-    return ReportData(run=run, networks=infos, frames=frames)
+    tables = make_tables(studies) if tables is None else tables
+    shown = galleries.of_tables(tables, pictures)
+    return ReportData(run=run, networks=infos, frames=run_queries(tables), galleries=shown)
 
 
 BIRDS = [SCRIPT, "quote \" and ' & co", "r\u00e9sum\u00e9 \u9ce5 \U0001f426", "a/b=c"]

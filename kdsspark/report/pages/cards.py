@@ -26,6 +26,15 @@ def link(gallery: Gallery, feature: int) -> dict[str, Any]:
     return {"name": f"{layer} \u00b7 {unit}", "page": page}
 
 
+def unit_pages(galleries: Sequence[Gallery]) -> dict[tuple[str, int], str]:
+    """(layer, unit) -> its page, of every unit that is drawn; ``galleries`` are of one network."""
+    return {
+        (unit.layer.name, unit.unit): names.unit_page(gallery.network, unit.layer.name, unit.unit)
+        for gallery in galleries
+        for unit in gallery.units.values()
+    }
+
+
 def class_link(gallery: Gallery, c: int, ks: float | None = None) -> dict[str, Any]:
     """The name of a class, its page, and its distance for a unit."""
     name = gallery.by_id[c].name
@@ -62,10 +71,9 @@ def _drawing(gallery: Gallery, unit: UnitShown, c: int, ks: float) -> str | None
 def curves(gallery: Gallery, unit: UnitShown, c: int) -> dict[str, Any]:
     """Both drawings of a unit and class, as figure 1 of the paper has them."""
     shown = class_link(gallery, c, float(gallery.ks[c, unit.feature]))
-    if unit.counts is None or c not in unit.inner:
-        return shown | {"density": None, "cumulative": None}
     sign = css(shown["ks"])
     where = f"of {unit.name} for {shown['name']} and for all other images"
+    assert unit.counts is not None, "the counts of a class are among those of all"
     return shown | {
         "css": sign,
         "density": densities(unit.counts, unit.inner[c], sign, f"values {where}"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.gallery.choice import extremes
@@ -84,10 +85,14 @@ def _dataset(gallery: Gallery, unit: UnitShown) -> dict[str, Any]:
         "high": [row(c) for c in high],
         "low": [row(c) for c in low],
         "curves": [cards.curves(gallery, unit, c) for c in ends if c in unit.inner],
-        "n_plus": int((column[known] > (gallery.t_plus or 2)).sum()),
-        "n_minus": int((column[known] < (gallery.t_minus or -2)).sum()),
+        "n_plus": _n_above(column[known], gallery.t_plus),
+        "n_minus": _n_above(-column[known], None if gallery.t_minus is None else -gallery.t_minus),
         "n_classes": len(known),
     }
+
+
+def _n_above(values: npt.NDArray[np.float32], threshold: float | None) -> int:
+    return 0 if threshold is None else int((values > threshold).sum())
 
 
 def _beside(
