@@ -4,6 +4,11 @@ PYTHON ?=
 BIN := .venv/bin
 READY := .venv/.installed
 
+# The demo's network: ours, or the paper's, which takes long and so sees few images.
+NETWORK ?= $(if $(WEIGHTS),vgg16,squeezenet)
+DEMO_CONFIG = conf/demo$(patsubst %,-%,$(filter-out squeezenet,$(NETWORK))).yaml
+DEMO_IMAGES = $(if $(filter squeezenet,$(NETWORK)),out/demo-corpus,out/demo-few --few)
+
 .PHONY: help setup java demo test cluster-test package lint types check bench constraints clean
 .DEFAULT_GOAL := help
 
@@ -24,10 +29,10 @@ $(READY): setup.py pyproject.toml constraints.txt
 java:
 	@scripts/java-check
 
-demo: java $(READY) ## run the main job on generated images (WEIGHTS=IMAGENET1K_V1: real weights)
-	$(BIN)/python -m kdsspark.demo out/demo-corpus
-	$(BIN)/kdsspark run --config conf/demo.yaml $(if $(WEIGHTS),--set networks.0.weights='$(WEIGHTS)' \
-	  --set output='out/demo-$(notdir $(WEIGHTS))')
+demo: java $(READY) ## run the main job on painted images (NETWORK=vgg16; WEIGHTS=IMAGENET1K_V1)
+	$(BIN)/python -m demo $(DEMO_IMAGES)
+	$(BIN)/kdsspark run --config $(DEMO_CONFIG) $(if $(WEIGHTS),\
+	  --set networks.0.weights='$(WEIGHTS)' --set output='out/demo-$(NETWORK)-$(notdir $(WEIGHTS))')
 
 test: java $(READY) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -57,4 +62,4 @@ constraints: ## resolve all dependencies afresh and write constraints.txt
 clean: ## remove caches, builds and the demo's output; .venv stays
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
 	  .hypothesis spark-warehouse metastore_db derby.log out/demo*
-	find kdsspark tests jobs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find kdsspark demo tests jobs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -387,7 +387,7 @@ EXEMPLARS = Table(
         _UNIT,
         Column("rank", pa.int32(), "1 for the image that excites the unit most, then 2, 3, .."),
         Column("image_id", pa.string(), "the image; the smallest id among byte-identical ones"),
-        Column("activation", pa.float32(), "the maximum of the unit's map over the image"),
+        Column("activation", pa.float64(), "the maximum of the unit's map over the image"),
         Column("y", pa.int32(), "row of the map, the first that has it; null without a map", True),
         Column("x", pa.int32(), "column of the map; the token where there are tokens", True),
         Column("view", pa.int32(), "the crop: 0 for the centre, or 0 .. 9 of ten crops", True),

@@ -1,5 +1,6 @@
 """What make does before there is an environment: looking for a Java and a Python."""
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -255,3 +256,32 @@ def test_a_bare_machine_lacks_nearly_everything(machine: Machine, namespaces: bo
     assert {f"PATH={machine.bin}", "LC_ALL=C", "http_proxy=http://127.0.0.1:9"} <= {*variables}
     if not namespaces:
         assert done.stderr.startswith("scripts/bare: no user namespaces here")
+
+
+@pytest.mark.parametrize(
+    ("variables", "images", "options"),
+    [
+        ([], "out/demo-corpus", "conf/demo.yaml"),
+        (["NETWORK=vgg16"], "out/demo-few --few", "conf/demo-vgg16.yaml"),
+        (
+            ["WEIGHTS=IMAGENET1K_V1"],
+            "out/demo-few --few",
+            "conf/demo-vgg16.yaml --set networks.0.weights=IMAGENET1K_V1 "
+            "--set output=out/demo-vgg16-IMAGENET1K_V1",
+        ),
+        (
+            ["NETWORK=squeezenet", "WEIGHTS=runs/a.pth"],
+            "out/demo-corpus",
+            "conf/demo.yaml --set networks.0.weights=runs/a.pth "
+            "--set output=out/demo-squeezenet-a.pth",
+        ),
+    ],
+)
+def test_make_demo_runs(variables: list[str], images: str, options: str) -> None:
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    command = ["make", "--dry-run", "demo", *variables]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    paints, runs = map(shlex.split, done.stdout.strip().splitlines()[-2:])
+    assert paints[1:] == ["-m", "demo", *images.split()]
+    assert runs[1:] == ["run", "--config", *shlex.split(options)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Final
 
+from kdsspark.engine.stage import Stage
 from kdsspark.output import definitions, gathered, receipts
 from kdsspark.output.definitions import Kind
 from kdsspark.output.names import Pair, stem
@@ -56,10 +57,15 @@ def remove_results(output: Output, pair: Pair) -> None:
     for kind in set(output.folders(receipts.FOLDER)) - kept:
         output.receipts(kind).remove_of(pair)
     for stage in STAGES[n_before:]:
-        for folder in stage.beside:
-            _remove(output, output.all_files(output.beside(folder, pair)))
-        for table in stage.tables:
-            _remove(output, _of_table(output, table, pair._asdict()))
+        remove_files(output, stage, pair)
+
+
+def remove_files(output: Output, stage: Stage, pair: Pair) -> None:
+    """Remove all files that one stage made of a pair; its receipts must be gone by then."""
+    for folder in stage.beside:
+        _remove(output, output.all_files(output.beside(folder, pair)))
+    for table in stage.tables:
+        _remove(output, _of_table(output, table, pair._asdict()))
 
 
 def _remove_unused_features(output: Output) -> None:

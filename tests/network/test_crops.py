@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torchvision.transforms import functional as F  # noqa: N812
 
 from kdsspark.config import Preprocessing
-from kdsspark.network.crops import VIEWS, normalise, views
+from kdsspark.network.crops import VIEWS, normalise, places, views
 
 
 def image(height: int, width: int) -> torch.Tensor:
@@ -41,6 +41,18 @@ def test_twelve_is_five_crops_and_the_whole_image_and_their_mirrors() -> None:
     six = torch.stack([*F.five_crop(chw(pixels), [32, 32]), whole])
     expected = torch.cat([six, F.hflip(six)])
     assert torch.equal(views(pixels, "twelve", 32), expected)
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, 9), higher=st.integers(0, 7), wider=st.integers(0, 7))
+@pytest.mark.parametrize("crops", ["center", "ten"])
+def test_views_lie_where_places_says(crops: str, size: int, higher: int, wider: int) -> None:
+    pixels = image(size + higher, size + wider)
+    found = places(crops, *pixels.shape[:2], size)
+    assert len(found) == VIEWS[crops]
+    for view, (top, left, mirrored) in zip(views(pixels, crops, size), found, strict=True):
+        cut = F.crop(F.hflip(chw(pixels)) if mirrored else chw(pixels), top, left, size, size)
+        assert torch.equal(view, cut)
 
 
 @pytest.mark.parametrize("crops", VIEWS)

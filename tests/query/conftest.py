@@ -22,7 +22,7 @@ from tests.studies import NETWORK, image_config, run_here, write_embeddings, wri
 
 OBJECTS = {"apple": 6, "fish": 5, "sky": 4}
 NAMES = {"apple": ["apple", "it's"], "fish": ['a/b "c"', "<script>é\\😀=1;</script>"]}
-VGG = {**NETWORK, "name": "vgg16", "layers": {"conv5_3": "features.0", "fc7": "features.6"}}
+VGG = {**NETWORK, "name": "vgg16", "layers": {"fire9": "features.0", "fc7": "features.6"}}
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     write_images(folder / "objects", OBJECTS)
     (folder / "objects" / "fish" / "empty.jpg").touch()
     datasets: list[dict[str, Any]] = [{"name": "objects", "path": str(folder / "objects")}]
-    for which, name in enumerate(("scenes", "textures")):
+    for which, name in enumerate(("scenes", "patterns")):
         rows = [
             (path, NAMES[path.parent.name][which])
             for path in folder.rglob("*.png")
@@ -44,7 +44,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         datasets.append({"name": name, "path": path, "layout": "manifest"})
     values = np.random.default_rng(3).normal(size=(9, 4))
     values[0, 0] = np.nan
-    write_embeddings(folder / "one.parquet", {"conv5_3": values, "a.b": values}, ["only"] * 9)
+    write_embeddings(folder / "one.parquet", {"fire9": values, "a.b": values}, ["only"] * 9)
     datasets.append({"name": "one", "embeddings": str(folder / "one.parquet"), "network": "clip"})
     config = image_config(folder / "out", {}, networks=[VGG], datasets=datasets)
     done = run_here(config)

@@ -64,11 +64,11 @@ def test_class_names_come_back_unchanged(opened: SparkSession) -> None:
     got = {
         (r["dataset"], r["class_name"]): r["n_images"] for r in opened.table("classes").collect()
     }
-    scenes, textures = ([names[i] for names in NAMES.values()] for i in (0, 1))
+    scenes, patterns = ([names[i] for names in NAMES.values()] for i in (0, 1))
     assert got == {
         **{("objects", name): n + (name == "fish") for name, n in OBJECTS.items()},
         **{("scenes", name): n for name, n in zip(scenes, (6, 5), strict=True)},
-        **{("textures", name): n for name, n in zip(textures, (6, 5), strict=True)},
+        **{("patterns", name): n for name, n in zip(patterns, (6, 5), strict=True)},
         ("one", "only"): 9,
     }
 
@@ -154,11 +154,11 @@ def test_layer_summary(study: Study, opened: SparkSession) -> None:
     wide.columns = [f"{name}_{'plus' if sign == '+' else 'minus'}" for name, sign in wide.columns]
     wide["kept"] = wide["kept_plus"] + wide["kept_minus"]
     wide["kept_shuffled"] = shuffled.groupby(key)["kept"].sum(min_count=2)
-    wide["n_features"] = [{"conv5_3": 64, "fc7": 256}.get(layer, 4) for _, _, layer in wide.index]
-    wide.loc[("clip", "one", "conv5_3"), "n_features"] = 4
+    wide["n_features"] = [{"fire9": 64, "fc7": 256}.get(layer, 4) for _, _, layer in wide.index]
+    wide.loc[("clip", "one", "fire9"), "n_features"] = 4
     got = opened.table("layer_summary").toPandas()
     assert_equal(got, wide.astype(float).reset_index(), key)
-    assert set(zip(got["layer"], got["depth"], strict=True)) >= {("conv5_3", 0), ("fc7", 1)}
+    assert set(zip(got["layer"], got["depth"], strict=True)) >= {("fire9", 0), ("fc7", 1)}
 
 
 def test_kind_distribution(study: Study, opened: SparkSession) -> None:

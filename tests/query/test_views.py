@@ -41,9 +41,9 @@ def test_every_table_has_its_stage() -> None:
 
 def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> None:
     types = dict(opened.table("embeddings").dtypes)
-    assert types["conv5_3"] == "array<double>"  # float by the one network, double by the other
+    assert types["fire9"] == "array<double>"  # float by the one network, double by the other
     assert (types["fc7"], types["a.b"]) == ("array<float>", "array<double>")
-    rows = opened.sql("SELECT network, size(conv5_3) n, size(fc7) m, size(`a.b`) k FROM embeddings")
+    rows = opened.sql("SELECT network, size(fire9) n, size(fc7) m, size(`a.b`) k FROM embeddings")
     assert {tuple(row) for row in rows.collect()} == {
         ("vgg16", 64, 256, None),
         ("clip", 4, None, 4),

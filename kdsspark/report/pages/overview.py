@@ -18,7 +18,7 @@ from kdsspark.report.pages.drawing import Figures, Wanted, draw_feature_class
 from kdsspark.report.pages.page import Page, csv, files_of
 
 _CLASSES_SHOWN: Final = 3  # at each end of a dataset
-_BEST: Final = 4  # classes of a dataset on the first page
+_BEST: Final = 5  # classes of a dataset on the first page
 _LAYER_TILES: Final = 5
 
 

@@ -58,7 +58,6 @@ def _corpora(galleries: Sequence[Gallery], feature: int) -> list[dict[str, Any]]
             "patches": cards.patches(unit),
             "from": cards.origins(unit),
             "exemplars": unit.exemplars,
-            "whole": unit.whole,
             "projections": unit.projections,
             "n": unit.n,
             "n_active": unit.n_active,

@@ -8,27 +8,27 @@ The rankings of all shards are merged by one fold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from kdsspark.config import Config
+from kdsspark.config import Config, Exemplars
 from kdsspark.engine import gpus
 from kdsspark.engine.fold import fold
-from kdsspark.engine.session import Session
-from kdsspark.engine.stage import Context, ItemPlan, prune
+from kdsspark.engine.stage import Context, ItemPlan, Standing, prune
 from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
-from kdsspark.output.names import BEST, Pair
+from kdsspark.output.names import BEST, ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.stages import EMBED, EXEMPLARS
+from kdsspark.stages import EMBED, EXEMPLARS, removal
 from kdsspark.stages.embed import complete, networks, shards
 from kdsspark.stages.embed import stage as embed
 from kdsspark.stages.embed.image_job import ImageJob
@@ -50,13 +50,22 @@ class ExemplarsPlan(ItemPlan):
     """Which shards of a pair are to be looked through."""
 
     pair: Pair
-    top: int
+    n_images: Mapping[ItemName, int]  # that are embedded, of each shard
     digest: str  # of the table
 
     def finished(self, output: Output) -> bool:
         """Whether there is nothing to do."""
-        merged = output.receipts(_TABLE).finished({self.pair.name: self.digest})
-        return merged and super().finished(output)
+        return self._merged(output) and super().finished(output)
+
+    def standing(self, output: Output) -> Standing:
+        """The shards; all are stale where only the table is missing."""
+        found = super().standing(output)
+        if self._merged(output):
+            return found
+        return replace(found, done=0, stale=found.done + found.stale)
+
+    def _merged(self, output: Output) -> bool:
+        return output.receipts(_TABLE).finished({self.pair.name: self.digest})
 
 
 def wanted(config: Config, pair: Pair) -> bool:
@@ -89,13 +98,11 @@ def plan(output: Output, config: Config, pair: Pair) -> ExemplarsPlan:
             f"dataset {pair.dataset}: is not embedded by {pair.network}, run the embed stage first"
         )
     settings = [_FORMAT, config.exemplars.top, config.exemplars.crops]
-    digests = {
-        name: fingerprint([settings, receipt.digest])
-        for name, receipt in sorted(made.items())
-        if receipt.counts["embedded"]
-    }
+    n_images = {name: r.counts["embedded"] for name, r in sorted(made.items())}
+    looked_at = [name for name, n in n_images.items() if n]
+    digests = {name: fingerprint([settings, made[name].digest]) for name in looked_at}
     digest = fingerprint([settings, sorted(digests.items())])
-    return ExemplarsPlan(EXEMPLARS.name, digests, pair, config.exemplars.top, digest)
+    return ExemplarsPlan(EXEMPLARS.name, digests, pair, n_images, digest)
 
 
 def run(context: Context) -> None:
@@ -107,51 +114,43 @@ def run(context: Context) -> None:
     pairs = [pair for pair in complete.working_pairs(context) if wanted(config, pair)]
     plans = [plan(output, config, pair) for pair in pairs]
     todo = [p for p in plans if not p.finished(output)]
-    if not todo:
-        return
+    receipts = EXEMPLARS.receipts(output)
     for p in todo:
-        prune(
-            output,
-            EXEMPLARS.receipts(output),
-            p.pair,
-            p.digests,
-            {
-                output.beside(BEST, p.pair): [name.part for name in p.digests],
-            },
-        )
-    _look_through(context, todo)
-    _merge(context.session, output, todo)
+        parts = [name.part for name in p.digests]
+        prune(output, receipts, p.pair, p.digests, {output.beside(BEST, p.pair): parts})
+    if todo and config.exemplars:
+        _look_through(context, config.exemplars, todo)
+        _merge(context, config.exemplars.top, todo)
+    receipts.gather()
 
 
 def _remove(output: Output, pair: Pair) -> None:
     for kind in (EXEMPLARS.name, _TABLE):
         output.receipts(kind).remove_of(pair)
-    for folder in (TABLE.partition(*pair), output.beside(BEST, pair)):
-        for path in output.files(folder):
-            output.remove(path)
+    removal.remove_files(output, EXEMPLARS, pair)
 
 
-def _look_through(context: Context, plans: Sequence[ExemplarsPlan]) -> None:
-    """Rank the images of the shards that are not done: those of ready-made embeddings last."""
+# -- looking through shards ----------------------------------------------------------------------
+
+
+def _look_through(context: Context, settings: Exemplars, plans: Sequence[ExemplarsPlan]) -> None:
+    """Rank the images of the shards that are not done, those of ready-made embeddings last."""
     output, session = context.output, context.session
     ready_made = {Pair(d.network, d.name) for d in context.config.embeddings_datasets}
-    receipts = EXEMPLARS.receipts(output)
-    images: list[LookThrough] = []
-    files: list[LookThrough] = []
-    for p in plans:
-        (files if p.pair in ready_made else images).extend(_items(context, p))
-    if images:
+    of_images = [item for p in plans if p.pair not in ready_made for item in _images(context, p)]
+    of_files = [item for p in plans if p.pair in ready_made for item in _files(output, p)]
+    receipts, top = EXEMPLARS.receipts(output), settings.top
+    if of_images:
         slots = gpus.slots(session.sparkContext)
-        task = FindExemplars(_jobs(context))
-        run_items(session, receipts, images, task, "images", slots.spread, slots.at_once)
-    run_items(session, receipts, files, FindExemplars({}), "images")
+        task = FindExemplars(output, top, image_jobs(context, settings.crops))
+        run_items(session, receipts, of_images, task, "images", slots.spread, slots.at_once)
+    run_items(session, receipts, of_files, FindExemplars(output, top, {}), "images")
 
 
-def _jobs(context: Context) -> dict[Pair, ImageJob]:
+def image_jobs(context: Context, crops: Literal["center", "ten"]) -> dict[Pair, ImageJob]:
     """How the images of each dataset go through each network."""
     output, config = context.output, context.config
-    assert config.exemplars
-    crops, jobs = config.exemplars.crops, {}
+    jobs = {}
     for network in networks.prepare_networks(context):
         spec = replace(network.spec, pooling="peak", crops=crops)
         for dataset in config.image_datasets:
@@ -160,67 +159,66 @@ def _jobs(context: Context) -> dict[Pair, ImageJob]:
     return jobs
 
 
-def _items(context: Context, planned: ExemplarsPlan) -> Iterator[LookThrough]:
-    """The shards that are not done; for those of images, their rows are written for the tasks."""
+def _images(context: Context, planned: ExemplarsPlan) -> Iterator[LookThrough]:
+    """The shards of images to look through; their rows are written for the tasks."""
     output, pair = context.output, planned.pair
-    done = EXEMPLARS.receipts(output).named(planned.digests)
-    todo = {n.part: d for n, d in planned.digests.items() if n not in done or done[n].digest != d}
+    todo = _stale(output, planned)
     if not todo:
         return
     embedded = embed.plan(output, context.config, pair)
     assert isinstance(embedded, embed.EmbedPlan), "the dataset is embedded"
-    stale = (shard for shard in split(embedded.assigned) if shard[0].name in todo)
-    located: Iterator[Shard]
-    if pair.network not in {network.name for network in context.config.networks}:
-        located = iter(replace(shard, plan="") for shard, _rows in stale)
-    else:
-        located = shards.write_plan(output, output.plans(EXEMPLARS.name, pair), stale)
-    for shard in located:
-        yield LookThrough(
-            name=pair.item(shard.name),
-            digest=todo[shard.name],
-            size=shard.n_images,
-            output=output,
-            pair=pair,
-            top=planned.top,
-            shard=shard if shard.plan else None,
-        )
+    stale = (shard for shard in split(embedded.assigned) if pair.item(shard[0].name) in todo)
+    for shard in shards.write_plan(output, output.plans(EXEMPLARS.name, pair), stale):
+        yield _item(planned, pair.item(shard.name), shard)
 
 
-def _merge(session: Session, output: Output, plans: Sequence[ExemplarsPlan]) -> None:
+def _files(output: Output, planned: ExemplarsPlan) -> list[LookThrough]:
+    """The shards of ready-made embeddings to look through."""
+    return [_item(planned, name) for name in _stale(output, planned)]
+
+
+def _stale(output: Output, planned: ExemplarsPlan) -> list[ItemName]:
+    done = EXEMPLARS.receipts(output).named(planned.digests)
+    return [n for n, d in planned.digests.items() if n not in done or done[n].digest != d]
+
+
+def _item(planned: ExemplarsPlan, name: ItemName, shard: Shard | None = None) -> LookThrough:
+    digest, size = planned.digests[name], planned.n_images[name]
+    return LookThrough(name=name, digest=digest, size=size, shard=shard)
+
+
+# -- the table -----------------------------------------------------------------------------------
+
+
+def _merge(context: Context, top: int, plans: Sequence[ExemplarsPlan]) -> None:
     """Merge the rankings of each pair's shards, and write the table."""
-    tops = {p.pair: p.top for p in plans}
+    output = context.output
     files = {p.pair: [output.beside(BEST, p.pair, n.part) for n in p.digests] for p in plans}
-    merged = fold(session, "exemplars", files, partial(_of_shard, output, tops), Ranking.merge)
+    load = partial(_of_shard, output, top)
+    merged = fold(context.session, EXEMPLARS.name, files, load, Ranking.merge)
     for p in plans:
         rows = table_of(merged[p.pair], networks.layer_widths(output, p.pair.network))
         parquet.write(output, TABLE.part("part-0", *p.pair), rows, TABLE.schema)
         output.receipts(_TABLE).write(Receipt(p.pair.name, p.digest, {"rows": len(rows)}))
 
 
-def _of_shard(output: Output, tops: dict[Pair, int], pair: Pair, path: str) -> Iterator[Ranking]:
-    yield ranking.from_table(parquet.read_file(output, path), tops[pair])
+def _of_shard(output: Output, top: int, _: Pair, path: str) -> Iterator[Ranking]:
+    yield ranking.from_table(parquet.read_file(output, path), top)
 
 
 def table_of(found: Ranking, widths: dict[str, int]) -> pa.Table:
     """Rows of ``exemplars``; ``widths`` are the units of each layer, in order."""
-    n_units, top = found.image.shape
-    known = found.image >= 0
-    layer = np.repeat(np.repeat(list(widths), list(widths.values())), top)[known.ravel()]
-    unit = np.repeat(np.concatenate([np.arange(n) for n in widths.values()]), top)
-    rank = np.tile(np.arange(1, top + 1), n_units)
-    place = found.place[known]
-    n_active = np.repeat(found.n_active, top)[known.ravel()]
-    columns = {
-        "layer": layer,
-        "unit": unit[known.ravel()].astype(np.int32),
-        "rank": rank[known.ravel()].astype(np.int32),
-        "image_id": np.array(found.ids, object)[found.image[known]],
-        "activation": found.activation[known],
-        "n_active": n_active,
-        "n": np.full_like(n_active, found.n),
+    feature, rank = np.nonzero(found.image >= 0)
+    columns: dict[str, npt.NDArray[Any]] = {
+        "layer": np.repeat(list(widths), list(widths.values()))[feature],
+        "unit": np.concatenate([np.arange(n) for n in widths.values()])[feature],
+        "rank": rank + 1,
+        "image_id": np.array(found.ids, object)[found.image[feature, rank]],
+        "activation": found.activation[feature, rank],
+        "n_active": found.n_active[feature],
+        "n": np.full(len(feature), found.n),
+        **dict(zip(PLACE, found.place[feature, rank].T, strict=True)),
     }
-    columns |= {name: place[:, n] for n, name in enumerate(PLACE)}
     table = {
         name: pa.array(values, mask=values < 0 if name in PLACE else None)
         for name, values in columns.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from kdsspark.report.gallery.gallery import (
     UnitShown,
 )
 from kdsspark.report.pages import formats, names
-from kdsspark.stages.report import best_images, curves, pictures, sizes, subjects
+from kdsspark.stages.report import best_images, curves, pictures, projections, sizes, subjects
 from kdsspark.stages.report.best_images import BestImages, Images
 from kdsspark.stages.report.curves import ALL, Curves
 from kdsspark.stages.report.pictures import Tiles
@@ -47,6 +47,7 @@ def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gall
     chosen = subjects.choose_all(context, frames, size.units)
     shown = [(subject, best_images.read(output, subject)) for subject in chosen]
     tiles = pictures.cut(context, shown, size)
+    projected = projections.project(context, shown, size)
     counts = curves.read(context.session, output, {s.pair: _wanted(s) for s in chosen})
     return [
         _Material(
@@ -54,6 +55,7 @@ def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gall
             best,
             tiles.get(subject.pair, {}),
             tiles.get(subject.sampled_by, {}),
+            projected.get(subject.pair, {}),
             counts.get(subject.pair, {}),
             size,
         ).gallery(output)
@@ -91,6 +93,7 @@ class _Material:
     best: BestImages
     tiles: Tiles
     samples: Tiles  # of the pair that cut the samples
+    projected: Tiles
     counts: Curves
     size: Sizes
 
@@ -98,9 +101,14 @@ class _Material:
         """What the pages show."""
         subject, chosen = self.subject, self.subject.chosen
         patches = {f: p for f in chosen.drawn if (p := self._patches(f)) is not None}
+        projected = {f: p for f in chosen.drawn if (p := self._projected(f)) is not None}
         strips = {c: p for c in subject.samples if (p := self._strip(c)) is not None}
         sheets = self._sheets() if subject.with_sheets else {}
-        made = [*patches.values(), *(picture for _, picture in sheets.values())]
+        made = [
+            *patches.values(),
+            *projected.values(),
+            *(picture for _, picture in sheets.values()),
+        ]
         if subject.sampled_by == subject.pair:
             made += strips.values()
         samples = {c: picture.shown for c, picture in strips.items()}
@@ -109,7 +117,7 @@ class _Material:
             dataset=subject.pair.dataset,
             layers=subject.layers,
             classes=_classes(output, subject, samples),
-            units={f: self._unit(f, patches.get(f)) for f in chosen.drawn},
+            units={f: self._unit(f, patches.get(f), projected.get(f)) for f in chosen.drawn},
             ks=subject.ks,
             q=None if np.isnan(subject.q).all() else subject.q,
             t_plus=subject.thresholds[0],
@@ -126,13 +134,22 @@ class _Material:
 
     def _patches(self, feature: int) -> _Picture | None:
         """The patches of a unit; None where no image can be read."""
+        return self._nine(self.tiles, "patch", feature, names.picture)
+
+    def _projected(self, feature: int) -> _Picture | None:
+        """The projections of a unit; None where there are none."""
+        return self._nine(self.projected, "projection", feature, names.projections)
+
+    def _nine(
+        self, found: Tiles, kind: str, feature: int, named: Callable[[str, str, str, str], str]
+    ) -> _Picture | None:
         ranks = range(1, len(self.best.of(feature)) + 1)
-        tiles = [self.tiles.get(("patch", feature, rank)) for rank in ranks]
+        tiles = [found.get((kind, feature, rank)) for rank in ranks]
         if all(tile is None for tile in tiles):
             return None
         layer = self.subject.layer_of(feature)
         network, unit = self.subject.pair.network, str(feature - layer.first)
-        path = names.picture(network, self._corpus, layer.name, unit)
+        path = named(network, self._corpus, layer.name, unit)
         content = sprites.sheet(tiles, self.size.patch, 3)
         return _Picture(Sample(path, len(tiles)), content)
 
@@ -145,7 +162,9 @@ class _Material:
         path = names.samples(self.subject.pair.dataset, c)
         return _Picture(Sample(path, len(tiles)), sprites.strip(tiles, self.size.sample))
 
-    def _unit(self, feature: int, patches: _Picture | None) -> UnitShown:
+    def _unit(
+        self, feature: int, patches: _Picture | None, projected: _Picture | None
+    ) -> UnitShown:
         layer, rows = self.subject.layer_of(feature), self.best.of(feature)
         unit = feature - layer.first
         counts = self._counts_of[layer.name, unit]
@@ -153,15 +172,12 @@ class _Material:
             feature=feature,
             layer=layer,
             unit=unit,
-            lo=None,
-            hi=None,
             counts=counts.get(ALL),
             inner={c: n for c, n in counts.items() if c != ALL},
             exemplars=[_exemplar(row, self.best.images) for row in rows.itertuples()],
             corpus=self._corpus,
             patches=patches.shown if patches else None,
-            projections=None,
-            whole=False,
+            projections=projected.shown if projected else None,
             n_active=int(self.best.n_active[feature]) if self.best.n else None,
             n=self.best.n or None,
         )

@@ -48,10 +48,11 @@ def cut(
         if subject.pair.dataset not in ready_made
     }
     task = CutImages(short, config.embed.image_seconds)
-    return fold(context.session, "pictures", jobs, task, _joined, at_least=1)
+    return fold(context.session, "pictures", jobs, task, joined, at_least=1)
 
 
-def _joined(first: Tiles, second: Tiles) -> Tiles:
+def joined(first: Tiles, second: Tiles) -> Tiles:
+    """The tiles of both."""
     return first | second
 
 

@@ -20,7 +20,7 @@ from kdsspark.report.gallery.chosen import Chosen, choose
 from kdsspark.report.gallery.gallery import LayerShown
 from kdsspark.report.pages import formats
 from kdsspark.stages.exemplars.stage import corpus_of
-from kdsspark.stages.report import distances
+from kdsspark.stages.report import distances, looks
 from kdsspark.tables import FAILURES, IMAGES
 
 SAMPLES = 9
@@ -46,6 +46,7 @@ class Subject:
     ks: npt.NDArray[np.float32]
     q: npt.NDArray[np.float32]
     chosen: Chosen
+    asked: Sequence[int]  # features that somebody asked to see
     samples: Samples
     sampled_by: Pair  # the pair that cuts the samples, the same for all networks
     with_sheets: bool  # whether its exemplars stand for whole layers
@@ -104,6 +105,11 @@ def _subject(
     widths = [layer.units for layer in layers]
     shape = int(start.classes["class_id"].max()) + 1, sum(widths)
     ks, q = distances.read(context.output, pair, _firsts(layers), shape)
+    drawn = _drawn(context, pair, _firsts(layers))
+    asked = [
+        _firsts(layers)[layer] + unit
+        for layer, unit in looks.read(context.output).features(pair.network)
+    ]
     depth = np.repeat(np.arange(len(layers), dtype=np.int32), widths)
     return Subject(
         pair=pair,
@@ -113,15 +119,23 @@ def _subject(
         thresholds=limits,
         ks=ks,
         q=q,
-        chosen=choose(ks, depth, limits, n_units, _asked(context, pair, _firsts(layers))),
+        chosen=choose(ks, depth, limits, n_units, [*drawn, *asked], _asked_classes(context, start)),
+        asked=asked,
         samples=start.samples,
         sampled_by=start.sampled_by,
         with_sheets=with_sheets,
     )
 
 
-def _asked(context: Context, pair: Pair, firsts: Mapping[str, int]) -> list[int]:
-    """The features that somebody asked for, beyond those that are chosen."""
+def _asked_classes(context: Context, start: _Start) -> list[int]:
+    """The classes that somebody asked to see."""
+    names = looks.read(context.output).names(start.pair.dataset)
+    known = start.classes
+    return [int(c) for c in known.loc[known["class_name"].isin(names), "class_id"]]
+
+
+def _drawn(context: Context, pair: Pair, firsts: Mapping[str, int]) -> list[int]:
+    """The features whose figure 1 is drawn."""
     return [
         firsts[layer] + unit
         for dataset, layer, unit, _ in context.drawn

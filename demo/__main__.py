@@ -1,4 +1,4 @@
-"""``python -m kdsspark.demo FOLDER``: write the demo corpus, unless it is there already."""
+"""``python -m demo FOLDER``: write the demo's images, unless they are there already."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kdsspark.demo import CORPUS, write_corpus
-from kdsspark.errors import KdssparkError
+from demo import PAINTERS, write_corpus
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, write, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kdsspark.demo", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("folder", type=Path, help="gets one folder per dataset")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    parser.add_argument("--few", action="store_true", help="some images of some classes only")
     options = parser.parse_args(arguments)
     try:
-        write_corpus(options.folder, options.seed)
-    except (KdssparkError, OSError) as error:
-        print(f"kdsspark.demo: {error}", file=sys.stderr)
+        write_corpus(options.folder, options.seed, options.few)
+    except OSError as error:
+        print(f"demo: {error}", file=sys.stderr)
         return 1
-    print(f"{', '.join(CORPUS)} are in {options.folder}")
+    print(f"{', '.join(PAINTERS)} are in {options.folder}")
     return 0
 
 
