@@ -90,8 +90,8 @@ def _unit(
     best = [Exemplar(classes[i].name, 9.5 - n, f"{n}.jpg") for n, i in enumerate([0, 0, -1])]
     patches = Sample("", len(best)) if pictures else None
     n_active = 0 if feature % 5 == 0 else N_IMAGES
-    counts = (sum(inner.values()), inner, best, dataset, patches, None, False, n_active, N_IMAGES)
-    return UnitShown(feature, layer, feature - layer.first, None, None, *counts)
+    shown = (sum(inner.values()), inner, best, dataset, patches, None, n_active, N_IMAGES)
+    return UnitShown(feature, layer, feature - layer.first, *shown)
 
 
 def _at(network: str, unit: UnitShown) -> UnitShown:

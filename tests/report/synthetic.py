@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from kdsspark.output.output import Output
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import QUERIES
@@ -195,6 +196,24 @@ def run_on(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
     for name, sql in VIEW_QUERIES.items():
         connection.execute(f"CREATE VIEW {name} AS {sql}")
     return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()}
+
+
+def run_on_files(output: Output) -> dict[str, pd.DataFrame]:
+    """The result of every query over the files of an output."""
+    with duckdb.connect() as connection:
+        for name, table in TABLES.items():
+            if output.files(name):
+                files = f"{output.path(name)}/**/*.parquet"
+                rows = f"SELECT * FROM read_parquet('{files}', hive_partitioning = true)"
+                # A table: over files, DuckDB 2.0 forgets a filter by partition in a window.
+                connection.execute(f"CREATE TABLE {name} AS {rows}")
+            else:
+                partitions = [
+                    pa.field(partition, pa.string()) for partition in table.partitioned_by
+                ]
+                connection.register("rows", pa.schema([*partitions, *table.schema]).empty_table())
+                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
+        return run_on(connection)
 
 
 def _fetched(result: duckdb.DuckDBPyRelation) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,11 +105,9 @@ def _subject(
     widths = [layer.units for layer in layers]
     shape = int(start.classes["class_id"].max()) + 1, sum(widths)
     ks, q = distances.read(context.output, pair, _firsts(layers), shape)
-    drawn = _drawn(context, pair, _firsts(layers))
-    asked = [
-        _firsts(layers)[layer] + unit
-        for layer, unit in looks.read(context.output).features(pair.network)
-    ]
+    figure1 = [(layer, unit) for name, layer, unit, _ in context.drawn if name == pair.dataset]
+    asked = _features(layers, looks.read(context.output).features(pair.network))
+    more = [*_features(layers, figure1), *asked]
     depth = np.repeat(np.arange(len(layers), dtype=np.int32), widths)
     return Subject(
         pair=pair,
@@ -119,7 +117,7 @@ def _subject(
         thresholds=limits,
         ks=ks,
         q=q,
-        chosen=choose(ks, depth, limits, n_units, [*drawn, *asked], _asked_classes(context, start)),
+        chosen=choose(ks, depth, limits, n_units, more, _asked_classes(context, start)),
         asked=asked,
         samples=start.samples,
         sampled_by=start.sampled_by,
@@ -134,12 +132,11 @@ def _asked_classes(context: Context, start: _Start) -> list[int]:
     return [int(c) for c in known.loc[known["class_name"].isin(names), "class_id"]]
 
 
-def _drawn(context: Context, pair: Pair, firsts: Mapping[str, int]) -> list[int]:
-    """The features whose figure 1 is drawn."""
+def _features(layers: Sequence[LayerShown], units: Iterable[tuple[str, int]]) -> list[int]:
+    """The features of units, by layer; without those that another network has."""
+    own = {layer.name: layer for layer in layers}
     return [
-        firsts[layer] + unit
-        for dataset, layer, unit, _ in context.drawn
-        if dataset == pair.dataset and layer in firsts
+        own[layer].first + unit for layer, unit in units if layer in own and unit < own[layer].units
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ from pyspark.sql import SparkSession
 from kdsspark import config
 from kdsspark.pipeline.study import Study
 from kdsspark.stats.distances import DISTANCES
-from tests.studies import run_here, write_embeddings
+from tests.studies import (
+    image_config,
+    run_here,
+    write_embeddings,
+    write_images,
+    write_images_and_a_broken_one,
+)
 
 SIZES = {"few": 20, "some": 150, "<most>": 230}
 LABELS = [name for name, size in SIZES.items() for _ in range(size)]
@@ -55,6 +62,22 @@ def study(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Stud
     drawn = Study(done.config, drawn=DRAWN)
     drawn.do("report")
     return drawn
+
+
+@pytest.fixture(scope="session")
+def fruit(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Images of two datasets and their exemplars, made without Spark.
+
+    In ``fruit``, an apple has a copy, and another file is no image.
+    """
+    folder = tmp_path_factory.mktemp("pictured")
+    write_images_and_a_broken_one(folder / "fruit", {"apple": 11, "pear": 10, "quince": 2})
+    shutil.copy(folder / "fruit/apple/000.png", folder / "fruit/apple/copy.png")
+    write_images(folder / "wood", {"elm": 4, "oak": 4}, seed=1)
+    folders = {name: folder / name for name in ("fruit", "wood")}
+    measure = {"bins": 20, "shuffles": 2}
+    made = image_config(folder / "out", folders, measure=measure, report={"units": 6})
+    return run_here(made, "index embed measure summarize exemplars")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,9 +20,8 @@ from kdsspark.query import view_queries, views
 from kdsspark.report.data import ReportData
 from kdsspark.report.queries import FAILURES, QUERIES
 from kdsspark.stages.report import stage as reporting
-from kdsspark.tables import TABLES
 from tests.report.html import Page, words
-from tests.report.synthetic import run_on
+from tests.report.synthetic import run_on_files
 from tests.stages.report.conftest import DRAWN
 from tests.studies import run_here, write_embeddings
 
@@ -40,14 +38,7 @@ def opened(study: Study) -> SparkSession:
 @pytest.fixture(scope="module")
 def by_duckdb(study: Study) -> dict[str, pd.DataFrame]:
     """Every query, answered by another program from the same files."""
-    with duckdb.connect() as connection:
-        for name in TABLES:
-            if study.output.files(name):
-                files = f"{study.output.path(name)}/**/*.parquet"
-                rows = f"read_parquet('{files}', hive_partitioning = true)"
-                # A table: over files, DuckDB 2.0 forgets a filter by partition in a window.
-                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {rows}")
-        return run_on(connection)
+    return run_on_files(study.output)
 
 
 @pytest.mark.parametrize("name", QUERIES)
