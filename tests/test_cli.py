@@ -96,6 +96,8 @@ def test_failures_are_tried_again_when_asked(
         (["--set", "measures=1"], "measures: unknown key"),
         (["--set", "networks.0.pooling=sum"], "networks.0.pooling: must be 'mean' or 'max'"),
         (["--set", "networks.3.pooling=max"], "must be a position from 0 to 0, got '3'"),
+        (["--set", "exemplars.dataset=x"], "exemplars.dataset must be null or the name of a data"),
+        (["--set", "exemplars=true"], "exemplars: must be a mapping of keys or false, got True"),
         (["--set", "output"], "--set must be KEY=VALUE, got 'output'"),
         (["--config", "absent.yaml"], "--config must name a readable file, got absent.yaml"),
     ],

@@ -30,12 +30,17 @@ PUBLIC = {  # table: (partition columns, columns)
     ),
     "distribution": ("network, dataset, labels", "kind, layer, bin, lo, hi, n"),
     "survival": ("network, dataset, labels", "class_id, sign, x, n_features"),
+    "exemplars": (
+        "network, dataset",
+        "layer, unit, rank, image_id, activation, y, x, view, x0, y0, x1, y1",
+    ),
 }
 EXTRA = {
     "images": {"version"},
     "failures": {"version", "content"},
     "embeddings": {"version", "content"},
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
+    "exemplars": {"n_active", "n"},
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
 }
 EXTRA_TABLES = {
@@ -48,6 +53,8 @@ TYPES = {
     "class_id": pa.int32(),
     "shuffle": pa.int32(),
     "bin": pa.int32(),
+    "rank": pa.int32(),
+    "activation": pa.float64(),
     "ks": pa.float64(),
     "ks_exact": pa.float64(),
     "image_id": pa.string(),
@@ -63,6 +70,7 @@ NULLABLE = {
         *("t_plus", "davg_plus", "t_minus", "davg_minus"),
         *("t_plus_std", "t_minus_std"),
     },
+    "exemplars": {"y", "x", "view", "x0", "y0", "x1", "y1"},
     "layers": {"mode", "low", "high", "q16", "q50", "q84", "kept"},
 }
 

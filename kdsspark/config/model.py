@@ -233,6 +233,20 @@ class Exemplars(_Section):
     crops: Literal["center", "ten"] = "center"
 
 
+def _exemplars_or_none(value: object) -> object:
+    """Exemplars from their section of the YAML; False, also for ``dataset``, where none are wanted.
+
+    Validated here, so that a mistake is refused by the name of its key.
+    """
+    if value is False:
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping of keys or false, got {value!r}")
+    none = value.get("dataset") is False
+    wanted = Exemplars.model_validate(value | ({"dataset": None} if none else {}))
+    return False if none else wanted
+
+
 class Report(_Section):
     """What the report shows."""
 
@@ -253,7 +267,9 @@ class Config(_Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
-    exemplars: Exemplars | Literal[False] = Exemplars()  # false: none
+    exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(_exemplars_or_none)] = (
+        Exemplars()
+    )  # false: none
     report: Report = Report()
 
     @model_validator(mode="after")

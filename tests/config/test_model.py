@@ -9,7 +9,15 @@ import pytest
 import yaml
 
 from kdsspark import tables
-from kdsspark.config import Config, Dataset, EmbeddingsDataset, ImageDataset, load, parse
+from kdsspark.config import (
+    Config,
+    Dataset,
+    EmbeddingsDataset,
+    Exemplars,
+    ImageDataset,
+    load,
+    parse,
+)
 from kdsspark.config.types import RESERVED_LAYERS
 from kdsspark.errors import ConfigError
 
@@ -199,12 +207,45 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             "networks must not be named like the network of ready-made embeddings, got 'net'",
         ),
         ("measure", "y\n" * 1000, "measure: must be a mapping of keys, got 'y\\ny"),
+        (
+            "exemplars.dataset",
+            "brids",
+            "exemplars.dataset must be null or the name of a dataset, got 'brids'",
+        ),
+        ("exemplars.dataset", 3, "exemplars.dataset: must be text in quotes, got 3"),
+        ("exemplars.top", 0, "exemplars.top: must be greater than or equal to 1, got 0"),
+        ("exemplars.top", 101, "exemplars.top: must be less than or equal to 100, got 101"),
+        ("exemplars.crops", "twelve", "exemplars.crops: must be 'center' or 'ten', got 'twelve'"),
+        ("exemplars.tpo", 3, "exemplars.tpo: unknown key, must be one of dataset, top, crops"),
+        ("exemplars", None, "exemplars: must be a mapping of keys or false, got None"),
+        ("exemplars", True, "exemplars: must be a mapping of keys or false, got True"),
+        ("exemplars", 0, "exemplars: must be a mapping of keys or false, got 0"),
+        (
+            "exemplars",
+            {"dataset": False, "top": 0},
+            "exemplars.top: must be greater than or equal to 1, got 0",
+        ),
     ],
 )
 def test_one_line_names_the_key_what_it_must_be_and_what_it_got(
     key: str, value: Any, line: str
 ) -> None:
     assert refusal(with_key(key, value)).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ({}, Exemplars(dataset=None, top=9, crops="center")),
+        ({"dataset": "birds", "top": 100}, Exemplars(dataset="birds", top=100)),
+        (False, False),
+        ({"dataset": False, "top": 3}, False),
+    ],
+)
+def test_exemplars(raw: Any, expected: Exemplars | bool) -> None:
+    config = parse(with_key("exemplars", raw))
+    assert config.exemplars == expected
+    assert parse(config.model_dump(mode="json")) == config
 
 
 def test_a_missing_key_is_named() -> None:

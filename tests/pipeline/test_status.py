@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdsspark.config import Config
+from kdsspark.config import Config, Exemplars
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records, status
@@ -21,7 +21,7 @@ from kdsspark.stages import EMBED, MEASURE, PROBE, SUMMARIZE
 from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
 
 pytestmark = pytest.mark.usefixtures("without_spark")
-ALL = "index embed measure summarize check"
+ALL = "index embed measure summarize exemplars check"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,30 @@ def test_a_finished_study_is_done(finished: Study) -> None:
     n_slices = len(MEASURE.receipts(finished.output).of(Pair("tiny", "set")))
     assert counts(one(config, "measure")) == (n_slices, 0, 0, 0)
     assert counts(one(config, "check")) == (n_slices + 1, 0, 0, 0)
+    n_shards = len(EMBED.receipts(finished.output).of(Pair("tiny", "set")))
+    assert counts(one(config, "exemplars")) == (n_shards, 0, 0, 0)
+    assert counts(one(config, "exemplars", "mine")) == (1, 0, 0, 0)
     assert status.status(config).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("exemplars", "shown"),
+    [
+        (False, set()),
+        ({}, {"set", "mine"}),
+        ({"dataset": "set"}, {"set", "mine"}),  # no images of it go through the network of "mine"
+        ({"dataset": "bad"}, {"mine"}),
+    ],
+)
+def test_exemplars_are_shown_where_they_are_wanted(
+    folder: Path, exemplars: object, shown: set[str]
+) -> None:
+    config = _config(folder, exemplars=exemplars)
+    found = {s.dataset: s.state for s in status.status(config).stages if s.stage == "exemplars"}
+    assert found == dict.fromkeys(shown, "done")
+    if shown:
+        more = config.model_copy(update={"exemplars": Exemplars(top=3)})
+        assert one(more, "exemplars", "mine").state == "stale"
 
 
 def test_nothing_is_written_and_nothing_locked(folder: Path) -> None:
@@ -138,7 +161,7 @@ def test_new_images_are_missing_and_what_follows_is_stale(folder: Path) -> None:
         found.standing.done + found.standing.failed == kept
     )  # the run left alone exactly what was called done
     assert states(config) == stale | {"embed": "done"}
-    run(config, "measure summarize check")
+    run(config, "measure summarize exemplars check")
     assert states(config) == DONE
 
 

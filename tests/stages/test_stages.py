@@ -28,7 +28,8 @@ def test_every_table_is_made_by_one_stage() -> None:
 
 def test_names_are_those_of_the_commands_and_unique() -> None:
     assert NAMES == [
-        "index", "embed", "measure", "summarize", "check", "report", "transform", "probe",
+        "index", "embed", "measure", "summarize", "exemplars", "check", "report", "transform",
+        "probe",
     ]  # fmt: skip
     assert RUN not in NAMES
 
@@ -46,4 +47,4 @@ def test_a_stage_is_a_command(name: str) -> None:
 
 def test_a_run_goes_through_the_stages_that_are_part_of_it() -> None:
     run = [stage.name for stage in stages_of(RUN)]
-    assert run == ["index", "embed", "measure", "summarize", "check", "report"]
+    assert run == ["index", "embed", "measure", "summarize", "exemplars", "check", "report"]

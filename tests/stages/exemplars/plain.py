@@ -51,7 +51,7 @@ def exemplars(
 
 def read(folder: Path, dataset: str) -> Iterator[tuple[str, bytes, Image.Image]]:
     """Id, bytes and resized image, by id."""
-    paths = {image_id(dataset, str(p.relative_to(folder))): p for p in folder.rglob("*.*g")}
+    paths = {image_id(dataset, str(p.relative_to(folder))): p for p in folder.rglob("*.png")}
     for name, path in sorted(paths.items()):
         try:
             image = Image.open(path).convert("RGB")
