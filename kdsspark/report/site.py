@@ -69,9 +69,8 @@ def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         own = cards.several(data.galleries, info["name"])
-        of_dataset = {gallery.dataset: gallery for gallery in own}
         for row in formats.rows(frames["thresholds"]):
-            yield dataset.page(info, row, frames, of_dataset[row["dataset"]], drawn)
+            yield dataset.page(info, row, frames, own, drawn)
         for row in formats.rows(frames["layers"]):
             yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
         for gallery in own:

@@ -45,6 +45,18 @@ def index(files: dict[str, bytes]) -> Page:
 
 
 @pytest.fixture(scope="session")
+def papers(files: dict[str, bytes]) -> dict[str, Page]:
+    """Network -> its page of the paper's figures and findings."""
+    return {name: Page(files[f"paper/{name}.html"].decode()) for name in ("vgg16", "no-fc")}
+
+
+@pytest.fixture(scope="session")
+def about(files: dict[str, bytes]) -> Page:
+    """The page of what was run."""
+    return Page(files["about.html"].decode())
+
+
+@pytest.fixture(scope="session")
 def frame(report: ReportData) -> Callable[[str], pd.DataFrame]:
     """The rows of VGG16 in the result of a query."""
 

@@ -17,6 +17,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
         self.cells: list[list[str]] = []
+        self.links: list[list[str]] = []  # of each row of a table
         self.codes: list[str] = []
         self.feed(text)
         self.close()
@@ -28,8 +29,11 @@ class Page(HTMLParser):
             self.stack.append(tag)
         if tag == "tr":
             self.cells.append([])
+            self.links.append([])
         if tag in ("td", "th"):
             self.cells[-1].append("")
+        if tag == "a" and "tr" in self.stack:
+            self.links[-1].append(dict(attrs)["href"] or "")
         if tag == "code":
             self.codes.append("")
 

@@ -64,18 +64,22 @@ def extremes(values: npt.NDArray[np.float32], n: int) -> tuple[list[int], list[i
 def kin(
     ks: Distances, t_plus: float, t_minus: float, shown: Sequence[int], n: int
 ) -> list[list[Kin]]:
-    """For each class the ``n`` others that share most features with it.
+    """For each class the ``n`` others that share most features with it, of those that share any.
 
     A feature is shared if its distance is beyond the same threshold for both. ``shown`` are the
     features that the report draws; the ones that part two classes are among them.
     """
     high, low = (ks > t_plus).astype(np.float32), (ks < t_minus).astype(np.float32)
     shared = high @ high.T + low @ low.T
-    np.fill_diagonal(shared, -1)
+    np.fill_diagonal(shared, 0)
     drawn = ks[:, shown]
     return [
-        [_kin(c, int(other), int(shared[c, other]), drawn, shown) for other in order[:n]]
-        for c, order in enumerate(np.argsort(-shared, axis=1, kind="stable")[:, : len(ks) - 1])
+        [
+            _kin(c, int(other), int(shared[c, other]), drawn, shown)
+            for other in order[:n]
+            if shared[c, other]
+        ]
+        for c, order in enumerate(np.argsort(-shared, axis=1, kind="stable"))
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ OF_A_LAYER: Final = 2
 SHEET: Final = 256
 """Units on the sheet of a layer, at most."""
 
+_AT_LENGTH: Final = 3
 _HIGHEST_OF_A_LAYER: Final = 5  # drawn for the page of the layer
 
 
@@ -42,15 +43,22 @@ def choose(
     thresholds: tuple[float | None, float | None],
     n_units: int,
     more: Sequence[int] = (),
+    at_length: Collection[int] = (),
 ) -> Chosen:
     """Choose ``n_units`` units of each class, two of three by presence, and what goes with them.
 
-    ``ks``: float32 [classes, features]; ``thresholds``: t+ and t-; ``more``: further features.
+    ``ks``: float32 [classes, features]; ``thresholds``: t+ and t-; ``more``: further features;
+    ``at_length``: classes that get three times as many units.
     """
+    times = [_AT_LENGTH if c in at_length else 1 for c in range(len(ks))]
     n_present = max(1, round(n_units * 2 / 3))
-    present = [choice.strongest(own, layers, n_present, OF_A_LAYER) for own in ks]
     n_absent = max(1, n_units - n_present)
-    absent = [choice.strongest(-own, layers, n_absent, OF_A_LAYER) for own in ks]
+
+    def strongest(values: Distances, n: int) -> list[list[int]]:
+        rows = zip(values, times, strict=True)
+        return [choice.strongest(own, layers, n * k, OF_A_LAYER * k) for own, k in rows]
+
+    present, absent = strongest(ks, n_present), strongest(-ks, n_absent)
     sheets = _sheets(ks, layers)
     best = [feature for sheet in sheets for feature in sheet[:_HIGHEST_OF_A_LAYER]]
     every = [f for own in (*present, *absent, best, more) for f in own]

@@ -67,15 +67,12 @@ class UnitShown:
     feature: int
     layer: LayerShown
     unit: int
-    lo: float | None
-    hi: float | None
     counts: Counts | None  # over all images of the dataset
     inner: Mapping[int, Counts]  # class -> its counts, for the classes that are drawn
     exemplars: Sequence[Exemplar]
     corpus: str  # dataset of the exemplars
     patches: Sample | None  # a sheet of 3 x 3
-    projections: Sample | None
-    whole: bool  # the patches are whole crops, because the place is not known
+    projections: Sample | None  # the same sheet, projected
     n_active: int | None  # of n images of the corpus, those that excite the unit
     n: int | None
 

@@ -21,9 +21,23 @@ def css(ks: float) -> str:
 
 def link(gallery: Gallery, feature: int) -> dict[str, Any]:
     """The name of a unit, and its page where it has one."""
+    return unit_link(gallery, feature) | ({} if feature in gallery.units else {"page": None})
+
+
+def unit_link(gallery: Gallery, feature: int) -> dict[str, Any]:
+    """The name and the page of a unit, which may be drawn for another dataset alone."""
     layer, unit = gallery.unit_of(feature)
-    page = names.unit_page(gallery.network, layer, unit) if feature in gallery.units else None
+    page = names.unit_page(gallery.network, layer, unit)
     return {"name": f"{layer} \u00b7 {unit}", "page": page}
+
+
+def unit_pages(galleries: Sequence[Gallery]) -> dict[tuple[str, int], str]:
+    """(layer, unit) -> its page, of every unit that is drawn; ``galleries`` are of one network."""
+    return {
+        (unit.layer.name, unit.unit): names.unit_page(gallery.network, unit.layer.name, unit.unit)
+        for gallery in galleries
+        for unit in gallery.units.values()
+    }
 
 
 def class_link(gallery: Gallery, c: int, ks: float | None = None) -> dict[str, Any]:
@@ -62,10 +76,9 @@ def _drawing(gallery: Gallery, unit: UnitShown, c: int, ks: float) -> str | None
 def curves(gallery: Gallery, unit: UnitShown, c: int) -> dict[str, Any]:
     """Both drawings of a unit and class, as figure 1 of the paper has them."""
     shown = class_link(gallery, c, float(gallery.ks[c, unit.feature]))
-    if unit.counts is None or c not in unit.inner:
-        return shown | {"density": None, "cumulative": None}
     sign = css(shown["ks"])
     where = f"of {unit.name} for {shown['name']} and for all other images"
+    assert unit.counts is not None, "the counts of a class are among those of all"
     return shown | {
         "css": sign,
         "density": densities(unit.counts, unit.inner[c], sign, f"values {where}"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -34,22 +34,23 @@ def page(
     info: NetworkInfo,
     row: dict[str, Any],
     frames: Mapping[str, pd.DataFrame],
-    gallery: Gallery,
+    galleries: Sequence[Gallery],
     drawn: Figures,
 ) -> Page:
     """The page of the dataset in ``row``, a row of the query ``thresholds``.
 
-    ``frames`` have the rows of its network. ``drawn`` has its :func:`figures`.
+    ``frames`` and ``galleries`` are those of its network. ``drawn`` has its :func:`figures`.
     """
     network, dataset = str(row["network"]), str(row["dataset"])
+    (gallery,) = (gallery for gallery in galleries if gallery.dataset == dataset)
     own = _own(row, frames)
     curves = _Curves(own["figure9"])
     classes = own["classes"].sort_values(["n_plus", "class_id"], ascending=[False, True])
-    classes = classes.assign(
-        plus=classes["class_id"].map(_tops(own["class_extremes"], "+")),
-        minus=classes["class_id"].map(_tops(own["class_extremes"], "-")),
-    )
-    table = _classes(classes, curves, names.data_file(network, "classes", dataset))
+    tops = {
+        name: _tops(own["class_extremes"], sign, cards.unit_pages(galleries))
+        for name, sign in (("plus", "+"), ("minus", "-"))
+    }
+    table = _classes(classes, curves, tops, names.data_file(network, "classes", dataset))
     figures = {name: drawn[_stem(row, name)] for name in _FIGURES if _stem(row, name) in drawn}
     rows, note = _rows(gallery)
     alike = class_map.draw(gallery, names.figure_stem(network, "map", dataset))
@@ -125,19 +126,31 @@ class _Curves:
         return sparkline.curves(self._x, lines, label, self._far, self._top)
 
 
-def _tops(features: pd.DataFrame, sign: str) -> dict[int, str]:
-    """class_id -> its strongest features at one end: ``conv5_3:17 0.82, fc7:3 0.80``."""
+def _tops(
+    features: pd.DataFrame, sign: str, pages: Mapping[tuple[str, int], str]
+) -> dict[int, list[Cell]]:
+    """class_id -> its strongest features at one end: ``conv5_3:17 0.82``, ``fc7:3 0.80``."""
     rows = features[(features["sign"] == sign) & (features["place"] <= _TOP)]
-    rows = rows.sort_values(["class_id", "place"])
-    texts = [
-        f"{layer}:{unit}\u00a0{formats.number(ks, 2)}"
-        for layer, unit, ks in zip(rows["layer"], rows["unit"], rows["ks"], strict=True)
-    ]
-    grouped = pd.Series(texts, index=rows["class_id"].to_numpy(), dtype=object).groupby(level=0)
-    return {int(str(class_id)): ", ".join(group) for class_id, group in grouped}
+    found: dict[int, list[Cell]] = {}
+    for row in formats.rows(rows.sort_values(["class_id", "place"])):
+        text = f"{row['layer']}:{row['unit']}\u00a0{formats.number(row['ks'], 2)}"
+        cell = Cell(text, pages.get((row["layer"], row["unit"])))
+        found.setdefault(row["class_id"], []).append(cell)
+    return found
 
 
-def _classes(classes: pd.DataFrame, curves: _Curves, path: str) -> Grid:
+def _classes(
+    classes: pd.DataFrame, curves: _Curves, tops: Mapping[str, dict[int, list[Cell]]], path: str
+) -> Grid:
+    """``tops``: plus and minus -> the strongest features of each class."""
+
+    def strongest(heading: str, end: str) -> GridColumn:
+        def cell(row: dict[str, Any]) -> Cell:
+            parts = tops[end].get(row["class_id"], [])
+            return Cell(parts=parts) if parts else Cell(formats.number(None))
+
+        return GridColumn(heading, cell, wide=True)
+
     def drawing(row: dict[str, Any]) -> Cell:
         svg = curves.drawing(row["class_id"], str(row["class_name"]))
         return Cell(sort=row["class_id"], drawing=svg)
@@ -152,12 +165,16 @@ def _classes(classes: pd.DataFrame, curves: _Curves, path: str) -> Grid:
         grid.number("features above t+", "n_plus"),
         grid.number("below t\u2212", "n_minus"),
         GridColumn("features beyond each distance", drawing),
-        grid.text("highest ks (layer:unit ks)", "plus", wide=True),
-        grid.text("lowest ks", "minus", wide=True),
+        strongest("highest ks (layer:unit ks)", "plus"),
+        strongest("lowest ks", "minus"),
     ]
     caption = (
         "Classes, by the number of features above t+. The small curves are those of figure 9: "
         "right of the middle they count features with ks above x, left of it those with ks below "
         "x; dashed with shuffled labels."
     )
-    return grid.make(caption, columns, classes, path)
+    texts = {
+        end: classes["class_id"].map({c: ", ".join(p.text for p in own) for c, own in of.items()})
+        for end, of in tops.items()
+    }
+    return grid.make(caption, columns, classes.assign(**texts), path)

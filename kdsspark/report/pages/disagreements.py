@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ from kdsspark.report.pages import grid, names
 from kdsspark.report.pages.drawing import Drawn, draw_disagreement
 from kdsspark.report.pages.grid import Cell, Grid, GridColumn
 from kdsspark.report.pages.page import files_of
+
+UnitPages = Mapping[tuple[str, int], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +30,13 @@ class Disagreeing:
         return files_of(self.grid, *self.figures.values())
 
 
-def disagreeing(network: str, disagreements: Disagreements | None) -> Disagreeing | None:
-    """The part of the page for one network; None without other distances."""
+def disagreeing(
+    network: str, disagreements: Disagreements | None, pages: UnitPages
+) -> Disagreeing | None:
+    """The part of the page for one network; None without other distances.
+
+    ``pages``: those of its units that have one, by layer and unit.
+    """
     if disagreements is None:
         return None
     extremes, bins = (
@@ -40,16 +48,23 @@ def disagreeing(network: str, disagreements: Disagreements | None) -> Disagreein
         str(name).replace("_", " "): draw_disagreement(rows)
         for name, rows in bins.groupby("distance", sort=False)
     }
-    return Disagreeing(_grid(network, extremes), figures)
+    return Disagreeing(_grid(network, extremes, pages), figures)
 
 
-def _grid(network: str, extremes: pd.DataFrame) -> Grid:
+def _grid(network: str, extremes: pd.DataFrame, pages: UnitPages) -> Grid:
+    def unit(row: dict[str, Any]) -> Cell:
+        page = pages.get((row["layer"], row["unit"]))
+        return Cell(str(row["unit"]), page, sort=row["unit"])
+
+    def class_page(row: dict[str, Any]) -> str:
+        return names.class_page(network, row["dataset"], row["class_name"])
+
     columns = [
         grid.linked("dataset", "dataset", lambda row: names.dataset_page(network, row["dataset"])),
         GridColumn("distance", lambda row: Cell(str(row["distance"]).replace("_", " "))),
         grid.linked("layer", "layer", lambda row: names.layer_page(network, row["layer"])),
-        grid.number("unit", "unit"),
-        grid.text("class", "class_name", wide=True),
+        GridColumn("unit", unit, numeric=True),
+        grid.linked("class", "class_name", class_page, wide=True),
         grid.number("value", "value", 3),
         grid.number("ks", "ks", 3, plus=True),
         grid.percent("pairs below, by the distance", "rank"),

@@ -17,12 +17,16 @@ SHOWN: Final = 200
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its text, its link, its sort key, and a drawing (SVG) in place of the text."""
+    """One cell: its text, its link, its sort key, and a drawing (SVG) in place of the text.
+
+    ``parts`` in place of the text: cells that stand in a row, each with its own link.
+    """
 
     text: str = ""
     href: str | None = None
     sort: float | None = None
     drawing: str | None = None
+    parts: Sequence[Cell] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ def percent(heading: str, key: str) -> GridColumn:
     return GridColumn(heading, cell, numeric=True)
 
 
-def linked(heading: str, key: str, href: Callable[[dict[str, Any]], str]) -> GridColumn:
+def linked(
+    heading: str, key: str, href: Callable[[dict[str, Any]], str], wide: bool = False
+) -> GridColumn:
     """A column of text that leads to other pages."""
-    return GridColumn(heading, lambda row: Cell(str(row[key]), href(row)))
+    return GridColumn(heading, lambda row: Cell(str(row[key]), href(row)), wide=wide)

@@ -14,6 +14,9 @@ from kdsspark.report.pages import cards, formats, grid, names, sparkline
 from kdsspark.report.pages.grid import Cell, Grid, GridColumn
 from kdsspark.report.pages.page import Page, csv, files_of
 
+Pages = Mapping[int, str]
+"""Unit -> its page, of the units of the layer that have one."""
+
 
 def page(
     info: NetworkInfo,
@@ -33,9 +36,14 @@ def page(
     }
     distribution = own["layer_distribution"]
     spread = _spread_grid(network, layer, _spread(own), distribution)
-    extremes = _extremes_grid(network, layer, own["layer_extremes"], galleries)
+    drawn_units = {
+        unit: path for (name, unit), path in cards.unit_pages(galleries).items() if name == layer
+    }
+    extremes = _extremes_grid(network, layer, own["layer_extremes"], drawn_units)
     path = names.data_file(network, "ks", layer)
     owner = next((gallery for gallery in galleries if layer in gallery.sheets), None)
+    sheet = None if owner is None else _sheet(owner, owner.sheets[layer], drawn_units)
+    on_sheet = {tile["unit"] for tile in sheet["tiles"]} if sheet else set()
     drawn = {names.filters(network): filters} if filters and row["depth"] == 0 else {}
     return Page(
         path=names.layer_page(network, layer),
@@ -46,7 +54,11 @@ def page(
             "spread": spread,
             "distribution_csv": path,
             "extremes": extremes,
-            "sheet": None if owner is None else _sheet(owner, owner.sheets[layer]),
+            "sheet": sheet,
+            "more": [
+                {"name": str(unit), "page": drawn_units[unit]}
+                for unit in sorted(set(drawn_units) - on_sheet)
+            ],
             "dead": None if owner is None else _n_dead(owner.sheets[layer]),
             "filters": next(iter(drawn), None),
         },
@@ -54,7 +66,7 @@ def page(
     )
 
 
-def _sheet(gallery: Gallery, sheet: Sheet) -> dict[str, Any]:
+def _sheet(gallery: Gallery, sheet: Sheet, pages: Pages) -> dict[str, Any]:
     """The units of a sheet, each a position in one strip."""
     last = max(1, len(sheet.features) - 1)
     return {
@@ -62,20 +74,20 @@ def _sheet(gallery: Gallery, sheet: Sheet) -> dict[str, Any]:
         "corpus": sheet.corpus,
         "shown": len(sheet.features),
         "tiles": [
-            {"at": f"{100 * i / last:.5g}%"} | _of_sheet(gallery, sheet, feature)
+            {"at": f"{100 * i / last:.5g}%"} | _of_sheet(gallery, sheet, feature, pages)
             for i, feature in enumerate(sheet.features)
         ],
     }
 
 
-def _of_sheet(gallery: Gallery, sheet: Sheet, feature: int) -> dict[str, Any]:
-    c = int(gallery.ks[:, feature].argmax())
-    ks, best = float(gallery.ks[c, feature]), gallery.by_id[c].name
-    link, (_, unit) = cards.link(gallery, feature), gallery.unit_of(feature)
+def _of_sheet(gallery: Gallery, sheet: Sheet, feature: int, pages: Pages) -> dict[str, Any]:
+    shown = max(gallery.classes, key=lambda shown: float(gallery.ks[shown.class_id, feature]))
+    ks, best = float(gallery.ks[shown.class_id, feature]), shown.name
+    _, unit = gallery.unit_of(feature)
     n, n_active = sheet.n, sheet.n_active[feature]
     return {
         "unit": unit,
-        "page": link["page"],
+        "page": pages.get(unit),
         "ks": f"{ks:.3f}",
         "active": f"{n_active / max(1, n):.3f}",
         "best": best,
@@ -145,14 +157,9 @@ def _distribution(frame: pd.DataFrame, dataset: str, far: float) -> str:
     return sparkline.curves(middle, shares, f"distribution of ks for {dataset}", far, top)
 
 
-def _extremes_grid(
-    network: str, layer: str, extremes: pd.DataFrame, galleries: Sequence[Gallery]
-) -> Grid:
-    drawn = {u.unit for g in galleries for u in g.units.values() if u.layer.name == layer}
-
+def _extremes_grid(network: str, layer: str, extremes: pd.DataFrame, pages: Pages) -> Grid:
     def unit(row: dict[str, Any]) -> Cell:
-        page = names.unit_page(network, layer, row["unit"]) if row["unit"] in drawn else None
-        return Cell(str(row["unit"]), page, sort=row["unit"])
+        return Cell(str(row["unit"]), pages.get(row["unit"]), sort=row["unit"])
 
     def named(row: dict[str, Any]) -> Cell:
         name = str(row["class_name"])

@@ -52,6 +52,11 @@ def picture(network: str, corpus: str, layer: str, unit: str) -> str:
     return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}.webp"
 
 
+def projections(network: str, corpus: str, layer: str, unit: str) -> str:
+    """The projections of a unit, relative to the report."""
+    return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}-projected.webp"
+
+
 def samples(dataset: str, class_id: int) -> str:
     """The sample images of a class, relative to the report."""
     return f"pictures/samples/{slug(dataset)}/{class_id}.webp"

@@ -18,7 +18,7 @@ from kdsspark.report.pages.drawing import Figures, Wanted, draw_feature_class
 from kdsspark.report.pages.page import Page, csv, files_of
 
 _CLASSES_SHOWN: Final = 3  # at each end of a dataset
-_BEST: Final = 4  # classes of a dataset on the first page
+_BEST: Final = 5  # classes of a dataset on the first page
 _LAYER_TILES: Final = 5
 
 
@@ -133,7 +133,8 @@ def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
     comparison = compare(network, data.frames, data.groups)
-    others = disagreeing(network, data.disagreements)
+    pages = cards.unit_pages(cards.several(data.galleries, network))
+    others = disagreeing(network, data.disagreements, pages)
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
     stems = {name: names.figure_stem(network, name) for name in FIGURES}
     own = {name: drawn[stem] for name, stem in stems.items() if stem in drawn}

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.gallery.choice import extremes
-from kdsspark.report.gallery.gallery import Gallery, LayerShown, UnitShown
+from kdsspark.report.gallery.gallery import Gallery, UnitShown
 from kdsspark.report.pages import cards, names
 from kdsspark.report.pages.page import Page
 
@@ -18,12 +19,19 @@ _CLASSES: Final = 5  # at each end of a dataset
 
 def pages(info: NetworkInfo, galleries: Sequence[Gallery]) -> Iterator[Page]:
     """The page of every unit that is drawn for some dataset; ``galleries`` are of one network."""
-    features = sorted({feature for gallery in galleries for feature in gallery.units})
-    for feature in features:
-        yield _page(info, [g for g in galleries if feature in g.units], feature)
+    drawn: dict[int, list[Gallery]] = {}
+    for gallery in galleries:
+        for feature in gallery.units:
+            drawn.setdefault(feature, []).append(gallery)
+    features = sorted(drawn)
+    for before, feature, after in zip([-1, *features], features, [*features[1:], -1], strict=False):
+        own = drawn[feature]
+        yield _page(info, own, feature, [_beside(own[0], feature, f) for f in (before, after)])
 
 
-def _page(info: NetworkInfo, galleries: Sequence[Gallery], feature: int) -> Page:
+def _page(
+    info: NetworkInfo, galleries: Sequence[Gallery], feature: int, beside: Sequence[Any]
+) -> Page:
     unit = galleries[0].units[feature]
     return Page(
         path=names.unit_page(info["name"], unit.layer.name, unit.unit),
@@ -35,7 +43,7 @@ def _page(info: NetworkInfo, galleries: Sequence[Gallery], feature: int) -> Page
             "layer_page": names.layer_page(info["name"], unit.layer.name),
             "corpora": _corpora(galleries, feature),
             "datasets": [_dataset(gallery, gallery.units[feature]) for gallery in galleries],
-            "beside": _beside(galleries, unit.layer, feature),
+            "beside": beside,
         },
         files={},
     )
@@ -50,7 +58,6 @@ def _corpora(galleries: Sequence[Gallery], feature: int) -> list[dict[str, Any]]
             "patches": cards.patches(unit),
             "from": cards.origins(unit),
             "exemplars": unit.exemplars,
-            "whole": unit.whole,
             "projections": unit.projections,
             "n": unit.n,
             "n_active": unit.n_active,
@@ -84,28 +91,18 @@ def _dataset(gallery: Gallery, unit: UnitShown) -> dict[str, Any]:
         "high": [row(c) for c in high],
         "low": [row(c) for c in low],
         "curves": [cards.curves(gallery, unit, c) for c in ends if c in unit.inner],
-        "n_plus": int((column[known] > (gallery.t_plus or 2)).sum()),
-        "n_minus": int((column[known] < (gallery.t_minus or -2)).sum()),
+        "n_plus": _n_above(column[known], gallery.t_plus),
+        "n_minus": _n_above(-column[known], None if gallery.t_minus is None else -gallery.t_minus),
         "n_classes": len(known),
     }
 
 
-def _beside(
-    galleries: Sequence[Gallery], layer: LayerShown, feature: int
-) -> list[dict[str, Any] | None]:
-    """The units drawn before and after this one in its layer."""
-    own = sorted(
-        {
-            f
-            for gallery in galleries
-            for f in gallery.units
-            if layer.first <= f < layer.first + layer.units
-        }
-    )
-    at = own.index(feature)
-    return [
-        cards.link(next(g for g in galleries if own[i] in g.units), own[i])
-        if 0 <= i < len(own)
-        else None
-        for i in (at - 1, at + 1)
-    ]
+def _n_above(values: npt.NDArray[np.float32], threshold: float | None) -> int:
+    return 0 if threshold is None else int((values > threshold).sum())
+
+
+def _beside(gallery: Gallery, feature: int, other: int) -> dict[str, Any] | None:
+    """Another unit that is drawn for some dataset, if it is of the same layer; -1 is none."""
+    if other < 0 or gallery.unit_of(other)[0] != gallery.unit_of(feature)[0]:
+        return None
+    return cards.unit_link(gallery, other)

@@ -4,7 +4,10 @@
   function key(row, column) {
     var cell = row.cells[column];
     var value = cell.getAttribute("data-sort");
-    return value === null ? cell.textContent.trim() : parseFloat(value);
+    if (value !== null) return parseFloat(value);
+    var text = cell.textContent.trim();
+    var number = text.replace(/,/g, "").replace("\u2212", "-");
+    return /^[+-]?\d+(\.\d+)?$/.test(number) ? parseFloat(number) : text;
   }
   function compare(a, b) {
     if (typeof a === "number" && typeof b === "number") return a - b;

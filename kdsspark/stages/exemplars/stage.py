@@ -142,12 +142,12 @@ def _look_through(context: Context, settings: Exemplars, plans: Sequence[Exempla
     receipts, top = EXEMPLARS.receipts(output), settings.top
     if of_images:
         slots = gpus.slots(session.sparkContext)
-        task = FindExemplars(output, top, _image_jobs(context, settings.crops))
+        task = FindExemplars(output, top, image_jobs(context, settings.crops))
         run_items(session, receipts, of_images, task, "images", slots.spread, slots.at_once)
     run_items(session, receipts, of_files, FindExemplars(output, top, {}), "images")
 
 
-def _image_jobs(context: Context, crops: Literal["center", "ten"]) -> dict[Pair, ImageJob]:
+def image_jobs(context: Context, crops: Literal["center", "ten"]) -> dict[Pair, ImageJob]:
     """How the images of each dataset go through each network."""
     output, config = context.output, context.config
     jobs = {}

@@ -6,6 +6,7 @@ import pytest
 
 from kdsspark.report.data import ReportData
 from kdsspark.report.pages import dataset, formats, grid
+from kdsspark.report.pages.drawing import draw_all
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
 
@@ -27,13 +28,31 @@ def test_a_dataset_shows_its_classes(page: Page, report: ReportData, tables: Tab
         first, last = own.iloc[0], own.iloc[-1]
         assert highest.startswith(f"{last['layer']}:{last['unit']}\u00a0{last['ks']:.2f},")
         assert lowest.startswith(f"{first['layer']}:{first['unit']}\u00a0\u2212{-first['ks']:.2f},")
-    assert [tag for tag, _ in page.tags].count("svg") == 12
+    svgs = [attrs["class"] for tag, attrs in page.tags if tag == "svg"]
+    assert svgs.count("spark") == 12
+
+
+def test_the_strongest_units_lead_to_their_pages(page: Page, report: ReportData) -> None:
+    drawn = {
+        unit.name for g in report.galleries if g.network == "vgg16" for unit in g.units.values()
+    }
+    classes = report.frames["class_extremes"].query("network == 'vgg16' and dataset == 'birds'")
+    rows = classes[classes["place"] <= 3]
+    want = [
+        f"../../units/vgg16/{layer}/{unit}.html"
+        for layer, unit in zip(rows["layer"], rows["unit"], strict=True)
+        if f"{layer} \u00b7 {unit}" in drawn
+    ]
+    assert want
+    table = [href for href in page.all("href") if href.startswith("../../units/")]
+    assert set(want) <= set(table)
+    assert [n for n in set(want) if table.count(n) < want.count(n)] == []
 
 
 def test_the_lead_has_thresholds_and_significant_pairs(page: Page, report: ReportData) -> None:
     best = report.frames["thresholds"].query("network == 'vgg16' and dataset == 'birds'").iloc[0]
     assert f"t+ = {best['t_plus']:.3f} gains {best['davg_plus']:,.0f} features" in words(page)
-    assert "1,000 pairs of a feature and a class are significant" in words(page)
+    assert "1,000 distances of a unit and a class are significant" in words(page)
 
 
 def test_a_dataset_of_one_class_has_no_thresholds(files: dict[str, bytes]) -> None:
@@ -49,8 +68,11 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
     data = make_report(study)
     (row,) = formats.rows(data.frames["thresholds"])
-    page = dataset.page(data.networks[0], row, data.frames)
+    drawn = draw_all(dataset.figures(row, data.frames), processes=1)
+    page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn)
     assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
-    assert len(page.values["classes"].cells) == grid.SHOWN
+    assert len(page.values["classes"].cells) == len(page.values["rows"]) == grid.SHOWN
+    assert page.values["rows_note"] == "30 more classes are in the table below."
+    assert page.values["map"] is None
     listed = page.files["data/n/classes-many.csv"].decode()
     assert [name for name in names if f",{name}," not in listed] == []

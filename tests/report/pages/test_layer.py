@@ -18,7 +18,9 @@ def page(files: dict[str, bytes]) -> Page:
 
 def test_the_lead_says_where_the_layer_is(files: dict[str, bytes]) -> None:
     page = Page(files["layers/vgg16/fc7.html"].decode())
-    assert "Layer 15 of 15 (fully connected), 20 features" in words(page)
+    assert "Layer 15 of 15 (fully connected), 20 units; 4 dead: no image excites them." in words(
+        page
+    )
 
 
 def test_a_layer_shows_every_dataset(page: Page, tables: Tables) -> None:

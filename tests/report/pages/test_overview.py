@@ -9,22 +9,26 @@ from dataclasses import replace
 from kdsspark.report.data import ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
+from kdsspark.report.pages.names import slug
 from kdsspark.report.queries import QUERIES
 from kdsspark.report.site import render
 from tests.report.html import Page, words
 from tests.report.synthetic import SCRIPT, Tables
 
 
-def test_every_figure_is_on_the_page_and_a_file(files: dict[str, bytes], index: Page) -> None:
+def test_every_figure_is_on_the_page_and_a_file(
+    files: dict[str, bytes], papers: dict[str, Page]
+) -> None:
     names = [name for name in FIGURES if name != "figure8"]  # there are no groups
-    stems = [f"figures/{n}/{name}" for n in ("vgg16", "no-fc") for name in names]
-    assert index.all("src") == [f"{stem}.svg" for stem in stems]
-    for stem in stems:
-        assert files[f"{stem}.png"].startswith(b"\x89PNG")
-        assert b"<svg" in files[f"{stem}.svg"]
-        assert files[f"{stem}.csv"].startswith(b"network,dataset,")
-        assert index.all("href").count(f"{stem}.png") == 1
-    assert index.all("alt").count("") == 0
+    for network, page in papers.items():
+        stems = [f"figures/{network}/{name}" for name in names]
+        assert page.all("src") == [*(f"../{stem}.svg" for stem in stems), "../script.js"]
+        for stem in stems:
+            assert files[f"{stem}.png"].startswith(b"\x89PNG")
+            assert b"<svg" in files[f"{stem}.svg"]
+            assert files[f"{stem}.csv"].startswith(b"network,dataset,")
+            assert page.all("href").count(f"../{stem}.png") == 1
+        assert page.all("alt").count("") == 0
 
 
 def test_groups_bring_figure_8(report: ReportData) -> None:
@@ -41,21 +45,22 @@ def test_groups_bring_figure_8(report: ReportData) -> None:
     assert "figure8" not in overview.figure_frames(frames["vgg16"], {})
 
 
-def test_names_are_escaped(files: dict[str, bytes], index: Page) -> None:
-    text = files["index.html"].decode()
-    assert SCRIPT not in text
-    assert SCRIPT in "".join(index.text)
-    assert "<b>birds</b>" not in text
-    assert "<b>birds</b>" in "".join(index.codes)
-    assert "decode: UnidentifiedImageError: no <image>" in words(index)
+def test_names_are_escaped(files: dict[str, bytes], about: Page) -> None:
+    pages = [text.decode() for name, text in files.items() if name.endswith(".html")]
+    assert [text for text in pages if SCRIPT in text] == []
+    assert "<b>birds</b>" not in files["about.html"].decode()
+    assert SCRIPT in "".join(Page(files["datasets/vgg16/birds.html"].decode()).text)
+    assert "<b>birds</b>" in "".join(about.codes)
+    assert "decode: UnidentifiedImageError: no <image>" in words(about)
 
 
-def test_queries_are_printed_as_they_are(index: Page) -> None:
+def test_queries_are_printed_as_they_are(papers: dict[str, Page]) -> None:
     for name in ("thresholds", "classes", *(set(FIGURES) & set(QUERIES))):
-        assert index.codes.count(QUERIES[name]) == 2, name  # one per network
+        assert [page.codes.count(QUERIES[name]) for page in papers.values()] == [1, 1], name
 
 
-def test_thresholds_are_formatted(report: ReportData, index: Page) -> None:
+def test_thresholds_are_formatted(report: ReportData, papers: dict[str, Page]) -> None:
+    page = papers["vgg16"]
     best = report.frames["thresholds"].query("network == 'vgg16' and dataset == 'birds'").iloc[0]
     ratio = best["t_plus"] / math.sqrt(math.log(11) / (2 * 353 / 12))
     assert [
@@ -69,48 +74,77 @@ def test_thresholds_are_formatted(report: ReportData, index: Page) -> None:
         f"{best['davg_minus']:,.0f}",
         f"{ratio:.2f}",
         "1,000",
-    ] in index.cells
-    assert ["mono", "30", "1", "30.0", *["\u2013"] * 5, "1,002"] in index.cells
+    ] in page.cells
+    assert ["mono", "30", "1", "30.0", *["\u2013"] * 5, "1,002"] in page.cells
+    assert not re.search(r"\b(nan|None|NaN)\b", words(page))
+
+
+def test_the_first_page_has_the_thresholds_too(report: ReportData, index: Page) -> None:
+    best = report.frames["thresholds"].query("network == 'vgg16' and dataset == 'birds'").iloc[0]
+    plus = [f"{best['t_plus']:.3f}", f"{best['davg_plus']:,.0f}"]
+    minus = [f"\u2212{-best['t_minus']:.3f}", f"{best['davg_minus']:,.0f}"]
+    assert ["birds", "353", "12", *plus, *minus] in index.cells
+    assert ["mono", "30", "1", *["\u2013"] * 4] in index.cells
     assert not re.search(r"\b(nan|None|NaN)\b", words(index))
 
 
-def test_images_and_failures_are_counted(index: Page, tables: Tables) -> None:
+def test_images_and_failures_are_counted(index: Page, about: Page, tables: Tables) -> None:
     n = len(tables["images"].query("dataset == 'birds'"))
-    assert ["vgg16", "birds", str(n), str(n - 7), "7"] in index.cells
-    assert ["birds", "decode", "UnidentifiedImageError", "7"] in index.cells
+    assert ["vgg16", "birds", str(n), str(n - 7), "7"] in about.cells
+    assert ["birds", "decode", "UnidentifiedImageError", "7"] in about.cells
+    assert "14 images could not be read" in words(index)  # seven by each network
 
 
-def test_classes_with_the_most_and_the_fewest_features(report: ReportData, index: Page) -> None:
+def test_classes_with_the_most_and_the_fewest_features(
+    report: ReportData, papers: dict[str, Page]
+) -> None:
     classes = report.frames["classes"].query("network == 'vgg16' and dataset == 'wood'")
     ordered = classes.sort_values("n_plus", ascending=False)
-    (row,) = [cells for cells in index.cells if cells[0] == "wood" and len(cells) == 3]
+    rows = papers["vgg16"].cells
+    (row,) = [cells for cells in rows if cells[0] == "wood" and len(cells) == 3]
     for cell, counts in zip(row[1:], (ordered["n_plus"][:3], ordered["n_plus"][-3:]), strict=True):
         assert re.findall(r"\((\d+)\)", cell) == [str(n) for n in counts]
 
 
-def test_random_weights_are_announced(index: Page) -> None:
+def test_random_weights_are_announced(files: dict[str, bytes], index: Page) -> None:
     assert "Random weights (no-fc): these numbers show that the software works" in words(index)
-    # At the top, in the section of the network, and beside the paper.
-    assert words(index).count("Random weights") == 3
+    pages = {name: text for name, text in files.items() if "/no-fc/" in name or "/vgg16/" in name}
+    for name, text in pages.items():
+        if name.endswith(".html"):
+            assert (b"Random weights:" in text) == ("/no-fc/" in name), name
 
 
-def test_fc_is_mentioned_only_where_there_is_one(files: dict[str, bytes]) -> None:
-    first, second = files["index.html"].decode().split('<section id="network-no-fc">')
-    assert "fully connected layers are shaded" in first
-    assert "fully connected layers are shaded" not in second
+def test_fc_is_mentioned_only_where_there_is_one(papers: dict[str, Page]) -> None:
+    assert "fully connected layers are shaded" in words(papers["vgg16"])
+    assert "fully connected layers are shaded" not in words(papers["no-fc"])
 
 
 def test_one_sentence_says_it_in_numbers(report: ReportData, index: Page) -> None:
     images = report.frames["thresholds"].groupby("network")["n_images"].sum()
-    assert f"vgg16: 15 layers, 300 features, 3 datasets, {images['vgg16']} images; beyond t+ =" in (
+    assert f"15 layers, 300 units, 3 datasets, {images['vgg16']} images; beyond t+ = " in (
         words(index)
     )
-    assert f"no-fc: 3 layers, 60 features, 1 dataset, {images['no-fc']} images" in words(index)
+    assert f"3 layers, 60 units, 1 dataset, {images['no-fc']} images; beyond t+ =" in words(index)
+    assert "12 classes, t+" in words(index)
+    assert "1 class " in words(index)
 
 
-def test_what_was_not_asked_for_has_no_part(index: Page) -> None:
+def test_the_first_page_shows_the_classes_that_units_tell_best(
+    report: ReportData, index: Page
+) -> None:
+    gallery = next(g for g in report.galleries if (g.network, g.dataset) == ("vgg16", "wood"))
+    upper = [f for f in gallery.units if 3 * gallery.layer_of[f] >= 15]
+    shown = {c.class_id: [f for f in c.present if f in upper] for c in gallery.classes}
+    best = {c: max(gallery.ks[c, f] for f in own) for c, own in shown.items() if own}
+    names = [gallery.by_id[c].name for c in sorted(best, key=lambda c: -best[c])[:5]]
+    links = [href for href in index.all("href") if href.startswith("classes/vgg16/wood/")]
+    want = [f"classes/vgg16/wood/{slug(name)}.html" for name in names]
+    assert list(dict.fromkeys(links)) == want
+
+
+def test_what_was_not_asked_for_has_no_part(papers: dict[str, Page]) -> None:
     for title in ("Where other distances disagree", "figure 1 of the paper", "figure 8 of the"):
-        assert title not in words(index)
+        assert title not in words(papers["vgg16"])
 
 
 def test_what_the_output_holds_beyond_the_configuration_is_named(
@@ -118,5 +152,9 @@ def test_what_the_output_holds_beyond_the_configuration_is_named(
 ) -> None:
     sentence = "The output also holds dataset <gone>, which is not in this configuration."
     small = replace(report, networks=(), beyond=[sentence])  # no network, no figures to draw
-    assert sentence in words(Page(render(small)["index.html"].decode()))
+    made = render(small)
+    assert [sentence in words(Page(made[f"{n}.html"].decode())) for n in ("index", "about")] == [
+        True,
+        True,
+    ]
     assert "also holds" not in words(index)

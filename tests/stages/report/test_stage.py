@@ -1,4 +1,4 @@
-"""The report of an output: the numbers of Spark, and when the report is drawn anew."""
+"""When the report is drawn anew. ``test_stage_by_spark.py`` has its numbers."""
 
 from __future__ import annotations
 
@@ -7,84 +7,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
 
 from kdsspark import config
-from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output.names import Pair
+from kdsspark.errors import ConfigError
 from kdsspark.pipeline.study import Study
-from kdsspark.query import view_queries, views
 from kdsspark.report.data import ReportData
-from kdsspark.report.queries import FAILURES, QUERIES
+from kdsspark.report.queries import FAILURES
 from kdsspark.stages.report import stage as reporting
-from kdsspark.tables import TABLES
-from tests.report.html import Page, words
-from tests.report.synthetic import run_on
-from tests.stages.report.conftest import DRAWN
 from tests.studies import run_here, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("spark")
-
-# -- the numbers -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def opened(study: Study) -> SparkSession:
-    return views.opened(study.context.session, study.output, view_queries.reads(*QUERIES.values()))
-
-
-@pytest.fixture(scope="module")
-def by_duckdb(study: Study) -> dict[str, pd.DataFrame]:
-    """Every query, answered by another program from the same files."""
-    with duckdb.connect() as connection:
-        for name in TABLES:
-            if study.output.files(name):
-                files = f"{study.output.path(name)}/**/*.parquet"
-                rows = f"read_parquet('{files}', hive_partitioning = true)"
-                # A table: over files, DuckDB 2.0 forgets a filter by partition in a window.
-                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {rows}")
-        return run_on(connection)
-
-
-@pytest.mark.parametrize("name", QUERIES)
-def test_spark_and_duckdb_agree_to_the_last_bit(
-    opened: SparkSession, by_duckdb: dict[str, pd.DataFrame], name: str
-) -> None:
-    got, want = views.query(opened, QUERIES[name]), by_duckdb[name]
-    if "ORDER BY" not in QUERIES[name].splitlines()[-1]:
-        columns = list(want.columns)
-        got, want = (f.sort_values(columns, ignore_index=True) for f in (got, want))
-    assert len(want) or name in ("failures", "failure_counts")
-    pd.testing.assert_frame_equal(got, want, check_dtype=False, check_exact=True)
-
-
-def test_the_pages_have_the_numbers_of_the_tables(study: Study, site: Path) -> None:
-    listed = pd.read_csv(site / "data/given/classes-one.csv", float_precision="round_trip")
-    ks = pd.read_parquet(study.output.path("ks"))
-    ks = ks[(ks["dataset"] == "one") & (ks["labels"] == "true")]
-    assert len(listed) == 3
-    for _, row in listed.iterrows():
-        own = ks[ks["class_id"] == row["class_id"]]
-        best = own.sort_values(["ks", "layer", "unit"], ascending=[False, True, True]).iloc[0]
-        assert str(row["plus"]).startswith(f"{best['layer']}:{best['unit']}\u00a0{best['ks']:.2f}")
-        assert row["highest"] == best["ks"]
-        assert row["images"] == own["n_inner"].max()
-
-
-def test_chosen_features_are_on_the_page(site: Path) -> None:
-    (path,) = (site / "figures/given").glob("figure1-*.csv")
-    page = Page((site / "index.html").read_text())
-    dataset, layer, unit, name = DRAWN[0]
-    assert f"{dataset}: {name}, unit {unit} of {layer} (figure 1 of the paper)" in words(page)
-    bins = pd.read_csv(path)
-    gaps = bins["cumulative_outer"] - bins["cumulative_inner"]
-    ks = gaps[abs(gaps).round(9).idxmax()]
-    assert f"signed distance: {ks:.3f}".replace("-", "\u2212") in words(page)
-    assert path.with_suffix(".png").exists()
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
@@ -95,33 +29,18 @@ def test_matplotlib_is_imported_only_to_draw() -> None:
     assert "kdsspark.report.queries" in done.stdout.split()
 
 
-def test_a_dataset_that_is_not_summarized_is_named(study: Study) -> None:
-    pairs = [*study.context.pairs, Pair("given", "three")]
-    with pytest.raises(DatasetError, match="dataset three: is not summarized for network given"):
-        reporting._refuse_unsummarized(study.output, pairs)
-
-
-def test_the_closing_table_counts_images(study: Study) -> None:
-    header, *rows = reporting.closing(study.context).splitlines()
-    assert header.split() == ["network", "dataset", "images", "failed", "t+", "t-"]
-    assert [row.split()[:4] for row in rows[:2]] == [
-        ["given", "one", "400", "0"],
-        ["given", "two", "40", "0"],
-    ]
-    assert rows[-1] == f"report: {study.output.path('report/index.html')}"
-
-
 # -- when it is drawn anew -------------------------------------------------------------------------
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, site: Path) -> None:  # noqa: ARG001 (drawn before)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """One query and two small files: what a report shows is tested elsewhere."""
 
-    def render(data: ReportData) -> dict[str, bytes]:
+    def render(data: ReportData, _processes: int) -> dict[str, bytes]:
         return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
 
     monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})
+    monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", render)
 
 

@@ -1,0 +1,87 @@
+"""The exemplars that the report draws, read from the tables (driver)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kdsspark.output import parquet
+from kdsspark.output.output import Output
+from kdsspark.stages.report.subjects import Subject
+from kdsspark.tables import EXEMPLARS, IMAGES
+
+PATCHES: Final = 9
+"""Patches of a unit, at most."""
+
+Images = dict[str, tuple[str, str]]
+"""image_id -> uri and name of the class."""
+
+
+@dataclass(frozen=True, eq=False)
+class BestImages:
+    """The images that excite the drawn units of a pair most.
+
+    ``rows``: rows of ``exemplars`` with the column ``feature``, by rank.
+    """
+
+    rows: pd.DataFrame
+    images: Images
+    n_active: npt.NDArray[np.int64]  # [features], images of the corpus that excite the unit
+    n: int  # images of the corpus, 0 without one
+
+    def of(self, feature: int) -> pd.DataFrame:
+        """The exemplars of a unit, the best first."""
+        return self._by_feature.get(feature, self.rows.iloc[:0])
+
+    @cached_property
+    def _by_feature(self) -> dict[int, pd.DataFrame]:
+        return {int(str(f)): own for f, own in self.rows.groupby("feature")}
+
+
+def read(output: Output, subject: Subject) -> BestImages:
+    """The exemplars of the units that are drawn of a subject; without exemplars, none."""
+    n_features = subject.ks.shape[1]
+    path = EXEMPLARS.part("part-0", *subject.corpus) if subject.corpus else ""
+    if subject.corpus is None or not output.exists(path):
+        none = pd.DataFrame({name: [] for name in ("feature", *EXEMPLARS.schema.names)})
+        return BestImages(none, {}, np.zeros(n_features, np.int64), 0)
+    table = parquet.read_file(output, path)
+    layers = table["layer"].combine_chunks().dictionary_encode()
+    first = np.array([subject.firsts[name] for name in layers.dictionary.to_pylist()], np.int64)
+    feature = first[layers.indices.to_numpy()] + table["unit"].to_numpy()
+    n_active = np.zeros(n_features, np.int64)
+    n_active[feature] = table["n_active"].to_numpy()
+    wanted = pa.array(_wanted(subject, feature, table["rank"].to_numpy()))
+    rows = table.append_column("feature", pa.array(feature)).filter(wanted).to_pandas()
+    images = _images(output, subject.corpus.dataset, rows["image_id"].unique())
+    return BestImages(rows, images, n_active, table["n"][0].as_py() if len(table) else 0)
+
+
+def _wanted(
+    subject: Subject, feature: npt.NDArray[np.int64], rank: npt.NDArray[np.int32]
+) -> npt.NDArray[np.bool_]:
+    """[rows], whether a row is drawn: all patches of a unit with a page, the best on a sheet."""
+    wanted = np.isin(feature, subject.chosen.drawn) & (rank <= PATCHES)
+    if subject.with_sheets:
+        on_sheets = [f for sheet in subject.chosen.sheets for f in sheet]
+        wanted |= np.isin(feature, on_sheets) & (rank == 1)
+    return wanted
+
+
+def _images(output: Output, dataset: str, ids: Sequence[str]) -> Images:
+    wanted = pa.array(ids, pa.string())
+    found: Images = {}
+    for path in output.files(IMAGES.partition(dataset)):
+        for rows in parquet.row_groups(output, path, ["image_id", "uri", "class_name"]):
+            own = rows.filter(pc.is_in(rows["image_id"], value_set=wanted))
+            columns = (own[name].to_pylist() for name in own.column_names)
+            found |= {i: (uri, name) for i, uri, name in zip(*columns, strict=True)}
+    return found
