@@ -4,9 +4,10 @@
 
 Generated photographs (500 x 375, JPEG) go through a network with random weights, in one thread and
 without Spark: once as a task of the stage `embed` puts them (ten crops), once as a task of the
-stage `exemplars` does (centre crops), both from files to Parquet. Each is a process of its own. CPU
-time (user and system) is compared, which other programs on the machine change less than the time
-that passes; the least of several repeats counts.
+stage `exemplars` does (centre crops), both from files to Parquet. CPU time (user and system) is
+compared, which other programs on the machine change less than the time that passes. Both take
+turns, and the least of their times counts. Peak memory is that of a process that does one of the
+two.
 """
 
 from __future__ import annotations
@@ -106,24 +107,26 @@ def seconds_of(made: Study, stage: str, dataset: str) -> float:
     return time.process_time() - start
 
 
-def measure(folder: Path, architecture: str, stage: str, dataset: str, repeats: str) -> None:
-    """Print the CPU seconds of one stage and the peak memory of this process in MiB."""
+def measure(folder: Path, architecture: str, dataset: str, repeats: str, *stages: str) -> None:
+    """Print the CPU seconds of each stage, and the peak memory of this process in MiB."""
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
     TaskContext.get = OneCore  # type: ignore[method-assign, assignment]
-    made = study(folder, architecture, stage)
-    seconds_of(made, stage, WARM)
-    seconds = min(seconds_of(made, stage, dataset) for _ in range(int(repeats)))
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    seconds: dict[str, list[float]] = {stage: [] for stage in stages}
+    for _ in range(int(repeats)):
+        for stage, spent in seconds.items():
+            made = study(folder, architecture, stage)
+            seconds_of(made, stage, WARM)  # as the network of the other stage was in memory
+            spent.append(seconds_of(made, stage, dataset))
+    print(*map(min, seconds.values()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def measured(folder: Path, *what: str) -> tuple[float, float]:
+def measured(folder: Path, *what: str) -> list[float]:
     """The same, in a process of its own."""
     command = [sys.executable, __file__, "--measure", str(folder), *what]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     printed = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE).stdout
-    seconds, peak = map(float, printed.split())
-    return seconds, peak
+    return list(map(float, printed.split()))
 
 
 def compare(folder: Path, images: int, repeats: str, architectures: list[str]) -> None:
@@ -137,9 +140,10 @@ def compare(folder: Path, images: int, repeats: str, architectures: list[str]) -
             made.settle()
             made.do("index")
             prepare_networks(made.context)
-        ten, peak = measured(folder, architecture, "embed", TIMED, repeats)
-        one, smaller = measured(folder, architecture, "exemplars", TIMED, repeats)
-        _, twice = measured(folder, architecture, "exemplars", TWICE, "1")
+        ten, one, _ = measured(folder, architecture, TIMED, repeats, "embed", "exemplars")
+        _, peak = measured(folder, architecture, TIMED, "1", "embed")
+        _, smaller = measured(folder, architecture, TIMED, "1", "exemplars")
+        _, twice = measured(folder, architecture, TWICE, "1", "exemplars")
         print(
             f"{architecture:<16}{ten:10.2f}{one:14.2f}{one / ten:8.3f}"
             f"{peak:12.0f}{smaller:11.0f}{twice:15.0f}",
@@ -153,7 +157,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=24, help="photographs to look through")
     parser.add_argument("--repeats", type=int, default=3, help="of which the least counts")
     parser.add_argument("--architecture", action="append", choices=list(LAYERS))
-    parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         folder, *what = options.measure
