@@ -19,7 +19,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["kdsspark", "kdsspark.*"]),
-    package_data={"kdsspark": ["py.typed"], "kdsspark.report": ["**/*.html", "**/*.css", "**/*.js"]},
+    package_data={
+        "kdsspark": ["py.typed"],
+        "kdsspark.report": ["**/*.html", "**/*.css", "**/*.js"],
+    },
     install_requires=[
         "pyspark>=4.0,<5",
         "torch>=2.4",
