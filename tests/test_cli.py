@@ -52,6 +52,12 @@ def test_run_prints_a_table_and_writes_a_report(
     assert {p.suffix for p in page.parent.rglob("figure*.*")} == {".svg", ".png", ".csv"}
     (lock,) = (study.parent / "out" / "_lock").glob("*.json")
     assert json.loads(lock.read_text())["released"] is True
+    assert main(["look", "--config", str(study), "--unit", "tiny", "fire4", "255"]) == 0
+    (looked,) = capsys.readouterr().out.splitlines()
+    assert looked == str(page.parent / "units/tiny/fire4/255.html")
+    assert "fire4-255-projected.webp" in Path(looked).read_text()
+    assert main(["look", "--config", str(study), "--class", "set", "c"]) == 2
+    assert "no class of set is 'c', one of <b>, a" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("spark")
