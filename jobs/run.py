@@ -1,4 +1,4 @@
-"""The whole study, stage after stage: index, embed, measure, summarize, report.
+"""The whole study, stage after stage: index to report.
 
 From the repository root; cluster options go before the name of this file::
 

@@ -171,8 +171,9 @@ def _peaks(maps: Tensor) -> Tensor:
     else:
         rows = maps if maps.ndim == 4 else maps[:, None]
         value, y = rows.amax(2).max(1)  # the first of equal ones
-        row = torch.take_along_dim(rows, y[:, None, None, :], 1).squeeze(1)
-        found = value, y, row.max(1)[1]
+        views, units = (torch.arange(n, device=maps.device) for n in y.shape)
+        row = rows[views[:, None], y, :, units]  # [views, units, width]
+        found = value, y, row.max(2)[1]
     return torch.stack([part.to(torch.float32) for part in found], 2)
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from kdsspark.config import Config, Exemplars
 from kdsspark.engine import gpus
-from kdsspark.engine.fold import fold
+from kdsspark.engine.fold import FILES_OF_A_TASK, fold
 from kdsspark.engine.stage import Context, ItemPlan, Standing, prune
 from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
@@ -41,6 +41,9 @@ from kdsspark.tables import EXEMPLARS as TABLE
 
 _TABLE: Final = "exemplars_table"
 """The receipts of the merged rankings."""
+
+# Merging tasks, and one more for each pair at most. Each sends the driver a ranking: 5 MB of VGG16.
+_MERGING_TASKS: Final = 16
 
 _FORMAT: Final = 1  # of the files written; if it changes, every shard is looked through again
 
@@ -195,7 +198,8 @@ def _merge(context: Context, top: int, plans: Sequence[ExemplarsPlan]) -> None:
     output = context.output
     files = {p.pair: [output.beside(BEST, p.pair, n.part) for n in p.digests] for p in plans}
     load = partial(_of_shard, output, top)
-    merged = fold(context.session, EXEMPLARS.name, files, load, Ranking.merge)
+    at_least = max(FILES_OF_A_TASK, -(-sum(map(len, files.values())) // _MERGING_TASKS))
+    merged = fold(context.session, EXEMPLARS.name, files, load, Ranking.merge, at_least)
     for p in plans:
         rows = table_of(merged[p.pair], networks.layer_widths(output, p.pair.network))
         parquet.write(output, TABLE.part("part-0", *p.pair), rows, TABLE.schema)
