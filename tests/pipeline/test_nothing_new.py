@@ -18,7 +18,15 @@ from kdsspark.report.queries import FAILURES
 from kdsspark.stages.report import stage as reporting
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
-OF_SHARDS_AND_SLICES = ("embeddings", "failures", "_ranges", "ks", "histograms", "_summaries")
+OF_SHARDS_AND_SLICES = (
+    "embeddings",
+    "failures",
+    "_ranges",
+    "ks",
+    "histograms",
+    "_summaries",
+    "_exemplars",
+)
 
 
 def spoil(path: Path) -> None:
@@ -40,11 +48,12 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     arguments = ["run", "--config", str(write_config(config, tmp_path))]
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
     monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})  # a short report
-    monkeypatch.setattr("kdsspark.report.site.render", lambda _: {"index.html": b"short"})
+    monkeypatch.setattr(reporting, "galleries", lambda *_: [])
+    monkeypatch.setattr("kdsspark.report.site.render", lambda *_: {"index.html": b"short"})
     assert main(arguments) == 0
     table = capsys.readouterr().out
     store = Output.at(config.output)
-    receipts = [f"_receipts/{stage}" for stage in ("embed", "measure", "check")]
+    receipts = [f"_receipts/{stage}" for stage in ("embed", "measure", "exemplars", "check")]
     paths = [path for folder in (*OF_SHARDS_AND_SLICES, *receipts) for path in store.files(folder)]
     assert len(paths) > 20
     opened = {store.files("embeddings")[0], *(p for p in paths if p.endswith("/none.parquet"))}
