@@ -18,15 +18,8 @@ from kdsspark.report.queries import FAILURES
 from kdsspark.stages.report import stage as reporting
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
-OF_SHARDS_AND_SLICES = (
-    "embeddings",
-    "failures",
-    "_ranges",
-    "ks",
-    "histograms",
-    "_summaries",
-    "_exemplars",
-)
+OF_SHARDS = ("embeddings", "failures", "_ranges", "_exemplars")
+OF_SLICES = ("ks", "histograms", "_summaries")
 
 
 def spoil(path: Path) -> None:
@@ -54,7 +47,7 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     table = capsys.readouterr().out
     store = Output.at(config.output)
     receipts = [f"_receipts/{stage}" for stage in ("embed", "measure", "exemplars", "check")]
-    paths = [path for folder in (*OF_SHARDS_AND_SLICES, *receipts) for path in store.files(folder)]
+    paths = [path for folder in (*OF_SHARDS, *OF_SLICES, *receipts) for path in store.files(folder)]
     assert len(paths) > 20
     opened = {store.files("embeddings")[0], *(p for p in paths if p.endswith("/none.parquet"))}
     assert len(opened) == 2
