@@ -54,6 +54,24 @@ def test_run_prints_a_table_and_writes_a_report(
     assert json.loads(lock.read_text())["released"] is True
 
 
+@pytest.mark.cluster
+@pytest.mark.usefixtures("spark")
+def test_look_draws_one_more_unit(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--config", str(study)]) == 0
+    capsys.readouterr()
+    assert main(["look", "--config", str(study), "--unit", "tiny", "fire4", "255"]) == 0
+    (looked,) = capsys.readouterr().out.splitlines()
+    assert looked == str(study.parent / "out/report/units/tiny/fire4/255.html")
+    assert "fire4-255-projected.webp" in Path(looked).read_text()
+
+
+def test_look_refuses_what_there_is_not(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", "--config", str(study)]) == 0
+    capsys.readouterr()
+    assert main(["look", "--config", str(study), "--class", "set", "c"]) == 2
+    assert capsys.readouterr().err.endswith("no class of set is 'c', one of <b>, a\n")
+
+
 @pytest.mark.usefixtures("spark")
 def test_stages_one_by_one_do_what_run_does(study: Path) -> None:
     for stage in ("index", "embed", "measure", "summarize", "report"):

@@ -1,5 +1,6 @@
 """What make does before there is an environment: looking for a Java and a Python."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -280,8 +281,11 @@ def test_a_bare_machine_lacks_nearly_everything(machine: Machine, namespaces: bo
 def test_make_demo_runs(variables: list[str], images: str, options: str) -> None:
     if not shutil.which("make"):
         pytest.skip("make is not installed")
-    command = ["make", "--dry-run", "demo", *variables]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    command = ["make", "--no-print-directory", "--dry-run", "demo", *variables]
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        command, cwd=ROOT, env=outside, capture_output=True, text=True, timeout=300
+    )
     paints, runs = map(shlex.split, done.stdout.strip().splitlines()[-2:])
     assert paints[1:] == ["-m", "demo", *images.split()]
     assert runs[1:] == ["run", "--config", *shlex.split(options)]

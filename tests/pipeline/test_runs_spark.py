@@ -58,7 +58,7 @@ def finished(
 def test_every_number_is_that_of_a_run_without_spark(
     finished: Study, inputs: Path, tmp_path: Path
 ) -> None:
-    stages = "index embed measure summarize transform probe"
+    stages = "index embed measure summarize exemplars transform probe"
     config = study_config(tmp_path / "out", inputs)
     embed = config.embed.model_copy(update={"max_failures": 1.0})
     here = run_here(config.model_copy(update={"embed": embed}), stages)
@@ -85,7 +85,8 @@ def test_spark_reads_every_table(finished: Study, spark: SparkSession) -> None:
 
 
 def test_the_report_is_of_the_others_and_shows_no_secrets(finished: Study) -> None:
-    html = Path(finished.output.path("report/index.html")).read_text()
+    pages = Path(finished.output.path("report"))
+    html = "".join((pages / name).read_text() for name in ("index.html", "about.html"))
     assert "set" in html
     assert "hush" not in html
     assert "spark.hadoop.fs.s3a.secret.key" in html

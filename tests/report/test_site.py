@@ -335,3 +335,20 @@ def test_tables_can_be_sorted_with_a_script_and_read_without(
     assert before == sorted(before, key=int, reverse=True)
     assert sorted_ == sorted(before, key=int)
     assert len(set(before)) > 1
+
+
+def test_numbers_are_sorted_as_people_write_them(browse: Browse, tmp_path: Path) -> None:
+    values = ["1,234", "999", "\u22122.5", "b 10", "\u2013", "+0.1", "b 9"]
+    rows = "".join(f"<tr><td>{value}</td></tr>" for value in values)
+    (tmp_path / "site" / "table.html").write_text(
+        f'<!doctype html><meta charset="utf-8"><title>t</title><div><div><table class="sortable">'
+        f"<thead><tr><th>x</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
+        '<script src="script.js"></script>'
+        "<script>document.querySelector('thead button').click()</script>",
+        encoding="utf-8",
+    )
+    page = Page(browse("table.html", "--dump-dom"))
+    found = [row[0] for row in page.cells[1:]]
+    assert found[:4] == ["\u22122.5", "+0.1", "999", "1,234"]
+    assert set(found[4:]) == {"\u2013", "b 9", "b 10"}
+    assert found.index("b 9") < found.index("b 10")

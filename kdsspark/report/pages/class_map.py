@@ -17,7 +17,7 @@ _LONGEST: Final = 28
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class ClassMap:
     """The path of the picture, its text, and the file."""
 
     src: str
@@ -25,7 +25,7 @@ class Drawn:
     files: Mapping[str, bytes]
 
 
-def draw(gallery: Gallery, stem: str) -> Drawn | None:
+def draw(gallery: Gallery, stem: str) -> ClassMap | None:
     """The correlations of the classes, in order; None for fewer than three classes or very many."""
     order = [c for c in gallery.order if c in gallery.by_id]
     if not 3 <= len(order) <= _LARGEST:
@@ -62,4 +62,4 @@ def draw(gallery: Gallery, stem: str) -> Drawn | None:
     )
     names = [gallery.by_id[int(c)].name for c in pairs[1:]]
     alt = f"Correlations of {len(order)} classes; most alike are {names[0]} and {names[1]}"
-    return Drawn(f"{stem}.svg", alt, {f"{stem}.svg": svg.encode()})
+    return ClassMap(f"{stem}.svg", alt, {f"{stem}.svg": svg.encode()})

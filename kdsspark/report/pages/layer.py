@@ -36,14 +36,11 @@ def page(
     }
     distribution = own["layer_distribution"]
     spread = _spread_grid(network, layer, _spread(own), distribution)
-    drawn_units = {
+    pages = {
         unit: path for (name, unit), path in cards.unit_pages(galleries).items() if name == layer
     }
-    extremes = _extremes_grid(network, layer, own["layer_extremes"], drawn_units)
+    extremes = _extremes_grid(network, layer, own["layer_extremes"], pages)
     path = names.data_file(network, "ks", layer)
-    owner = next((gallery for gallery in galleries if layer in gallery.sheets), None)
-    sheet = None if owner is None else _sheet(owner, owner.sheets[layer], drawn_units)
-    on_sheet = {tile["unit"] for tile in sheet["tiles"]} if sheet else set()
     drawn = {names.filters(network): filters} if filters and row["depth"] == 0 else {}
     return Page(
         path=names.layer_page(network, layer),
@@ -54,16 +51,24 @@ def page(
             "spread": spread,
             "distribution_csv": path,
             "extremes": extremes,
-            "sheet": sheet,
-            "more": [
-                {"name": str(unit), "page": drawn_units[unit]}
-                for unit in sorted(set(drawn_units) - on_sheet)
-            ],
-            "dead": None if owner is None else _n_dead(owner.sheets[layer]),
+            **_units(layer, galleries, pages),
             "filters": next(iter(drawn), None),
         },
         files={**files_of(spread, extremes), **drawn, path: csv(distribution)},
     )
+
+
+def _units(layer: str, galleries: Sequence[Gallery], pages: Pages) -> dict[str, Any]:
+    """The sheet of the layer, and the units with a page that it does not show."""
+    owner = next((gallery for gallery in galleries if layer in gallery.sheets), None)
+    sheet = None if owner is None else _sheet(owner, owner.sheets[layer], pages)
+    on_sheet = {tile["unit"] for tile in sheet["tiles"]} if sheet else set()
+    more = sorted(set(pages) - on_sheet)
+    return {
+        "sheet": sheet,
+        "dead": None if owner is None else _n_dead(owner.sheets[layer]),
+        "more": [{"name": str(unit), "page": pages[unit]} for unit in more],
+    }
 
 
 def _sheet(gallery: Gallery, sheet: Sheet, pages: Pages) -> dict[str, Any]:

@@ -26,13 +26,15 @@ ALL = -1
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedCounts:
     """The units of a layer whose counts are read, and for each unit the classes."""
 
     classes: Mapping[tuple[str, int], frozenset[int]]
 
 
-def read(session: Session, output: Output, wanted: Mapping[Pair, Wanted]) -> dict[Pair, Curves]:
+def read(
+    session: Session, output: Output, wanted: Mapping[Pair, WantedCounts]
+) -> dict[Pair, Curves]:
     """The counts of each pair's wanted units (driver); without histograms, none."""
     files = {
         pair: output.files(HISTOGRAMS.partition(*pair))
@@ -45,7 +47,7 @@ def read(session: Session, output: Output, wanted: Mapping[Pair, Wanted]) -> dic
 @dataclass(frozen=True)
 class _Load:
     output: Output
-    wanted: Mapping[Pair, Wanted]
+    wanted: Mapping[Pair, WantedCounts]
 
     def __call__(self, pair: Pair, path: str) -> Iterator[Curves]:
         classes = self.wanted[pair].classes

@@ -23,7 +23,7 @@ Tile = npt.NDArray[np.uint8]
 _EDGE: Final = 228  # grey of what lies beyond the border of an image
 
 
-class Cut(NamedTuple):
+class Square(NamedTuple):
     """A square to cut: what it is for, the box in the resized image, the side of the result.
 
     Without a box: the largest square in the middle.
@@ -35,11 +35,11 @@ class Cut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
+class CutImage:
     """An image, and all that is cut out of it."""
 
     uri: str
-    cuts: tuple[Cut, ...]
+    cuts: tuple[Square, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class CutImages:
     short_sides: Mapping[Pair, int]  # in pixels
     seconds: float  # for reading an image, and again for decoding it
 
-    def __call__(self, pair: Pair, jobs: Sequence[Job]) -> Iterator[dict[Any, Tile]]:
+    def __call__(self, pair: Pair, jobs: Sequence[CutImage]) -> Iterator[dict[Any, Tile]]:
         """{key: uint8 [side, side, 3]}; what is cut out of an unreadable image is left out."""
         decode = partial(decoding.decode, short_side=self.short_sides[pair])
         threads = max(2, task_cpus())

@@ -63,7 +63,7 @@ def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gall
     ]
 
 
-def _wanted(subject: Subject) -> curves.Wanted:
+def _wanted(subject: Subject) -> curves.WantedCounts:
     """The units whose counts are read: those of a class for the class, all for their extremes."""
     ends = (subject.ks.argmax(axis=0), subject.ks.argmin(axis=0))
     classes = {f: {int(end[f]) for end in ends} for f in subject.chosen.drawn}
@@ -75,7 +75,7 @@ def _wanted(subject: Subject) -> curves.Wanted:
     for feature, own in classes.items():
         layer = subject.layer_of(feature)
         keys[layer.name, feature - layer.first] = frozenset(own)
-    return curves.Wanted(keys)
+    return curves.WantedCounts(keys)
 
 
 class _Picture(NamedTuple):

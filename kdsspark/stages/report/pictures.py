@@ -17,7 +17,7 @@ from kdsspark.engine.stage import Context
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.best_images import BestImages
-from kdsspark.stages.report.cut_task import Cut, CutImages, Job
+from kdsspark.stages.report.cut_task import CutImage, CutImages, Square
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
@@ -56,12 +56,12 @@ def joined(first: Tiles, second: Tiles) -> Tiles:
     return first | second
 
 
-def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str, Cut]]:
+def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str, Square]]:
     """(uri, cut) of everything that is cut for a pair."""
     if subject.sampled_by == subject.pair:
         for class_id, uris in subject.samples.items():
             for n, uri in enumerate(uris):
-                yield uri, Cut(("sample", class_id, n), None, size.sample)
+                yield uri, Square(("sample", class_id, n), None, size.sample)
     drawn = set(subject.chosen.drawn)
     columns = ["feature", "rank", "image_id", "x0", "y0", "x1", "y1"]
     for feature, rank, image_id, *edges in best.rows[columns].itertuples(index=False):
@@ -70,16 +70,16 @@ def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str,
         uri = best.images[image_id][0]
         x0, y0, x1, y1 = map(int, edges)
         if feature in drawn:
-            yield uri, Cut(("patch", feature, rank), (x0, y0, x1, y1), size.patch)
+            yield uri, Square(("patch", feature, rank), (x0, y0, x1, y1), size.patch)
         if rank == 1 and subject.with_sheets:
-            yield uri, Cut(("sheet", feature), (x0, y0, x1, y1), size.tile)
+            yield uri, Square(("sheet", feature), (x0, y0, x1, y1), size.tile)
 
 
-def tasks(found: Iterable[tuple[str, Cut]]) -> list[tuple[Job, ...]]:
+def tasks(found: Iterable[tuple[str, Square]]) -> list[tuple[CutImage, ...]]:
     """Cuts by image, so many images a task."""
-    by_uri: dict[str, list[Cut]] = {}
+    by_uri: dict[str, list[Square]] = {}
     for uri, one in found:
         by_uri.setdefault(uri, []).append(one)
-    jobs = [Job(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
+    jobs = [CutImage(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
     starts = range(0, len(jobs), _IMAGES_OF_A_TASK)
     return [tuple(jobs[start : start + _IMAGES_OF_A_TASK]) for start in starts]

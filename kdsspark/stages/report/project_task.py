@@ -39,7 +39,7 @@ class Projected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Job:
+class Projections:
     """An image, and all that is projected to it."""
 
     uri: str
@@ -65,7 +65,7 @@ class ProjectImages:
 
     jobs: Mapping[Pair, ImageJob]
 
-    def __call__(self, pair: Pair, images: Sequence[Job]) -> Iterator[dict[Any, Tile]]:
+    def __call__(self, pair: Pair, images: Sequence[Projections]) -> Iterator[dict[Any, Tile]]:
         """{key: uint8 [side, side, 3]}; what belongs to an unreadable image is left out.
 
         An image is read once. The maxima of a layer go through the network together, those of
@@ -87,7 +87,7 @@ class ProjectImages:
         yield found
 
 
-def _views(job: ImageJob, images: Sequence[Job]) -> Iterator[_View]:
+def _views(job: ImageJob, images: Sequence[Projections]) -> Iterator[_View]:
     """The crops of all maxima, image by image."""
     from kdsspark.network import crops  # torch, which the driver does without
 

@@ -17,7 +17,7 @@ from kdsspark.output.names import Pair
 from kdsspark.stages.exemplars.stage import image_jobs
 from kdsspark.stages.report.best_images import PATCHES, BestImages
 from kdsspark.stages.report.pictures import Tiles, joined
-from kdsspark.stages.report.project_task import Job, Projected, ProjectImages
+from kdsspark.stages.report.project_task import Projected, ProjectImages, Projections
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
@@ -65,10 +65,10 @@ def _wanted(
             )
 
 
-def _tasks(found: Iterator[tuple[str, Projected]]) -> list[tuple[Job, ...]]:
+def _tasks(found: Iterator[tuple[str, Projected]]) -> list[tuple[Projections, ...]]:
     by_uri: dict[str, list[Projected]] = {}
     for uri, one in found:
         by_uri.setdefault(uri, []).append(one)
-    jobs = [Job(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
+    jobs = [Projections(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
     starts = range(0, len(jobs), _IMAGES_OF_A_TASK)
     return [tuple(jobs[start : start + _IMAGES_OF_A_TASK]) for start in starts]

@@ -136,7 +136,7 @@ def test_the_first_page_shows_the_classes_that_units_tell_best(
     upper = [f for f in gallery.units if 3 * gallery.layer_of[f] >= 15]
     shown = {c.class_id: [f for f in c.present if f in upper] for c in gallery.classes}
     best = {c: max(gallery.ks[c, f] for f in own) for c, own in shown.items() if own}
-    names = [gallery.by_id[c].name for c in sorted(best, key=lambda c: -best[c])[:5]]
+    names = [gallery.by_id[c].name for c in sorted(best, key=lambda c: -best[c])[: overview._BEST]]
     links = [href for href in index.all("href") if href.startswith("classes/vgg16/wood/")]
     want = [f"classes/vgg16/wood/{slug(name)}.html" for name in names]
     assert list(dict.fromkeys(links)) == want

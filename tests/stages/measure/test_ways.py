@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("without_spark")
 IMAGES, CLASSES, PAIR = 400, 5, ("clip", "given")
 NOT_MEASURED = {
     *("images", "embeddings", "failures", "duplicates", "probe"),
-    *("transforms", "transform_features", "full_network", "pruned"),
+    *("transforms", "transform_features", "full_network", "pruned", "exemplars"),
 }
 COMPARED = [name for name in TABLES if name not in NOT_MEASURED]
 

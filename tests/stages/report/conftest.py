@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from kdsspark.pipeline.study import Study
+from tests.inprocess import without_spark
 from tests.studies import (
     image_config,
     run_here,
@@ -28,4 +29,7 @@ def fruit(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folders = {name: folder / name for name in ("fruit", "wood")}
     measure = {"bins": 20, "shuffles": 2}
     made = image_config(folder / "out", folders, measure=measure, report={"units": 6})
-    return run_here(made, "index embed measure summarize exemplars")
+    study = run_here(made, "index embed measure summarize exemplars")
+    with without_spark():
+        assert study.context, "made here, its session is none of Spark"
+    return study

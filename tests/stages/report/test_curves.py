@@ -9,14 +9,14 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import curves
-from kdsspark.stages.report.curves import ALL, Wanted
+from kdsspark.stages.report.curves import ALL, WantedCounts
 from kdsspark.tables import HISTOGRAMS
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
 FRUIT, WOOD = Pair("tiny", "fruit"), Pair("tiny", "wood")
 WANTED = {
-    FRUIT: Wanted(
+    FRUIT: WantedCounts(
         {
             ("conv1", 3): frozenset({0, 2}),
             ("conv1", 5): frozenset(),
@@ -25,9 +25,9 @@ WANTED = {
             ("fire4", 9999): frozenset({0}),  # not there
         }
     ),
-    WOOD: Wanted({("conv1", 3): frozenset({1})}),
-    Pair("tiny", "gone"): Wanted({("conv1", 3): frozenset({1})}),
-    Pair("other", "wood"): Wanted({}),
+    WOOD: WantedCounts({("conv1", 3): frozenset({1})}),
+    Pair("tiny", "gone"): WantedCounts({("conv1", 3): frozenset({1})}),
+    Pair("other", "wood"): WantedCounts({}),
 }
 
 

@@ -10,7 +10,7 @@ from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import best_images, pictures, subjects
 from kdsspark.stages.report.best_images import BestImages
-from kdsspark.stages.report.cut_task import Cut
+from kdsspark.stages.report.cut_task import Square
 from kdsspark.stages.report.sizes import of_site
 from kdsspark.stages.report.subjects import Subject
 from tests.report.synthetic import run_on_files
@@ -45,10 +45,10 @@ def test_everything_shown_is_cut_once(subject: Subject, best: BestImages) -> Non
             sheets["sheet", row["feature"]] = at
     assert set(by_key) == set(samples) | set(patches) | set(sheets)
     for key, uri in samples.items():
-        assert by_key[key] == (uri, Cut(key, None, SIZE.sample))
+        assert by_key[key] == (uri, Square(key, None, SIZE.sample))
     for side, own in ((SIZE.patch, patches), (SIZE.tile, sheets)):
         for key, (uri, box) in own.items():
-            assert by_key[key] == (uri, Cut(key, box, side))
+            assert by_key[key] == (uri, Square(key, box, side))
 
 
 def test_samples_are_left_to_their_pair(subject: Subject, best: BestImages) -> None:
@@ -70,7 +70,7 @@ def test_images_that_are_indexed_no_more_are_left_out(subject: Subject, best: Be
 
 @pytest.mark.parametrize("n_images", [0, 1, 48, 49, 100])
 def test_an_image_belongs_to_one_task(n_images: int) -> None:
-    cuts = [(f"{n % n_images:03d}", Cut(n, None, 8)) for n in range(3 * n_images)]
+    cuts = [(f"{n % n_images:03d}", Square(n, None, 8)) for n in range(3 * n_images)]
     tasks = pictures.tasks(cuts)
     assert all(0 < len(jobs) <= 48 for jobs in tasks)
     jobs = [job for jobs in tasks for job in jobs]
