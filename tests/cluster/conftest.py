@@ -19,6 +19,10 @@ from tests.studies import NETWORK, image_config, run_here, write_images_and_a_br
 CLASSES = {"apple": 12, "b & <c>": 11, "d=e": 9}
 
 
+STAGES = "index embed measure summarize exemplars"
+"""Those of a run that make tables."""
+
+
 @pytest.fixture(scope="session")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace.made(tmp_path_factory.mktemp("workplace"))
@@ -42,7 +46,8 @@ def undisturbed(
     images: Path,
 ) -> dict[str, pd.DataFrame]:
     """The tables that ``study_config`` gives here, without Spark."""
-    return tables(run_here(study_config(tmp_path_factory.mktemp("local") / "out", images)).output)
+    study = run_here(study_config(tmp_path_factory.mktemp("local") / "out", images), STAGES)
+    return tables(study.output)
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +67,5 @@ def local(
     """The tables that the images and the weights give where they are local files."""
     network = {**NETWORK, "weights": str(weights)}
     output = tmp_path_factory.mktemp("local") / "out"
-    return tables(run_here(image_config(output, {"set": images}, networks=[network])).output)
+    study = run_here(image_config(output, {"set": images}, networks=[network]), STAGES)
+    return tables(study.output)
