@@ -3,19 +3,14 @@
 from kdsspark.config.model import (
     Config,
     Dataset,
-    Embed,
     EmbeddingsDataset,
-    Exemplars,
     ImageDataset,
-    Measure,
     Network,
     Preprocessing,
-    Probe,
-    Spark,
-    Transform,
     load,
     parse,
 )
+from kdsspark.config.sections import Embed, Exemplars, Measure, Probe, Spark, Transform
 
 __all__ = [
     "Config",

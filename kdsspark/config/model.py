@@ -13,9 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import fsspec
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
@@ -24,29 +22,29 @@ from pydantic import (
 )
 
 from kdsspark.config.overrides import apply, read_yaml
+from kdsspark.config.sections import (
+    LARGEST_SEED,
+    Embed,
+    Exemplars,
+    Measure,
+    Probe,
+    Report,
+    Section,
+    Spark,
+    Transform,
+    exemplars_or_none,
+)
 from kdsspark.config.types import (
-    Distance,
     LayerNames,
     LayoutName,
     Location,
-    Master,
     Name,
-    Scalar,
-    Size,
     one_line,
-    parse_size,
 )
 from kdsspark.errors import ConfigError
 
-_LARGEST_SEED: Final = 2**63 - 1
-_LARGEST_SHARD: Final = 65_536  # images: what a task that dies does again
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Preprocessing(_Section):
+class Preprocessing(Section):
     """What is done to the pixels before the first layer; keys not given are as below."""
 
     resize: int = Field(256, ge=1, le=4096)  # pixels of the short side after resizing
@@ -66,13 +64,13 @@ class Preprocessing(_Section):
         return self
 
 
-class Network(_Section):
+class Network(Section):
     """One source network and how its activations become an embedding."""
 
     name: Name
     architecture: str = "vgg16"  # a torchvision classification model
     weights: Location = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
-    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # for weights: random
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)  # for weights: random
     layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
@@ -81,7 +79,7 @@ class Network(_Section):
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
-class _NamedDataset(_Section):
+class _NamedDataset(Section):
     """What both kinds of dataset have; saved with the keys of both, as the YAML may give them."""
 
     name: Name
@@ -130,7 +128,7 @@ def dataset_kind(keys: Mapping[str, Any]) -> type[Dataset]:
     return ImageDataset if keys.get("embeddings") is None else EmbeddingsDataset
 
 
-def foreign_keys(kind: type[_Section]) -> dict[str, Any]:
+def foreign_keys(kind: type[Section]) -> dict[str, Any]:
     """The keys that only the other kind of dataset has, with their defaults."""
     return {
         key: None if field.is_required() else field.default
@@ -162,99 +160,7 @@ def _of_its_kind(value: object) -> object:
     return found[given[0]]
 
 
-class Spark(_Section):
-    """Defaults for the Spark session; what spark-submit sets wins."""
-
-    master: Master = "local[*]"
-    conf: dict[str, Scalar] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _one_master(self) -> Spark:
-        if "spark.master" in self.conf:
-            raise ValueError("conf must not have spark.master, which is the key master")
-        return self
-
-
-class Embed(_Section):
-    """How images become embeddings. None of these changes a number, but for float rounding."""
-
-    # Images of one work unit and one Parquet file, up to half as many more.
-    shard_images: int = Field(512, ge=1, le=_LARGEST_SHARD)
-    # Images per forward pass; null: chosen by the network and the type of device. Another number
-    # gives features other last bits.
-    batch_images: int | None = Field(None, ge=1)
-    decode_threads: int | None = Field(None, ge=1)  # per task; null: chosen
-    image_seconds: float = Field(120, gt=0)  # for reading an image, and again for decoding it
-    max_failures: float = Field(0.01, ge=0, le=1)  # share of images that may fail; above: exit 3
-
-
-class Measure(_Section):
-    """The histograms, distances and the shuffled-label baseline."""
-
-    bins: int = Field(100, ge=2, le=65535)  # per feature, over [min, max] of the dataset
-    shuffles: int = Field(1, ge=1)  # permutations of the labels
-    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the permutations
-    exact: bool = True  # also the distance over the raw values
-    histograms: bool = True  # write the histograms table
-    keep_shuffled: bool = True  # write the distances of single shuffles; counts are kept anyway
-    distances: tuple[Distance, ...] = Field((), strict=False)  # others, from the same histograms
-    # Peak memory of one measuring task, for its arrays.
-    memory: Size = "1GiB"
-
-    @property
-    def memory_bytes(self) -> int:
-        """``memory`` in bytes."""
-        return parse_size(self.memory)
-
-
-class Transform(_Section):
-    """The full-network embedding and the pruned one. Null: every dataset's own."""
-
-    statistics: Name | None = None  # dataset whose mean, deviation and relevant features are used
-    t_plus: float | None = Field(None, ge=0)
-    t_minus: float | None = Field(None, le=0)
-
-
-class Probe(_Section):
-    """Linear support vector machines on the embeddings."""
-
-    test: float = Field(0.3, gt=0, lt=1)  # share of each class's images to test with
-    seed: int = Field(0, ge=0, le=_LARGEST_SEED)  # of the split
-    l2: bool = True  # every image's vector divided by its length
-    signed_root: bool = False  # after that, its values replaced by their signed square roots
-    c: float = Field(1.0, gt=0)  # penalty of errors, as scikit-learn has it
-
-
-class Exemplars(_Section):
-    """The images of a reference corpus that excite each unit most."""
-
-    dataset: Name | None = None  # the reference corpus; null: each dataset is its own
-    top: int = Field(9, ge=1, le=100)  # images of a unit
-    crops: Literal["center", "ten"] = "center"
-
-
-def _exemplars_or_none(value: object) -> object:
-    """Exemplars from their section of the YAML; False, also for ``dataset``, where none are wanted.
-
-    Validated here, so that a mistake is refused by the name of its key.
-    """
-    if value is False:
-        return value
-    if not isinstance(value, dict):
-        raise ValueError(f"must be a mapping of keys or false, got {value!r}")
-    none = value.get("dataset") is False
-    wanted = Exemplars.model_validate(value | ({"dataset": None} if none else {}))
-    return False if none else wanted
-
-
-class Report(_Section):
-    """What the report shows."""
-
-    units: int | None = Field(None, ge=1, le=100)  # of each class; null: 12, of many classes fewer
-    projections: bool = False  # beside the patches, what of them a unit saw
-
-
-class Config(_Section):
+class Config(Section):
     """A whole study: networks x datasets, and where everything goes."""
 
     output: Location = Field(min_length=1)  # local path or any fsspec URL
@@ -267,7 +173,7 @@ class Config(_Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
-    exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(_exemplars_or_none)] = (
+    exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(exemplars_or_none)] = (
         Exemplars()
     )  # false: none
     report: Report = Report()
