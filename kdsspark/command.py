@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -90,25 +91,32 @@ class Command:
         self.config = self.run.config = config.load(self.options.config, self.options.overrides)
 
     def _run(self, config: Config) -> None:
-        from kdsspark.engine import machine
-        from kdsspark.output.lock import Lock
         from kdsspark.pipeline.study import Study
 
         assert self.run is not None, "made by _prepare"
         options = self.options
-        machine.check_files(config.output)
-        machine.find_a_home()
         pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
         study = Study(config, options.fresh, options.verbose, options.retry_failures, pairs)
-        self.lock = Lock(study.output)
-        with self.lock:
-            study.settle()
+        with self._settled(study):
             try:
                 study.do(options.command, self.run.stage)
             except TooManyFailuresError:
                 _close(study, options.command)
                 raise
             _close(study, options.command)
+
+    @contextmanager
+    def _settled(self, study: Study) -> Iterator[None]:
+        """The machine can do it, and the output is this study's alone, in the block."""
+        from kdsspark.engine import machine
+        from kdsspark.output.lock import Lock
+
+        machine.check_files(study.config.output)
+        machine.find_a_home()
+        self.lock = Lock(study.output)
+        with self.lock:
+            study.settle()
+            yield
 
     def _forget(self, config: Config) -> None:
         from kdsspark.output.lock import Lock
@@ -121,7 +129,6 @@ class Command:
         print(forget(config, kind, getattr(self.options, kind), self.run.stage, self.lock))
 
     def _look(self, config: Config) -> None:
-        from kdsspark.output.lock import Lock
         from kdsspark.pipeline.study import Study
         from kdsspark.stages import REPORT
         from kdsspark.stages.report import looks
@@ -129,9 +136,7 @@ class Command:
         assert self.run is not None, "made by _prepare"
         study = Study(config, verbose=self.options.verbose)
         output = study.output
-        self.lock = Lock(output)
-        with self.lock:
-            study.settle()
+        with self._settled(study):
             if self.options.unit:
                 pages = [looks.add_unit(output, config, *self.options.unit)]
             else:
