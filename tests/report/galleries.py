@@ -87,7 +87,7 @@ def _unit(
 ) -> UnitShown:
     layer = next(x for x in reversed(layers) if x.first <= feature)
     inner = {shown.class_id: rng.poisson(1, 100) for shown in classes}
-    best = [Exemplar(classes[i].name, 9.5 - n, f"{n}.jpg") for n, i in enumerate([0, 0, -1])]
+    best = [Exemplar(classes[i].name, 9.5 - n) for n, i in enumerate([0, 0, -1])]
     patches = Sample("", len(best)) if pictures else None
     n_active = 0 if feature % 5 == 0 else N_IMAGES
     shown = (sum(inner.values()), inner, best, dataset, patches, None, n_active, N_IMAGES)

@@ -15,7 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
+
+Places = int | npt.NDArray[np.int32]
+"""One number, or an array of them."""
 
 
 class Window(NamedTuple):
@@ -40,11 +45,11 @@ class Axis:
     start: int  # negative where padding precedes the first pixel
     stop: int  # the end, excluded, of the pixels that any location sees
 
-    def span(self, location: int) -> tuple[int, int]:
-        """The pixels that a location sees, the end excluded; none if it sees only padding."""
+    def span(self, location: Places) -> tuple[Places, Places]:
+        """The pixels that locations see, the end excluded; none if one sees only padding."""
         start = self.start + self.stride * location
-        first = min(max(start, 0), self.stop)
-        return first, max(first, min(start + self.size, self.stop))
+        first = np.clip(start, 0, self.stop)
+        return first, np.clip(start + self.size, first, self.stop)
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,13 @@ class Whole:
     reason: str  # one sentence, which names the operation
 
 
-def box(field: Field | Whole, y: int, x: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """The pixels (x0, y0, x1, y1) that location (y, x) sees, with the ends x1 and y1 excluded.
+def box(
+    field: Field | Whole, y: Places, x: Places, height: int, width: int
+) -> tuple[Places, Places, Places, Places]:
+    """The pixels (x0, y0, x1, y1) that locations (y, x) see, with the ends x1 and y1 excluded.
 
-    ``height`` and ``width`` are those of the crop. The box lies within the crop.
+    The same four numbers for all where the field is the whole crop. ``height`` and ``width`` are
+    those of the crop. The box lies within the crop.
     """
     if isinstance(field, Whole):
         return 0, 0, width, height

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.cluster import hierarchy
 
 Distances = npt.NDArray[np.float32]
@@ -33,21 +34,10 @@ def strongest(values: Distances, layers: Layers, n: int, of_a_layer: int) -> lis
     So that every depth can be seen: the best units of a class come from all depths (paper section
     5). Ties go to the first feature.
     """
-    taken: dict[int, int] = {}
-    found: list[int] = []
     candidates = np.flatnonzero(values > 0)
-    for feature in candidates[np.lexsort((candidates, -values[candidates]))]:
-        layer = int(layers[feature])
-        if taken.get(layer, 0) < of_a_layer:
-            taken[layer] = taken.get(layer, 0) + 1
-            found.append(int(feature))
-        if len(found) == n or all(taken.get(k, 0) == of_a_layer for k in _present(layers)):
-            break
-    return found
-
-
-def _present(layers: Layers) -> range:
-    return range(int(layers.max()) + 1)
+    order = candidates[np.lexsort((candidates, -values[candidates]))]
+    nth = pd.Series(layers[order]).groupby(layers[order]).cumcount().to_numpy()
+    return [int(feature) for feature in order[nth < of_a_layer][:n]]
 
 
 def extremes(values: npt.NDArray[np.float32], n: int) -> tuple[list[int], list[int]]:

@@ -57,7 +57,6 @@ class Exemplar:
 
     class_name: str
     activation: float
-    image: str  # for people: the last parts of the uri
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,15 +107,22 @@ def tiles(shown: ClassShown, n: int | None = None) -> list[dict[str, Any]]:
     """The sample images of a class, each a position in one strip."""
     if shown.samples is None:
         return []
-    last = max(1, shown.samples.n - 1)
     return [
         {
             "src": shown.samples.path,
-            "at": f"{100 * i / last:.4g}%",
+            "at": at(i, shown.samples.n),
             "alt": f"image {i + 1} of {shown.name}",
         }
         for i in range(min(n or shown.samples.n, shown.samples.n))
     ]
+
+
+def at(i: int, n: int) -> str:
+    """Where the i-th of ``n`` tiles lies in their strip, as CSS positions the strip in a tile.
+
+    With so many digits that it is right to a thousandth of a tile.
+    """
+    return f"{100 * i / max(1, n - 1):.{3 + len(str(n))}g}%"
 
 
 def percent(part: float, whole: float) -> str:

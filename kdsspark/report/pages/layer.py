@@ -73,13 +73,13 @@ def _units(layer: str, galleries: Sequence[Gallery], pages: Pages) -> dict[str, 
 
 def _sheet(gallery: Gallery, sheet: Sheet, pages: Pages) -> dict[str, Any]:
     """The units of a sheet, each a position in one strip."""
-    last = max(1, len(sheet.features) - 1)
+    n = len(sheet.features)
     return {
         "src": sheet.path,
         "corpus": sheet.corpus,
-        "shown": len(sheet.features),
+        "shown": n,
         "tiles": [
-            {"at": f"{100 * i / last:.5g}%"} | _of_sheet(gallery, sheet, feature, pages)
+            {"at": cards.at(i, n)} | _of_sheet(gallery, sheet, feature, pages)
             for i, feature in enumerate(sheet.features)
         ],
     }

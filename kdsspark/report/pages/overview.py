@@ -120,10 +120,10 @@ def _layer(network: str, row: dict[str, Any], galleries: Sequence[Gallery]) -> d
     sheet = next((g.sheets[row["layer"]] for g in galleries if row["layer"] in g.sheets), None)
     tiles = []
     if sheet is not None:
-        last = max(1, len(sheet.features) - 1)
+        n = len(sheet.features)
         tiles = [
-            {"src": sheet.path, "at": f"{100 * i / last:.4g}%", "alt": ""}
-            for i in range(min(_LAYER_TILES, len(sheet.features)))
+            {"src": sheet.path, "at": cards.at(i, n), "alt": ""}
+            for i in range(min(_LAYER_TILES, n))
         ]
     return {**row, "page": names.layer_page(network, row["layer"]), "tiles": tiles}
 

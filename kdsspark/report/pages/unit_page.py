@@ -57,7 +57,6 @@ def _corpora(galleries: Sequence[Gallery], feature: int) -> list[dict[str, Any]]
             "name": corpus,
             "patches": cards.patches(unit),
             "from": cards.origins(unit),
-            "exemplars": unit.exemplars,
             "projections": unit.projections,
             "n": unit.n,
             "n_active": unit.n_active,

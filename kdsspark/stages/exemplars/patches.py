@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,30 +17,30 @@ import numpy.typing as npt
 from kdsspark.network.spec import Layer, NetworkSpec
 
 if TYPE_CHECKING:
-    from kdsspark.network.receptive_fields import Axis, Field, Whole
+    from kdsspark.network.receptive_fields import Field, Whole
 
 Ints = npt.NDArray[np.int32]
-
-_PARTS: Final = ("size", "stride", "start", "stop")
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """The receptive field of every unit of a network, for crops of ``crop`` pixels.
-
-    ``y`` and ``x``: int32 [units, 4], the parts of an axis: size, stride, start, stop, in
-    pixels of the crop.
-    """
+    """The receptive field and the number of units of each layer, for crops of ``crop`` pixels."""
 
     crop: int
-    y: Ints
-    x: Ints
+    of_layers: Sequence[tuple[Field | Whole, int]]
 
     def boxes(self, y: Ints, x: Ints) -> npt.NDArray[np.int32]:
         """Int32 [units, 4] x0, y0, x1, y1 in the crop, of a place of each unit's map [units]."""
-        x0, x1 = _span(self.x, x)
-        y0, y1 = _span(self.y, y)
-        return np.stack([x0, y0, x1, y1], axis=-1)
+        from kdsspark.network.receptive_fields import box  # torch, which the driver does without
+
+        found, first = np.empty((len(y), 4), np.int32), 0
+        for field, units in self.of_layers:
+            own = slice(first, first + units)
+            edges = box(field, y[own], x[own], self.crop, self.crop)
+            for column, edge in enumerate(edges):
+                found[own, column] = edge
+            first += units
+        return found
 
 
 @cache
@@ -56,24 +56,7 @@ def of_network(spec: NetworkSpec) -> Fields:
 
 def of_layers(layers: Sequence[Layer], fields: Mapping[str, Field | Whole], crop: int) -> Fields:
     """The fields of all units, from those of the layers."""
-
-    def axes(name: str) -> Ints:
-        parts = [_parts(getattr(fields[layer.name], name, None), crop) for layer in layers]
-        return np.repeat(np.array(parts, np.int32), [layer.units for layer in layers], axis=0)
-
-    return Fields(crop, axes("y"), axes("x"))
-
-
-def _parts(axis: Axis | None, crop: int) -> list[int]:
-    """The numbers of an axis; without one, those of the whole crop."""
-    return [crop, 0, 0, crop] if axis is None else [getattr(axis, name) for name in _PARTS]
-
-
-def _span(axis: Ints, location: Ints) -> tuple[Ints, Ints]:
-    size, stride, start, stop = axis.T
-    start = start + stride * np.maximum(location, 0)
-    begin = np.clip(start, 0, stop)
-    return begin, np.clip(start + size, begin, stop)
+    return Fields(crop, [(fields[layer.name], layer.units) for layer in layers])
 
 
 def in_image(

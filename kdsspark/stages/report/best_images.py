@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,21 @@ Images = dict[str, tuple[str, str]]
 """image_id -> uri and name of the class."""
 
 
+class Patch(NamedTuple):
+    """Where an image excites a unit most.
+
+    ``box``: x0, y0, x1, y1 in the resized image. ``place``: row and column of the unit's map, None
+    without a map. ``view``: which crop has it.
+    """
+
+    feature: int
+    rank: int
+    uri: str
+    box: tuple[int, int, int, int]
+    place: tuple[int, int] | None
+    view: int
+
+
 @dataclass(frozen=True, eq=False)
 class BestImages:
     """The images that excite the drawn units of a pair most.
@@ -40,6 +55,24 @@ class BestImages:
     def of(self, feature: int) -> pd.DataFrame:
         """The exemplars of a unit, the best first."""
         return self._by_feature.get(feature, self.rows.iloc[:0])
+
+    def patches(self) -> Iterator[Patch]:
+        """The patches whose image is known, in the order of the rows; values have none."""
+        names = ["feature", "rank", "image_id", "view", "y", "x", "x0", "y0", "x1", "y1"]
+        known = self.rows["image_id"].isin(self.images) & self.rows["x0"].notna()
+        for feature, rank, image_id, view, *place in self.rows.loc[known, names].itertuples(
+            index=False
+        ):
+            y, x, *edges = place
+            x0, y0, x1, y1 = map(int, edges)
+            yield Patch(
+                feature,
+                rank,
+                self.images[image_id][0],
+                (x0, y0, x1, y1),
+                None if pd.isna(y) else (int(y), int(x)),
+                int(view),
+            )
 
     @cached_property
     def _by_feature(self) -> dict[int, pd.DataFrame]:

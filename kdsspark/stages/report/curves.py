@@ -25,22 +25,15 @@ Curves = dict[tuple[str, int, int], Counts]
 ALL = -1
 
 
-@dataclass(frozen=True)
-class WantedCounts:
-    """The units of a layer whose counts are read, and for each unit the classes."""
-
-    classes: Mapping[tuple[str, int], frozenset[int]]
+WantedCounts = Mapping[tuple[str, int], frozenset[int]]
+"""(layer, unit) -> the classes whose counts are read, beside those of all classes together."""
 
 
 def read(
     session: Session, output: Output, wanted: Mapping[Pair, WantedCounts]
 ) -> dict[Pair, Curves]:
     """The counts of each pair's wanted units (driver); without histograms, none."""
-    files = {
-        pair: output.files(HISTOGRAMS.partition(*pair))
-        for pair, own in wanted.items()
-        if own.classes
-    }
+    files = {pair: output.files(HISTOGRAMS.partition(*pair)) for pair, own in wanted.items() if own}
     return fold(session, "curves", files, _Load(output, wanted), _both, at_least=1)
 
 
@@ -50,7 +43,7 @@ class _Load:
     wanted: Mapping[Pair, WantedCounts]
 
     def __call__(self, pair: Pair, path: str) -> Iterator[Curves]:
-        classes = self.wanted[pair].classes
+        classes = self.wanted[pair]
         units = sorted({unit for _, unit in classes})
         for rows in parquet.row_groups(self.output, path, ["layer", "unit", "class_id", "counts"]):
             rows = rows.filter(pc.is_in(rows["unit"], value_set=pa.array(units, pa.int32())))
@@ -71,7 +64,7 @@ def _chosen(
     units: Sequence[int],
     class_ids: Sequence[int],
     counts: npt.NDArray[np.int32],
-    classes: Mapping[tuple[str, int], frozenset[int]],
+    classes: WantedCounts,
 ) -> Curves:
     found: Curves = {}
     for layer, unit, class_id, row in zip(layers, units, class_ids, counts, strict=True):

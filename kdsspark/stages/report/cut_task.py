@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +34,15 @@ class Square(NamedTuple):
     side: int
 
 
+Wanted = TypeVar("Wanted")
+
+
 @dataclass(frozen=True)
-class CutImage:
-    """An image, and all that is cut out of it."""
+class OfImage(Generic[Wanted]):
+    """An image, and all that is made of it."""
 
     uri: str
-    cuts: tuple[Square, ...]
+    wanted: tuple[Wanted, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class CutImages:
     short_sides: Mapping[Pair, int]  # in pixels
     seconds: float  # for reading an image, and again for decoding it
 
-    def __call__(self, pair: Pair, jobs: Sequence[CutImage]) -> Iterator[dict[Any, Tile]]:
+    def __call__(self, pair: Pair, jobs: Sequence[OfImage[Square]]) -> Iterator[dict[Any, Tile]]:
         """{key: uint8 [side, side, 3]}; what is cut out of an unreadable image is left out."""
         decode = partial(decoding.decode, short_side=self.short_sides[pair])
         threads = max(2, task_cpus())
@@ -58,7 +61,7 @@ class CutImages:
         with closing(loader(job.uri for job in jobs)) as loaded:
             for job, image in zip(jobs, loaded, strict=True):
                 if isinstance(image.result, np.ndarray):
-                    found |= {c.key: cut(image.result, c.box, c.side) for c in job.cuts}
+                    found |= {c.key: cut(image.result, c.box, c.side) for c in job.wanted}
         yield found
 
 

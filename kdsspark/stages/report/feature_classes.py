@@ -12,10 +12,11 @@ from kdsspark.config import Config
 from kdsspark.engine.stage import FeatureClassWanted as Wanted
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output import parquet
-from kdsspark.output.store import Store
+from kdsspark.output.output import Output
 from kdsspark.report.data import FeatureClass
 from kdsspark.report.queries import histograms_of
-from kdsspark.tables import FEATURES, IMAGES
+from kdsspark.stages.embed.networks import layer_widths
+from kdsspark.tables import IMAGES
 
 Key = tuple[str, str, str, int, int]
 """A feature and class as the tables have it: network, dataset, layer, unit, class_id."""
@@ -25,7 +26,7 @@ _NAMED: Final = 12  # names that an error lists
 
 
 def read_feature_classes(
-    session: Any, store: Store, config: Config, wanted: Sequence[Wanted]
+    session: Any, output: Output, config: Config, wanted: Sequence[Wanted]
 ) -> list[FeatureClass]:
     """Every wanted feature and class, from each network that has the dataset and layer.
 
@@ -33,8 +34,8 @@ def read_feature_classes(
     class, and :class:`DatasetError` without histograms.
     """
     names = dict.fromkeys(network for network, _ in config.pairs())
-    widths = {network: _widths(store, network) for network in names}
-    keys = [(one, _keys(store, config, widths, one)) for one in wanted]
+    widths = {network: layer_widths(output, network) for network in names}
+    keys = [(one, _keys(output, config, widths, one)) for one in wanted]
     bins = read_bins(session, [key for _, own in keys for key in own])
     read = []
     for (dataset, layer, unit, class_name), own in keys:
@@ -48,7 +49,7 @@ def read_feature_classes(
 
 
 def _keys(
-    store: Store, config: Config, widths: Mapping[str, Mapping[str, int]], wanted: Wanted
+    output: Output, config: Config, widths: Mapping[str, Mapping[str, int]], wanted: Wanted
 ) -> list[Key]:
     """One key for each network that has the dataset and layer."""
     dataset, layer, unit, class_name = wanted
@@ -60,7 +61,7 @@ def _keys(
     width = max(widths[network][layer] for network in networks)
     if not 0 <= unit < width:
         raise ConfigError(f"--pair: unit of {layer} must be from 0 to {width - 1}, got {unit}")
-    classes = _classes(store, dataset)
+    classes = _classes(output, dataset)
     _check(f"class of dataset {dataset}", list(classes), class_name)
     return [
         (network, dataset, layer, unit, classes[class_name])
@@ -75,13 +76,8 @@ def _check(what: str, known: Sequence[str], got: str) -> None:
         raise ConfigError(f"--pair: {what} must be one of {shown}, got {got!r}")
 
 
-def _widths(store: Store, network: str) -> dict[str, int]:
-    rows = parquet.read(store, FEATURES, network, columns=["layer"])["layer"].to_pandas()
-    return {str(layer): int(n) for layer, n in rows.value_counts(sort=False).items()}
-
-
-def _classes(store: Store, dataset: str) -> dict[str, int]:
-    rows = parquet.read(store, IMAGES, dataset, columns=["class_name", "class_id"]).to_pandas()
+def _classes(output: Output, dataset: str) -> dict[str, int]:
+    rows = parquet.read(output, IMAGES, dataset, columns=["class_name", "class_id"]).to_pandas()
     rows = rows.drop_duplicates().sort_values("class_id")
     return {str(name): int(class_id) for name, class_id in rows.itertuples(index=False)}
 

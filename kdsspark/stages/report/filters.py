@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Final
+import json
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,23 @@ def _first(output: Output, spec: NetworkSpec) -> npt.NDArray[np.float32] | None:
     """Float32 [units, 3, height, width]; None where the first layer has no such filters."""
     path = output.read_json(output.network(spec.name))["weights"]
     with output.fs.open(output.path(path), "rb") as file:
-        tensors = load(file.read())
-    found = tensors.get(f"{spec.layers[0].module}.weight")
+        found = _tensor(file, f"{spec.layers[0].module}.weight")
     if found is None or found.ndim != 4 or found.shape[1] != 3:
         return None
     return found[:, ::-1] if spec.preprocessing.channels == "bgr" else found
+
+
+def _tensor(file: IO[bytes], name: str) -> npt.NDArray[np.float32] | None:
+    """One tensor of a file of weights, without the others, which may be half a gigabyte."""
+    size = int.from_bytes(file.read(8), "little")
+    header = file.read(size)
+    found = json.loads(header).get(name)
+    if found is None:
+        return None
+    start, end = found["data_offsets"]
+    file.seek(8 + size + start)
+    alone = json.dumps({name: found | {"data_offsets": [0, end - start]}}).encode()
+    return load(len(alone).to_bytes(8, "little") + alone + file.read(end - start))[name]
 
 
 def drawn(weights: npt.NDArray[np.float32]) -> bytes:

@@ -75,7 +75,7 @@ def _wanted(subject: Subject) -> curves.WantedCounts:
     for feature, own in classes.items():
         layer = subject.layer_of(feature)
         keys[layer.name, feature - layer.first] = frozenset(own)
-    return curves.WantedCounts(keys)
+    return keys
 
 
 class _Picture(NamedTuple):
@@ -102,16 +102,20 @@ class _Material:
         subject, chosen = self.subject, self.subject.chosen
         patches = {f: p for f in chosen.drawn if (p := self._patches(f)) is not None}
         projected = {f: p for f in chosen.drawn if (p := self._projected(f)) is not None}
-        strips = {c: p for c in subject.samples if (p := self._strip(c)) is not None}
+        strips = {c: tiles for c in subject.samples if (tiles := self._samples(c))}
         sheets = self._sheets() if subject.with_sheets else {}
         made = [
             *patches.values(),
             *projected.values(),
             *(picture for _, picture in sheets.values()),
         ]
+        samples = {
+            c: Sample(names.samples(subject.pair.dataset, c), len(tiles))
+            for c, tiles in strips.items()
+        }
         if subject.sampled_by == subject.pair:
-            made += strips.values()
-        samples = {c: picture.shown for c, picture in strips.items()}
+            side = self.size.sample
+            made += [_Picture(samples[c], sprites.strip(t, side)) for c, t in strips.items()]
         return Gallery(
             network=subject.pair.network,
             dataset=subject.pair.dataset,
@@ -153,14 +157,10 @@ class _Material:
         content = sprites.sheet(tiles, self.size.patch, 3)
         return _Picture(Sample(path, len(tiles)), content)
 
-    def _strip(self, c: int) -> _Picture | None:
-        """The sample images of a class; None where none can be read."""
-        uris = self.subject.samples[c]
-        tiles = [self.samples.get(("sample", c, n)) for n in range(len(uris))]
-        if all(tile is None for tile in tiles):
-            return None
-        path = names.samples(self.subject.pair.dataset, c)
-        return _Picture(Sample(path, len(tiles)), sprites.strip(tiles, self.size.sample))
+    def _samples(self, c: int) -> list[npt.NDArray[np.uint8] | None]:
+        """The sample images of a class; empty where none can be read."""
+        tiles = [self.samples.get(("sample", c, n)) for n in range(len(self.subject.samples[c]))]
+        return [] if all(tile is None for tile in tiles) else tiles
 
     def _unit(
         self, feature: int, patches: _Picture | None, projected: _Picture | None
@@ -209,8 +209,8 @@ class _Material:
 
 
 def _exemplar(row: Any, images: Images) -> Exemplar:
-    uri, class_name = images.get(row.image_id, ("", "?"))
-    return Exemplar(class_name, float(row.activation), uri.rsplit("/", 1)[-1])
+    _, class_name = images.get(row.image_id, ("", "?"))
+    return Exemplar(class_name, float(row.activation))
 
 
 def _classes(output: Output, subject: Subject, samples: Mapping[int, Sample]) -> list[ClassShown]:

@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.best_images import BestImages
-from kdsspark.stages.report.cut_task import CutImage, CutImages, Square
+from kdsspark.stages.report.cut_task import CutImages, OfImage, Square, Wanted
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
@@ -63,23 +62,19 @@ def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str,
             for n, uri in enumerate(uris):
                 yield uri, Square(("sample", class_id, n), None, size.sample)
     drawn = set(subject.chosen.drawn)
-    columns = ["feature", "rank", "image_id", "x0", "y0", "x1", "y1"]
-    for feature, rank, image_id, *edges in best.rows[columns].itertuples(index=False):
-        if image_id not in best.images or pd.isna(edges[0]):
-            continue
-        uri = best.images[image_id][0]
-        x0, y0, x1, y1 = map(int, edges)
-        if feature in drawn:
-            yield uri, Square(("patch", feature, rank), (x0, y0, x1, y1), size.patch)
-        if rank == 1 and subject.with_sheets:
-            yield uri, Square(("sheet", feature), (x0, y0, x1, y1), size.tile)
+    for patch in best.patches():
+        if patch.feature in drawn:
+            yield patch.uri, Square(("patch", patch.feature, patch.rank), patch.box, size.patch)
+        if patch.rank == 1 and subject.with_sheets:
+            yield patch.uri, Square(("sheet", patch.feature), patch.box, size.tile)
 
 
-def tasks(found: Iterable[tuple[str, Square]]) -> list[tuple[CutImage, ...]]:
-    """Cuts by image, so many images a task."""
-    by_uri: dict[str, list[Square]] = {}
+def tasks(
+    found: Iterable[tuple[str, Wanted]], images: int = _IMAGES_OF_A_TASK
+) -> list[tuple[OfImage[Wanted], ...]]:
+    """What is wanted of images, given with their uris, by image; so many ``images`` a task."""
+    by_uri: dict[str, list[Wanted]] = {}
     for uri, one in found:
         by_uri.setdefault(uri, []).append(one)
-    jobs = [CutImage(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
-    starts = range(0, len(jobs), _IMAGES_OF_A_TASK)
-    return [tuple(jobs[start : start + _IMAGES_OF_A_TASK]) for start in starts]
+    jobs = [OfImage(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
+    return [tuple(jobs[start : start + images]) for start in range(0, len(jobs), images)]

@@ -15,7 +15,7 @@ from kdsspark.images.clock import Clock
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.report.cut_task import Tile, cut
+from kdsspark.stages.report.cut_task import OfImage, Tile, cut
 
 _AT_ONCE: Final = 64  # projections in memory, 0.6 MB each for crops of 224 pixels
 _SHARE: Final = 99.5  # percent of the absolute values that lie within the range of a picture
@@ -38,14 +38,6 @@ class Projected(NamedTuple):
     side: int
 
 
-@dataclass(frozen=True)
-class Projections:
-    """An image, and all that is projected to it."""
-
-    uri: str
-    projected: tuple[Projected, ...]
-
-
 class _View(NamedTuple):
     """The crop of a maximum, and the patch in that crop."""
 
@@ -65,7 +57,9 @@ class ProjectImages:
 
     jobs: Mapping[Pair, ImageJob]
 
-    def __call__(self, pair: Pair, images: Sequence[Projections]) -> Iterator[dict[Any, Tile]]:
+    def __call__(
+        self, pair: Pair, images: Sequence[OfImage[Projected]]
+    ) -> Iterator[dict[Any, Tile]]:
         """{key: uint8 [side, side, 3]}; what belongs to an unreadable image is left out.
 
         An image is read once. The maxima of a layer go through the network together, those of
@@ -87,7 +81,7 @@ class ProjectImages:
         yield found
 
 
-def _views(job: ImageJob, images: Sequence[Projections]) -> Iterator[_View]:
+def _views(job: ImageJob, images: Sequence[OfImage[Projected]]) -> Iterator[_View]:
     """The crops of all maxima, image by image."""
     from kdsspark.network import crops  # torch, which the driver does without
 
@@ -99,7 +93,7 @@ def _views(job: ImageJob, images: Sequence[Projections]) -> Iterator[_View]:
                 continue
             height, width, _ = read.result.shape
             places = crops.places(job.spec.crops, height, width, size)
-            for wanted in image.projected:
+            for wanted in image.wanted:
                 top, left, mirrored = places[wanted.view]
                 seen = read.result[:, ::-1] if mirrored else read.result
                 pixels = seen[top : top + size, left : left + size]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -16,15 +16,17 @@ class Sizes:
     tile: int  # of a layer's sheet
 
 
-_FEW: Final = Sizes(units=12, sample=88, patch=64, tile=44)
-_MANY: Final = Sizes(units=3, sample=56, patch=44, tile=36)
-_FEW_CLASSES: Final = 300  # of all pairs together
-_MANY_CLASSES: Final = 1200
+_BY_CLASSES: Final = {
+    300: Sizes(units=12, sample=88, patch=64, tile=44),
+    1200: Sizes(units=6, sample=72, patch=56, tile=40),
+}
+"""The most classes of all pairs together -> sizes."""
+
+_OF_MANY: Final = Sizes(units=3, sample=56, patch=44, tile=36)
 
 
 def of_site(n_classes: int, units: int | None) -> Sizes:
     """The sizes for so many classes of all pairs; ``units``: what the configuration asks for."""
-    chosen = _MANY if n_classes > _MANY_CLASSES else _FEW
-    if _FEW_CLASSES < n_classes <= _MANY_CLASSES:
-        chosen = Sizes(units=6, sample=72, patch=56, tile=40)
-    return chosen if units is None else Sizes(units, chosen.sample, chosen.patch, chosen.tile)
+    fitting = (sizes for most, sizes in _BY_CLASSES.items() if n_classes <= most)
+    sizes = next(fitting, _OF_MANY)
+    return sizes if units is None else replace(sizes, units=units)

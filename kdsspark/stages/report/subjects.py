@@ -21,6 +21,7 @@ from kdsspark.report.gallery.gallery import LayerShown
 from kdsspark.report.pages import formats
 from kdsspark.stages.exemplars.stage import corpus_of
 from kdsspark.stages.report import distances, looks
+from kdsspark.stages.report.looks import Looks
 from kdsspark.tables import FAILURES, IMAGES
 
 SAMPLES = 9
@@ -74,15 +75,14 @@ def choose_all(context: Context, frames: Frames, n_units: int) -> list[Subject]:
     samples = {name: _samples(context.output, pairs, name) for name in shown}
     owners = {pair.dataset: pair for pair in reversed(pairs)}
     largest = _largest(frames["thresholds"])
-    return [
-        _subject(
-            context,
-            _Start(pair, classes[pair], samples.get(pair.dataset, {}), owners[pair.dataset]),
-            frames,
-            n_units,
-            largest[pair.network] == pair.dataset,
-        )
+    asked = looks.read(context.output)
+    starts = (
+        _Start(pair, classes[pair], samples.get(pair.dataset, {}), owners[pair.dataset], asked)
         for pair in pairs
+    )
+    return [
+        _subject(context, start, frames, n_units, largest[start.pair.network] == start.pair.dataset)
+        for start in starts
     ]
 
 
@@ -94,6 +94,7 @@ class _Start:
     classes: pd.DataFrame
     samples: Samples
     sampled_by: Pair
+    looks: Looks
 
 
 def _subject(
@@ -106,7 +107,7 @@ def _subject(
     shape = int(start.classes["class_id"].max()) + 1, sum(widths)
     ks, q = distances.read(context.output, pair, _firsts(layers), shape)
     figure1 = [(layer, unit) for name, layer, unit, _ in context.drawn if name == pair.dataset]
-    asked = _features(layers, looks.read(context.output).features(pair.network))
+    asked = _features(layers, start.looks.features(pair.network))
     more = [*_features(layers, figure1), *asked]
     depth = np.repeat(np.arange(len(layers), dtype=np.int32), widths)
     return Subject(
@@ -117,7 +118,7 @@ def _subject(
         thresholds=limits,
         ks=ks,
         q=q,
-        chosen=choose(ks, depth, limits, n_units, more, _asked_classes(context, start)),
+        chosen=choose(ks, depth, limits, n_units, more, _asked_classes(start)),
         asked=asked,
         samples=start.samples,
         sampled_by=start.sampled_by,
@@ -125,9 +126,9 @@ def _subject(
     )
 
 
-def _asked_classes(context: Context, start: _Start) -> list[int]:
+def _asked_classes(start: _Start) -> list[int]:
     """The classes that somebody asked to see."""
-    names = looks.read(context.output).names(start.pair.dataset)
+    names = start.looks.names(start.pair.dataset)
     known = start.classes
     return [int(c) for c in known.loc[known["class_name"].isin(names), "class_id"]]
 

@@ -67,7 +67,7 @@ def test_a_card_names_the_classes_that_come_next(gallery: Gallery) -> None:
 
 def test_patches_are_told_by_the_classes_they_come_from(gallery: Gallery) -> None:
     feature = min(gallery.units)
-    exemplars = [Exemplar(name, 1.0, "x.jpg") for name in ("b", "a", "a", "b", "a")]
+    exemplars = [Exemplar(name, 1.0) for name in ("b", "a", "a", "b", "a")]
     unit = without(gallery, feature, exemplars=exemplars, patches=Sample("x", 5)).units[feature]
     assert cards.origins(unit) == [("a", 3), ("b", 2)]
     patches = cards.patches(unit)

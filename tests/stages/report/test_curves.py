@@ -9,25 +9,23 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import curves
-from kdsspark.stages.report.curves import ALL, WantedCounts
+from kdsspark.stages.report.curves import ALL
 from kdsspark.tables import HISTOGRAMS
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
 FRUIT, WOOD = Pair("tiny", "fruit"), Pair("tiny", "wood")
 WANTED = {
-    FRUIT: WantedCounts(
-        {
-            ("conv1", 3): frozenset({0, 2}),
-            ("conv1", 5): frozenset(),
-            ("fire4", 3): frozenset({1}),
-            ("fire4", 200): frozenset({0, 1, 2}),
-            ("fire4", 9999): frozenset({0}),  # not there
-        }
-    ),
-    WOOD: WantedCounts({("conv1", 3): frozenset({1})}),
-    Pair("tiny", "gone"): WantedCounts({("conv1", 3): frozenset({1})}),
-    Pair("other", "wood"): WantedCounts({}),
+    FRUIT: {
+        ("conv1", 3): frozenset({0, 2}),
+        ("conv1", 5): frozenset(),
+        ("fire4", 3): frozenset({1}),
+        ("fire4", 200): frozenset({0, 1, 2}),
+        ("fire4", 9999): frozenset({0}),  # not there
+    },
+    WOOD: {("conv1", 3): frozenset({1})},
+    Pair("tiny", "gone"): {("conv1", 3): frozenset({1})},
+    Pair("other", "wood"): {},
 }
 
 
@@ -38,7 +36,7 @@ def test_counts_are_those_of_the_table(fruit: Study) -> None:
         table = parquet.read(fruit.output, HISTOGRAMS, *pair).to_pandas()
         by_unit = {key: rows for key, rows in table.groupby(["layer", "unit"])}
         keys = set()
-        for unit, classes in WANTED[pair].classes.items():
+        for unit, classes in WANTED[pair].items():
             if unit in by_unit:
                 keys |= {(*unit, c) for c in (ALL, *classes)}
                 rows = by_unit[unit].set_index("class_id")["counts"]

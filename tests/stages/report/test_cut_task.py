@@ -12,7 +12,7 @@ from PIL import Image
 from kdsspark.images import decoding
 from kdsspark.output.names import Pair
 from kdsspark.stages.report import cut_task
-from kdsspark.stages.report.cut_task import CutImage, CutImages, Square, cut
+from kdsspark.stages.report.cut_task import CutImages, OfImage, Square, cut
 from tests.inprocess import task
 from tests.studies import write_images
 
@@ -84,7 +84,7 @@ def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
-    jobs = [CutImage(uri, (Square((n, "whole"), None, 20), Square((n, "box"), (1, 2, 21, 22), 20)))
+    jobs = [OfImage(uri, (Square((n, "whole"), None, 20), Square((n, "box"), (1, 2, 21, 22), 20)))
             for n, uri in enumerate(uris)]  # fmt: skip
     for pair, short in SHORT.items():
         (found,) = CutImages(SHORT, 30.0)(pair, jobs)
@@ -99,7 +99,7 @@ def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
 def test_an_image_is_read_once(uris: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     reads, plain_read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda *a: (reads.append(a[0]), plain_read(*a))[1])
-    jobs = [CutImage(uris[0], tuple(Square(n, None, 8) for n in range(5)))]
+    jobs = [OfImage(uris[0], tuple(Square(n, None, 8) for n in range(5)))]
     (found,) = CutImages(SHORT, 30.0)(PAIR, jobs)
     assert (len(found), len(reads)) == (5, 1)
 

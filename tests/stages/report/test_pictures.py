@@ -75,5 +75,5 @@ def test_an_image_belongs_to_one_task(n_images: int) -> None:
     assert all(0 < len(jobs) <= 48 for jobs in tasks)
     jobs = [job for jobs in tasks for job in jobs]
     assert [job.uri for job in jobs] == sorted({uri for uri, _ in cuts})
-    assert sorted(cut.key for job in jobs for cut in job.cuts) == list(range(3 * n_images))
-    assert all(uri == job.uri for job in jobs for uri, cut in cuts if cut in job.cuts)
+    assert sorted(cut.key for job in jobs for cut in job.wanted) == list(range(3 * n_images))
+    assert all(uri == job.uri for job in jobs for uri, cut in cuts if cut in job.wanted)

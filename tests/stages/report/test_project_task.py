@@ -22,8 +22,8 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.report import project_task
-from kdsspark.stages.report.cut_task import cut
-from kdsspark.stages.report.project_task import Projected, ProjectImages, Projections, shown, tile
+from kdsspark.stages.report.cut_task import OfImage, cut
+from kdsspark.stages.report.project_task import Projected, ProjectImages, shown, tile
 from tests.inprocess import task
 from tests.studies import NETWORK, write_images
 
@@ -54,7 +54,7 @@ def _task() -> Iterator[None]:
         yield
 
 
-def run(job: ImageJob, jobs: list[Projections]) -> dict[Any, npt.NDArray[np.uint8]]:
+def run(job: ImageJob, jobs: list[OfImage[Projected]]) -> dict[Any, npt.NDArray[np.uint8]]:
     (found,) = ProjectImages({PAIR: job})(PAIR, jobs)
     return found
 
@@ -90,15 +90,15 @@ def test_every_view_is_projected_to_its_place_in_the_image(
 ) -> None:
     monkeypatch.setattr(project_task, "_AT_ONCE", at_once)
     read = [
-        Projections(uri, tuple(patch(uri, n, view) for n, view in enumerate((0, 3, 4, 5, 6, 9))))
+        OfImage(uri, tuple(patch(uri, n, view) for n, view in enumerate((0, 3, 4, 5, 6, 9))))
         for uri in (uris[0], uris[2])
     ]
-    broken = Projections(uris[1], (read[0].projected[0]._replace(key="broken"),))
+    broken = OfImage(uris[1], (read[0].wanted[0]._replace(key="broken"),))
     found = run(job, [read[0], broken, read[1]])
-    assert found.keys() == {wanted.key for j in read for wanted in j.projected}
+    assert found.keys() == {wanted.key for j in read for wanted in j.wanted}
     drawn = 0
     for j in read:
-        for wanted in j.projected:
+        for wanted in j.wanted:
             x0, y0, x1, y1 = wanted.box
             expected = shown(in_image(job, j.uri, wanted), wanted.box)
             expected = cut(expected, (0, 0, x1 - x0, y1 - y0), wanted.side)
@@ -115,7 +115,7 @@ def test_an_image_is_read_once_and_the_gpu_is_left(
     plain, release = decoding.read, gpus.release
     monkeypatch.setattr(decoding, "read", lambda *args: (reads.append(args[0]), plain(*args))[1])
     monkeypatch.setattr(gpus, "release", lambda: (released.append(1), release()))
-    run(job, [Projections(uris[0], tuple(patch(uris[0], n, 0) for n in range(6)))])
+    run(job, [OfImage(uris[0], tuple(patch(uris[0], n, 0) for n in range(6)))])
     assert len(reads) == 1
     assert released == [1]
 

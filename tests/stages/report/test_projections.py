@@ -70,9 +70,9 @@ def test_all_that_is_drawn_may_be_projected(
             pass
 
         def __call__(self, _: object, jobs: object) -> list[dict[object, object]]:
-            found.extend(one for job in jobs for one in job.projected)  # type: ignore[attr-defined]
+            found.extend(one for job in jobs for one in job.wanted)  # type: ignore[attr-defined]
             grey = np.zeros((3, 8, 8), np.float32)
-            keys = [one.key for job in jobs for one in job.projected]  # type: ignore[attr-defined]
+            keys = [one.key for job in jobs for one in job.wanted]  # type: ignore[attr-defined]
             return [{key: tile(grey, (0, 0, 8, 8), of_site(5, 6).patch) for key in keys}]
 
     monkeypatch.setattr(projections, "ProjectImages", Noted)
