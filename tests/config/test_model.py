@@ -9,15 +9,7 @@ import pytest
 import yaml
 
 from kdsspark import tables
-from kdsspark.config import (
-    Config,
-    Dataset,
-    EmbeddingsDataset,
-    Exemplars,
-    ImageDataset,
-    load,
-    parse,
-)
+from kdsspark.config import Config, Dataset, EmbeddingsDataset, Exemplars, ImageDataset, load, parse
 from kdsspark.config.types import RESERVED_LAYERS
 from kdsspark.errors import ConfigError
 
