@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,14 +49,14 @@ def compare(
         "table3": thresholds_beside(thresholds, features),
         "fits": fits(thresholds),
     }
-    make = {
+    make: dict[str, Callable[[pd.DataFrame, str], Grid]] = {
         "table1": _table1,
         "table2": _table2,
         "table3": partial(_table3, features=features),
         "fits": _fits,
     }
     tables = [
-        make[name](frame, path=names.data_file(network, name))
+        make[name](frame, names.data_file(network, name))
         for name, frame in beside.items()
         if len(frame)
     ]
@@ -79,11 +79,11 @@ def thresholds_beside(thresholds: pd.DataFrame, features: int) -> pd.DataFrame:
     columns = ["t_plus", "davg_plus", "t_minus", "davg_minus"]
     if features == paper.FEATURES:
         return paper.beside(thresholds, paper.THRESHOLDS, columns)
-    shares = [
+    ours, published = (
         rows.assign(**{c: rows[c].astype(float) * 100 / n for c in ("davg_plus", "davg_minus")})
         for rows, n in ((thresholds, features), (paper.THRESHOLDS, paper.FEATURES))
-    ]
-    return paper.beside(*shares, columns)
+    )
+    return paper.beside(ours, published, columns)
 
 
 def fits(thresholds: pd.DataFrame) -> pd.DataFrame:
@@ -144,14 +144,13 @@ def _table2(frame: pd.DataFrame, path: str) -> Grid:
 
 
 def _table3(frame: pd.DataFrame, path: str, features: int) -> Grid:
-    published = formats.number(paper.FEATURES)
-    same = features == paper.FEATURES
-    davg, digits = ("", 0) if same else (" in %", 1)
-    unit = (
-        f"features, of {published}"
-        if same
-        else f"percent of the features, ours of {formats.number(features)}, the paper's of {published}"
-    )
+    davg, digits, unit = "", 0, f"features, of {formats.number(features)}"
+    if features != paper.FEATURES:
+        davg, digits = " in %", 1
+        unit = (
+            f"percent of the features: ours of {formats.number(features)}, the paper's of "
+            f"{formats.number(paper.FEATURES)}"
+        )
     columns = [
         grid.text("dataset", "dataset"),
         *_sides("t+", "t_plus", 3),
