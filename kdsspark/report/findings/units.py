@@ -50,9 +50,10 @@ def rare_near_zero(e: Evidence) -> Answer:
         raise NotTestable("exemplars of the dataset itself are needed to see which units are rare")
     largest = np.maximum(units["highest"], -units["lowest"])
     rare = (units["active"] > 0) & (units["active"] <= _RARE)
-    if not rare.any() or rare.all():
+    common = units["active"] > _RARE
+    if not rare.any() or not common.any():
         raise NotTestable(f"no unit is excited by {_RARE:.0%} of the images or fewer")
-    ends = float(largest[rare].mean()), float(largest[~rare].mean())
+    ends = float(largest[rare].mean()), float(largest[common].mean())
     return Answer(
         ends[0] < ends[1] / 2,
         f"largest |ks| {ends[0]:.3f} for {int(rare.sum()):,} rare units, {ends[1]:.3f} for others",
