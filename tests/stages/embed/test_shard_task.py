@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdsspark.config import Embed
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.items import Outcome
 from kdsspark.images import decoding
 from kdsspark.images.loading import content_hash
 from kdsspark.output import parquet
