@@ -74,6 +74,7 @@ class Network(Section):
     layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
+    tokens: Literal["mean", "cls", "cls+mean"] = "mean"  # of vision transformers
     crops: Literal["ten", "center", "twelve"] = "ten"
     preprocessing: Preprocessing | None = None  # null: what the weights name
     precision: Literal["float32", "bfloat16"] = "float32"
