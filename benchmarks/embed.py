@@ -37,8 +37,8 @@ from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed import sharding
 from kdsspark.stages.embed.networks import Prepared, prepare_networks
+from kdsspark.stages.embed.shards import sharding
 
 WARM, TIMED = "warm", "photographs"
 

@@ -32,11 +32,11 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import index
-from kdsspark.stages.embed import shards
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.networks import prepare_networks
 from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.stages.exemplars.shard_task import FindExemplars, LookThrough
 from kdsspark.tables import EMBEDDINGS
 

@@ -38,10 +38,11 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed import sharding, shards
 from kdsspark.stages.embed import stage as embed
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
+from kdsspark.stages.embed.shards import sharding
+from kdsspark.stages.embed.shards import state as shards
 from kdsspark.tables import EMBEDDINGS
 
 CLASSES = 1_000

@@ -12,8 +12,8 @@ from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED
 from kdsspark.stages.embed import complete
-from kdsspark.stages.embed import ranges as shard_ranges
 from kdsspark.stages.embed.networks import write_features
+from kdsspark.stages.embed.shards import ranges as shard_ranges
 from kdsspark.stages.index import image_id
 from kdsspark.tables import EMBEDDINGS, IMAGES, embeddings_schema
 

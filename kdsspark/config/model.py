@@ -34,13 +34,7 @@ from kdsspark.config.sections import (
     Transform,
     exemplars_or_none,
 )
-from kdsspark.config.types import (
-    LayerNames,
-    LayoutName,
-    Location,
-    Name,
-    one_line,
-)
+from kdsspark.config.types import LayerNames, LayoutName, Location, Name, one_line
 from kdsspark.errors import ConfigError
 
 

@@ -104,7 +104,7 @@ class _Sizes(NamedTuple):
 def _sizes(spec: NetworkSpec) -> _Sizes:
     model = skeleton(spec.architecture, spec.preprocessing.crop)
     reader = activations.read(model, spec.layers, spec.activation, spec.pooling)
-    shapes, crop = _Shapes(reader.to(_dtype(spec))), spec.preprocessing.crop
+    shapes, crop = _Metered(reader.to(_dtype(spec))), spec.preprocessing.crop
     shapes.run(torch.empty(_SHAPE_VIEWS, 3, crop, crop, device="meta", dtype=_dtype(spec)))
     return _Sizes(shapes.bytes // _SHAPE_VIEWS, math.gcd(*shapes.elements))
 
@@ -114,7 +114,7 @@ def _dtype(spec: NetworkSpec) -> torch.dtype:
     return dtype
 
 
-class _Shapes(fx.Interpreter):
+class _Metered(fx.Interpreter):
     """Runs a module on the meta device and notes the sizes of its tensors."""
 
     def __init__(self, module: fx.GraphModule) -> None:

@@ -23,7 +23,7 @@ from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, MEASURE, index
-from kdsspark.stages.embed import shards
+from kdsspark.stages.embed.shards import state as shards
 from kdsspark.versions import versions
 
 FOLDER: Final = "runs"

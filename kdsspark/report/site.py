@@ -12,17 +12,9 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import (
-    cards,
-    class_page,
-    dataset,
-    drawing,
-    formats,
-    layer,
-    overview,
-    unit_page,
-)
-from kdsspark.report.pages.page import Page, files_of
+from kdsspark.report.pages import class_page, dataset, layer, overview, unit_page
+from kdsspark.report.parts import cards, drawing, formats
+from kdsspark.report.parts.page import Page, files_of
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
@@ -30,7 +22,7 @@ def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
     """Relative file name -> content: pages, style and script, pictures, and figures with data.
 
     ``index.html`` leads to all. The names of the others are made by
-    :mod:`kdsspark.report.pages.names`, safe for any name of a dataset, layer or class. The same
+    :mod:`kdsspark.report.parts.names`, safe for any name of a dataset, layer or class. The same
     data give the same bytes. Raises ValueError if a query has no frame.
     """
     missing = [name for name in QUERIES if name not in data.frames]

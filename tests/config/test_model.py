@@ -9,15 +9,7 @@ import pytest
 import yaml
 
 from kdsspark import tables
-from kdsspark.config import (
-    Config,
-    Dataset,
-    EmbeddingsDataset,
-    Exemplars,
-    ImageDataset,
-    load,
-    parse,
-)
+from kdsspark.config import Config, Dataset, EmbeddingsDataset, Exemplars, ImageDataset, load, parse
 from kdsspark.config.types import RESERVED_LAYERS
 from kdsspark.errors import ConfigError
 
@@ -34,6 +26,7 @@ networks:
                                   #   else {layer name: module path}, e.g. {fire9: features.12}
     activation: post_relu         # post_relu | pre_relu
     pooling: mean                 # mean | max over space
+    tokens: mean                  # of vision transformers: mean | cls | cls+mean
     crops: ten                    # ten | center | twelve
     preprocessing: null           # null: what the weights name; else
                                   #   {resize: 256, crop: 224, mean: [..], std: [..], ...}

@@ -8,13 +8,7 @@ import pytest
 
 from kdsspark.config import parse
 from kdsspark.errors import ConfigError
-from kdsspark.output.definitions import (
-    Change,
-    changes,
-    receipts_of_pairs,
-    record,
-    refuse_changes,
-)
+from kdsspark.output.definitions import Change, changes, receipts_of_pairs, record, refuse_changes
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt

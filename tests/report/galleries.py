@@ -19,7 +19,7 @@ from kdsspark.report.gallery.gallery import (
     Sheet,
     UnitShown,
 )
-from kdsspark.report.pages import names
+from kdsspark.report.parts import names
 
 Tables = dict[str, pd.DataFrame]
 

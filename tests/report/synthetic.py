@@ -19,7 +19,7 @@ from kdsspark.output.output import Output
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import QUERIES
-from kdsspark.stats.thresholds import DISTRIBUTION_BINS
+from kdsspark.stats.summaries.thresholds import DISTRIBUTION_BINS
 from kdsspark.tables import TABLES
 from tests.report import galleries
 

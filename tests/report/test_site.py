@@ -18,7 +18,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from kdsspark.report.data import ReportData
-from kdsspark.report.pages.names import slug
+from kdsspark.report.parts.names import slug
 from kdsspark.report.site import render
 from tests.report.html import CITATION, Page, words
 from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, make_report, make_tables

@@ -13,7 +13,7 @@ from kdsspark.config import Dataset, EmbeddingsDataset, ImageDataset
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages import index
-from kdsspark.stages.embed import sharding
+from kdsspark.stages.embed.shards import sharding
 from kdsspark.tables import IMAGES
 from tests.studies import write_embeddings
 

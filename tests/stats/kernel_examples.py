@@ -20,8 +20,9 @@ import numba
 import numpy as np
 
 from kdsspark import stats
-from kdsspark.stats import bins, distances, histograms, ks, moments, shuffles, thresholds
+from kdsspark.stats import bins, distances, histograms, ks, moments, shuffles
 from kdsspark.stats.kernel_cache import KernelCache
+from kdsspark.stats.summaries import thresholds
 
 Array = np.ndarray[Any, Any]
 

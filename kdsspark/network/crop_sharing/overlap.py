@@ -81,7 +81,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Part:
+class SharedMaps:
     """Maps [images or strips, channels, height, width], and the parts of the views they hold."""
 
     maps: Tensor
@@ -109,7 +109,7 @@ def borders(height: int, width: int, size: int) -> list[Border]:
     return 2 * five
 
 
-def wholes(images: Tensor, size: int) -> list[Part]:
+def wholes(images: Tensor, size: int) -> list[SharedMaps]:
     """One part for the image and one for its mirror; ``images`` are both [2, channels, ...]."""
     height, width = images.shape[2:]
     corners, edges = 2 * crops.five(height, width, size), borders(height, width, size)
@@ -118,10 +118,13 @@ def wholes(images: Tensor, size: int) -> list[Part]:
         for view, ((top, left), border) in enumerate(zip(corners, edges, strict=True))
     ]
     half = len(places) // 2
-    return [Part(images[:1], tuple(places[:half])), Part(images[1:], tuple(places[half:]))]
+    return [
+        SharedMaps(images[:1], tuple(places[:half])),
+        SharedMaps(images[1:], tuple(places[half:])),
+    ]
 
 
-def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[Part]:
+def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[SharedMaps]:
     """Strips of the views, ``width`` pixels wide, along the edges that have a ring.
 
     ``views`` are [views, channels, side, side]. Lying strips are one part, standing ones another.
@@ -139,24 +142,24 @@ def strips(views: Tensor, edges: Sequence[Border], width: int) -> list[Part]:
                 place = Place(view, len(standing), 0, -at, border.rows, ring)
                 standing.append((views[view, :, :, at : at + width], place))
     return [
-        Part(_stack([maps for maps, _ in cut]), tuple(place for _, place in cut))
+        SharedMaps(_stack([maps for maps, _ in cut]), tuple(place for _, place in cut))
         for cut in (lying, standing)
         if cut
     ]
 
 
-def separate(views: Tensor) -> Part:
+def separate(views: Tensor) -> SharedMaps:
     """The views themselves [views, channels, side, side], as one part with no ring missing."""
-    return Part(views, tuple(Place(i, i, 0, 0, _ALL, _ALL) for i in range(len(views))))
+    return SharedMaps(views, tuple(Place(i, i, 0, 0, _ALL, _ALL) for i in range(len(views))))
 
 
-def halve_strips(part: Part) -> Part:
+def halve_strips(part: SharedMaps) -> SharedMaps:
     """The strips, max-pooled 2 x 2; they must begin and end at even pixels of their views."""
     places = tuple(replace(p, top=p.top // 2, left=p.left // 2) for p in part.places)
-    return Part(_halve(part.maps), places)
+    return SharedMaps(_halve(part.maps), places)
 
 
-def halve_whole(part: Part, side: int) -> list[Part]:
+def halve_whole(part: SharedMaps, side: int) -> list[SharedMaps]:
     """The maps, max-pooled 2 x 2: one part for crops that begin at even pixels, others for odd.
 
     Each part is only as large as the crops that it is for.
@@ -167,12 +170,12 @@ def halve_whole(part: Part, side: int) -> list[Part]:
     return [_halve_for(part.maps, places, side) for places in groups.values()]
 
 
-def _halve_for(maps: Tensor, places: Sequence[Place], side: int) -> Part:
+def _halve_for(maps: Tensor, places: Sequence[Place], side: int) -> SharedMaps:
     tops, lefts = [p.top for p in places], [p.left for p in places]
     top, left = min(tops), min(lefts)
     halved = _halve(maps[:, :, top : max(tops) + side, left : max(lefts) + side])
     moved = [replace(p, top=(p.top - top) // 2, left=(p.left - left) // 2) for p in places]
-    return Part(halved, tuple(moved))
+    return SharedMaps(halved, tuple(moved))
 
 
 def _halve(maps: Tensor) -> Tensor:
@@ -181,7 +184,7 @@ def _halve(maps: Tensor) -> Tensor:
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def assemble(parts: Sequence[Part], side: int, ring: int) -> Tensor:
+def assemble(parts: Sequence[SharedMaps], side: int, ring: int) -> Tensor:
     """The maps of all views [views, channels, side, side], put together from parts."""
     like = parts[0].maps
     shape = (_VIEWS, like.shape[1], side, side)
@@ -195,7 +198,7 @@ def assemble(parts: Sequence[Part], side: int, ring: int) -> Tensor:
     return views
 
 
-def weights(part: Part, side: int, ring: int) -> Tensor:
+def weights(part: SharedMaps, side: int, ring: int) -> Tensor:
     """The weight of each pixel of the maps in the mean over all views and pixels.
 
     Float32 [images or strips, height, width]: the number of places that contain the pixel, divided

@@ -41,7 +41,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stretch:
     """A stretch of the network as a module: from a tensor to float32 [views, units] per layer.
 
     If another stage follows, the input of that one is the last output.
@@ -75,10 +75,10 @@ def find_blocks(reader: fx.GraphModule) -> list[tuple[Block, fx.Node]]:
     return found
 
 
-def stages(reader: fx.GraphModule, end: fx.Node) -> tuple[Stage, Stage | None]:
+def stretches(reader: fx.GraphModule, end: fx.Node) -> tuple[Stretch, Stretch | None]:
     """What follows node ``end``: up to the first linear layer, and from that layer on.
 
-    The second stage is None if no linear layer follows in one chain.
+    The second is None if no linear layer follows in one chain.
     """
     outputs = _outputs(reader)
     behind = {i: node for i, node in enumerate(outputs) if end in activations.ancestors(node)}
@@ -86,13 +86,13 @@ def stages(reader: fx.GraphModule, end: fx.Node) -> tuple[Stage, Stage | None]:
     late = {i: node for i, node in behind.items() if cut and cut in activations.ancestors(node)}
     early = {i: node for i, node in behind.items() if i not in late}
     if cut is None or not late:
-        return _stage(reader, end, early), None
-    return _stage(reader, end, early, cut), _stage(reader, cut, late)
+        return _stretch(reader, end, early), None
+    return _stretch(reader, end, early, cut), _stretch(reader, cut, late)
 
 
-def _stage(
+def _stretch(
     reader: fx.GraphModule, start: fx.Node, layers: dict[int, fx.Node], *others: fx.Node
-) -> Stage:
+) -> Stretch:
     """The stretch from the output of ``start`` to the nodes of ``layers`` and to ``others``."""
     graph = fx.Graph()
     copies = {start: graph.placeholder("maps")}
@@ -102,7 +102,7 @@ def _stage(
         if node in needed and node is not start:
             copies[node] = graph.node_copy(node, copies.__getitem__)
     graph.output(tuple(copies[node] for node in outputs))
-    return Stage(fx.GraphModule(reader, graph), tuple(layers))
+    return Stretch(fx.GraphModule(reader, graph), tuple(layers))
 
 
 def _before_linear(reader: fx.GraphModule, start: fx.Node) -> fx.Node | None:

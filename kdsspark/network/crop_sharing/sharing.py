@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, fx
 
 from kdsspark.network.crop_sharing import overlap, prefix
-from kdsspark.network.crop_sharing.overlap import Part
-from kdsspark.network.crop_sharing.prefix import Block, Stage
+from kdsspark.network.crop_sharing.overlap import SharedMaps
+from kdsspark.network.crop_sharing.prefix import Block, Stretch
 from kdsspark.network.spec import NetworkSpec
 
 # Blocks are shared while the side of a crop is at least this many times the width of their strips:
@@ -47,8 +47,8 @@ class Shared:
 
     size: int  # of a crop, in pixels
     blocks: tuple[Block, ...]
-    body: Stage
-    head: Stage | None
+    body: Stretch
+    head: Stretch | None
     whole: fx.GraphModule  # the network as it was, for views that share nothing
 
     def __call__(self, images: Sequence[Tensor]) -> list[Tensor]:
@@ -123,7 +123,7 @@ def split(reader: fx.GraphModule, spec: NetworkSpec) -> Shared | None:
         side, ring = side // 2, _ring_behind(block, ring)
     if not blocks:
         return None
-    return Shared(spec.preprocessing.crop, tuple(blocks), *prefix.stages(reader, end), reader)
+    return Shared(spec.preprocessing.crop, tuple(blocks), *prefix.stretches(reader, end), reader)
 
 
 def _ring_behind(block: Block, ring: int) -> int:
@@ -137,10 +137,10 @@ def _strip_width(block: Block, ring: int) -> int:
     return width + width % 2
 
 
-def _run(block: Block, part: Part, side: int, ring: int, means: _Means) -> Part:
+def _run(block: Block, part: SharedMaps, side: int, ring: int, means: _Means) -> SharedMaps:
     """The maps in front of the block's pooling; adds their share of each layer to ``means``."""
     for step in block.steps:
-        part = Part(step.module(part.maps), part.places)
+        part = SharedMaps(step.module(part.maps), part.places)
         ring += step.reach
         for layer in step.layers:
             means[layer] = means[layer] + _sum(part.maps, overlap.weights(part, side, ring))

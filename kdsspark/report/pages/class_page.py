@@ -6,8 +6,8 @@ from typing import Any
 
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.gallery.gallery import ClassShown, Gallery
-from kdsspark.report.pages import cards, names
-from kdsspark.report.pages.page import Page
+from kdsspark.report.parts import cards, names
+from kdsspark.report.parts.page import Page
 
 
 def page(info: NetworkInfo, gallery: Gallery, shown: ClassShown) -> Page:

@@ -11,9 +11,9 @@ import pandas as pd
 from kdsspark import paper
 from kdsspark.report.data import of_network
 from kdsspark.report.findings import findings
-from kdsspark.report.pages import formats, grid, names
-from kdsspark.report.pages.grid import Grid
-from kdsspark.report.pages.page import files_of
+from kdsspark.report.parts import formats, grid, names
+from kdsspark.report.parts.grid import Grid
+from kdsspark.report.parts.page import files_of
 
 _SIDES = ("ours", "paper", "difference")
 

@@ -11,10 +11,10 @@ import pandas as pd
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.figures.panels import reach
 from kdsspark.report.gallery.gallery import Gallery
-from kdsspark.report.pages import cards, class_map, formats, grid, names, sparkline
-from kdsspark.report.pages.drawing import Figures, Wanted
-from kdsspark.report.pages.grid import Cell, Grid, GridColumn
-from kdsspark.report.pages.page import Page, files_of
+from kdsspark.report.parts import cards, class_map, formats, grid, names, sparkline
+from kdsspark.report.parts.drawing import Figures, Wanted
+from kdsspark.report.parts.grid import Cell, Grid, GridColumn
+from kdsspark.report.parts.page import Page, files_of
 
 _FIGURES: Final = ("figure9", "figure5")
 _TOP: Final = 3  # features of a class at either end

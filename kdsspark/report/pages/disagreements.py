@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from kdsspark.report.data import Disagreements
-from kdsspark.report.pages import grid, names
-from kdsspark.report.pages.drawing import Drawn, draw_disagreement
-from kdsspark.report.pages.grid import Cell, Grid, GridColumn
-from kdsspark.report.pages.page import files_of
+from kdsspark.report.parts import grid, names
+from kdsspark.report.parts.drawing import Drawn, draw_disagreement
+from kdsspark.report.parts.grid import Cell, Grid, GridColumn
+from kdsspark.report.parts.page import files_of
 
 UnitPages = Mapping[tuple[str, int], str]
 

@@ -10,9 +10,9 @@ import pandas as pd
 from kdsspark.report.data import NetworkInfo, signs_beside
 from kdsspark.report.figures.panels import datasets_in_order, reach
 from kdsspark.report.gallery.gallery import Gallery, Sheet
-from kdsspark.report.pages import cards, formats, grid, names, sparkline
-from kdsspark.report.pages.grid import Cell, Grid, GridColumn
-from kdsspark.report.pages.page import Page, csv, files_of
+from kdsspark.report.parts import cards, formats, grid, names, sparkline
+from kdsspark.report.parts.grid import Cell, Grid, GridColumn
+from kdsspark.report.parts.page import Page, csv, files_of
 
 Pages = Mapping[int, str]
 """Unit -> its page, of the units of the layer that have one."""

@@ -11,11 +11,11 @@ from kdsspark import paper
 from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.gallery.gallery import Gallery
-from kdsspark.report.pages import cards, formats, names
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
-from kdsspark.report.pages.drawing import Figures, Wanted, draw_feature_class
-from kdsspark.report.pages.page import Page, csv, files_of
+from kdsspark.report.parts import cards, formats, names
+from kdsspark.report.parts.drawing import Figures, Wanted, draw_feature_class
+from kdsspark.report.parts.page import Page, csv, files_of
 
 _CLASSES_SHOWN: Final = 3  # at each end of a dataset
 _BEST: Final = 5  # classes of a dataset on the first page

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.gallery.choice import extremes
 from kdsspark.report.gallery.gallery import Gallery, UnitShown
-from kdsspark.report.pages import cards, names
-from kdsspark.report.pages.page import Page
+from kdsspark.report.parts import cards, names
+from kdsspark.report.parts.page import Page
 
 _CLASSES: Final = 5  # at each end of a dataset
 

@@ -16,7 +16,7 @@ from kdsspark.engine.work import earlier_attempts
 from kdsspark.errors import KdssparkError
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards.state import Shard
 
 _TRIED: Final = "tried"
 

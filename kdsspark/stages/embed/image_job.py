@@ -25,9 +25,9 @@ from kdsspark.images.loading import Decode, Loaded, Loader
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import shard_files
-from kdsspark.stages.embed.shard_files import ShardFiles
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import files as shard_files
+from kdsspark.stages.embed.shards.files import ShardFiles
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import embeddings_schema
 
 if TYPE_CHECKING:

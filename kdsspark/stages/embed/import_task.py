@@ -13,9 +13,10 @@ from kdsspark.engine.work import Outcome
 from kdsspark.errors import DatasetError
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import shard_files, shards
 from kdsspark.stages.embed.shard_task import ShardItem
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import files as shard_files
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS, embeddings_schema
 
 

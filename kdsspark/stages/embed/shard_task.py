@@ -23,10 +23,12 @@ from kdsspark.errors import ImageError
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Loaded, Pixels
 from kdsspark.output.names import Pair
-from kdsspark.stages.embed import attempts, background, image_job, shard_files, shards
+from kdsspark.stages.embed import attempts, background, image_job
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.embed.shard_files import MISSING, Fresh, Group, ShardFiles, Sources
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import files as shard_files
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.files import MISSING, Fresh, RowGroup, ShardFiles, Sources
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
 
 if TYPE_CHECKING:
@@ -110,12 +112,12 @@ def _embed(
             fresh, refused = forward(rows.filter(source == MISSING), loaded)
             failed.append(refused)
             with clock.time("wait"):
-                put(Group(rows.filter(source >= 0), source[source >= 0], fresh))
+                put(RowGroup(rows.filter(source >= 0), source[source >= 0], fresh))
     clock.seconds["write"] -= clock.seconds.pop("idle")
     return failed
 
 
-def _write(files: ShardFiles, clock: Clock, groups: Iterator[Group]) -> None:
+def _write(files: ShardFiles, clock: Clock, groups: Iterator[RowGroup]) -> None:
     with clock.time("write"):
         shard_files.write_groups(files, clock.until_next("idle", groups))
 

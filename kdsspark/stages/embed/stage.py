@@ -34,20 +34,14 @@ from kdsspark.output.names import RANGES, Pair, stem
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, index, removal
-from kdsspark.stages.embed import (
-    attempts,
-    complete,
-    duplicates,
-    networks,
-    ranges,
-    sharding,
-    shards,
-)
+from kdsspark.stages.embed import attempts, complete, duplicates, networks
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.import_task import ImportFiles, ImportJob
 from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
-from kdsspark.stages.embed.sharding import Assigned
-from kdsspark.stages.embed.shards import HeldShards, Shard
+from kdsspark.stages.embed.shards import ranges, sharding
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.sharding import Assigned
+from kdsspark.stages.embed.shards.state import HeldShards, Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
 
 

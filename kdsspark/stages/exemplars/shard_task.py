@@ -22,9 +22,10 @@ from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import BEST, Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import image_job, shards
+from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.stages.exemplars import patches, ranking
 from kdsspark.stages.exemplars.ranking import PLACE, Ranking
 from kdsspark.tables import EMBEDDINGS
@@ -78,7 +79,7 @@ def _of_rows(output: Output, part: str, top: int) -> Iterator[Ranking]:
             yield ranking.of_images(ids, contents, values, nowhere, top)
 
 
-class _Image(NamedTuple):
+class _Readable(NamedTuple):
     """An image that can be read."""
 
     id: str
@@ -111,13 +112,13 @@ def _embedded(job: ImageJob, shard: Shard) -> pa.Table:
     return rows.filter(pc.is_in(rows["image_id"], embedded["image_id"].combine_chunks()))
 
 
-def _readable(ids: Sequence[str], loaded: Iterator[Loaded]) -> Iterator[_Image]:
+def _readable(ids: Sequence[str], loaded: Iterator[Loaded]) -> Iterator[_Readable]:
     for image_id, image in zip(ids, loaded, strict=True):
         if isinstance(image.result, np.ndarray):
-            yield _Image(image_id, image.content, image.result)
+            yield _Readable(image_id, image.content, image.result)
 
 
-def _of_pixels(job: ImageJob, images: Sequence[_Image], top: int) -> Iterator[Ranking]:
+def _of_pixels(job: ImageJob, images: Sequence[_Readable], top: int) -> Iterator[Ranking]:
     """Rankings of some images at a time."""
     layers = image_job.extractor(job)([image.pixels for image in images])
     peaks = np.concatenate(list(layers.values()), axis=1)
@@ -129,7 +130,7 @@ def _of_pixels(job: ImageJob, images: Sequence[_Image], top: int) -> Iterator[Ra
 
 
 def _place(
-    spec: NetworkSpec, peaks: npt.NDArray[np.float32], image: _Image
+    spec: NetworkSpec, peaks: npt.NDArray[np.float32], image: _Readable
 ) -> npt.NDArray[np.int32]:
     """Int32 [units, 7], the columns of ``PLACE``, from [units, 4] of one image."""
     from kdsspark.network import crops  # torch, which the driver does without

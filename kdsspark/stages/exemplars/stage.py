@@ -29,11 +29,12 @@ from kdsspark.output.names import BEST, ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, EXEMPLARS, removal
-from kdsspark.stages.embed import complete, networks, shards
+from kdsspark.stages.embed import complete, networks
 from kdsspark.stages.embed import stage as embed
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.embed.sharding import split
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.sharding import split
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.stages.exemplars import ranking
 from kdsspark.stages.exemplars.ranking import PLACE, Ranking
 from kdsspark.stages.exemplars.shard_task import FindExemplars, LookThrough

@@ -17,13 +17,13 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.parquet import PartWriter, nullable
-from kdsspark.stages.embed.ranges import ranges_table
+from kdsspark.stages.embed.shards.ranges import ranges_table
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats import distances
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.ks import BinnedKS, binned_ks
-from kdsspark.stats.summary import Summary
+from kdsspark.stats.summaries.counts import Summary
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
 
 Part = tuple[Table, tuple[str, ...]]

@@ -23,8 +23,9 @@ from kdsspark.output import parquet
 from kdsspark.output.names import COLUMNS, SUMMARIES, ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED, MEASURE
-from kdsspark.stages.embed import complete, ranges
+from kdsspark.stages.embed import complete
 from kdsspark.stages.embed.networks import layer_widths
+from kdsspark.stages.embed.shards import ranges
 from kdsspark.stages.measure import plan as cutting
 from kdsspark.stages.measure import rows
 from kdsspark.stages.measure.parts import PARTS, written

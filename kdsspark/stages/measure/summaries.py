@@ -14,8 +14,8 @@ import pyarrow as pa
 from kdsspark.output import parquet
 from kdsspark.output.names import SUMMARIES, Pair
 from kdsspark.output.output import Output
-from kdsspark.stats.summary import Summary
-from kdsspark.stats.thresholds import SURVIVAL_GRID, Tally
+from kdsspark.stats.summaries.counts import Summary
+from kdsspark.stats.summaries.thresholds import SURVIVAL_GRID, Tally
 
 _COUNTS: Final = pa.list_(pa.field("element", pa.int64(), nullable=False))
 _SCHEMA: Final = pa.schema(

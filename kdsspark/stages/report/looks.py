@@ -14,7 +14,7 @@ from kdsspark.config import Config
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
-from kdsspark.report.pages import names
+from kdsspark.report.parts import names
 from kdsspark.stages.embed.networks import layer_widths
 from kdsspark.tables import IMAGES
 

@@ -32,10 +32,11 @@ from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import filters, looks
+from kdsspark.stages.report import looks
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
-from kdsspark.stages.report.galleries import galleries
+from kdsspark.stages.report.pictures import filters
+from kdsspark.stages.report.pictures.galleries import galleries
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions

@@ -18,7 +18,7 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.report.gallery.chosen import Chosen, choose
 from kdsspark.report.gallery.gallery import LayerShown
-from kdsspark.report.pages import formats
+from kdsspark.report.parts import formats
 from kdsspark.stages.exemplars.stage import corpus_of
 from kdsspark.stages.report import distances, looks
 from kdsspark.stages.report.looks import Looks

@@ -19,9 +19,9 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.summarize.significance import write_significance
-from kdsspark.stats import lognormal
-from kdsspark.stats.lognormal import LogNormal
-from kdsspark.stats.thresholds import (
+from kdsspark.stats.summaries import lognormal
+from kdsspark.stats.summaries.lognormal import LogNormal
+from kdsspark.stats.summaries.thresholds import (
     DISTRIBUTION_BINS,
     GRID,
     SURVIVAL_GRID,

@@ -12,7 +12,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.parquet import nullable
-from kdsspark.stats.significance import p_values, q_values
+from kdsspark.stats.summaries.significance import p_values, q_values
 from kdsspark.tables import KS, SIGNIFICANCE
 
 FALSE_DISCOVERY_RATE: Final = 0.05

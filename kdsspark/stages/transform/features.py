@@ -24,7 +24,7 @@ from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.stages.embed import ranges
+from kdsspark.stages.embed.shards import ranges
 from kdsspark.stats.moments import Moments, moments
 from kdsspark.tables import KS, TRANSFORM_FEATURES, TRANSFORMS
 

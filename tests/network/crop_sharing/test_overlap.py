@@ -9,7 +9,7 @@ from torch.nn import functional
 from torchvision.transforms import functional as F  # noqa: N812
 
 from kdsspark.network.crop_sharing import overlap
-from kdsspark.network.crop_sharing.overlap import Border, Part, Place, Span
+from kdsspark.network.crop_sharing.overlap import Border, Place, SharedMaps, Span
 
 SIDE, RING = 8, 2
 SIZES = st.tuples(st.integers(SIDE, 3 * SIDE), st.integers(SIDE, 3 * SIDE))
@@ -60,7 +60,7 @@ def test_ten_equals_torchvision(size: tuple[int, int]) -> None:
     assert torch.equal(overlap.ten(images, SIDE), ten_crops(images))
 
 
-def assert_held(parts: list[Part], views: Tensor, side: int, ring: int) -> None:
+def assert_held(parts: list[SharedMaps], views: Tensor, side: int, ring: int) -> None:
     """Where a place says that maps hold a rectangle of a view, they do."""
     for part in parts:
         for place in part.places:
@@ -106,7 +106,7 @@ def test_weighted_pixels_add_up_to_the_mean_over_all_views(size: tuple[int, int]
 def test_weights_count_the_places_that_have_a_pixel() -> None:
     everything = Span((0, 0), (1, 0))
     places = (Place(0, 0, 0, 0, everything, everything), Place(1, 0, 1, 2, everything, everything))
-    part = Part(torch.zeros(1, 3, 5, 6), places)
+    part = SharedMaps(torch.zeros(1, 3, 5, 6), places)
     counts = overlap.weights(part, side=4, ring=0) * 10 * 4 * 4
     expected = torch.zeros(5, 6)
     expected[0:4, 0:4] += 1

@@ -92,7 +92,7 @@ def test_stretches_one_after_the_other_are_the_network(
             maps = step.module(maps)
             features |= {layer: maps.mean((2, 3)) for layer in step.layers}
         maps = nn.functional.max_pool2d(maps, 2)
-    body, linear = prefix.stages(network, found[-1][1])
+    body, linear = prefix.stretches(network, found[-1][1])
     assert (linear is not None) == head
     for stage in (body, linear):
         if stage is not None:

@@ -8,7 +8,8 @@ import pytest
 
 from kdsspark.report.data import ReportData
 from kdsspark.report.gallery.gallery import Gallery
-from kdsspark.report.pages import class_page, names
+from kdsspark.report.pages import class_page
+from kdsspark.report.parts import names
 from tests.report.html import Page, words
 from tests.report.synthetic import N_FAILED
 

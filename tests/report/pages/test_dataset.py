@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kdsspark.report.data import ReportData
-from kdsspark.report.pages import dataset, formats, grid
-from kdsspark.report.pages.drawing import draw_all
+from kdsspark.report.pages import dataset
+from kdsspark.report.parts import formats, grid
+from kdsspark.report.parts.drawing import draw_all
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from kdsspark.report.data import Disagreements
-from kdsspark.report.pages import names
 from kdsspark.report.pages.disagreements import disagreeing
+from kdsspark.report.parts import names
 from tests.report.synthetic import SCRIPT
 
 KEY = {"network": "vgg16", "dataset": "birds", "layer": "fc6", "unit": 7, "class_id": 0}

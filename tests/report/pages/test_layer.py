@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import formats, layer, names
+from kdsspark.report.pages import layer
+from kdsspark.report.parts import formats, names
 from tests.report.html import Page, words
 from tests.report.synthetic import Tables
 

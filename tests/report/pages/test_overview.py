@@ -9,7 +9,7 @@ from dataclasses import replace
 from kdsspark.report.data import ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
-from kdsspark.report.pages.names import slug
+from kdsspark.report.parts.names import slug
 from kdsspark.report.queries import QUERIES
 from kdsspark.report.site import render
 from tests.report.html import Page, words

@@ -11,8 +11,9 @@ from scipy.stats import rankdata
 
 from kdsspark.report.data import NetworkInfo, ReportData
 from kdsspark.report.gallery.gallery import Gallery
-from kdsspark.report.pages import cards, names, unit_page
-from kdsspark.report.pages.page import Page as Made
+from kdsspark.report.pages import unit_page
+from kdsspark.report.parts import cards, names
+from kdsspark.report.parts.page import Page as Made
 from tests.report.html import Page, words
 
 

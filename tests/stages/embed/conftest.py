@@ -9,8 +9,9 @@ import pytest
 from kdsspark.config import Embed
 from kdsspark.engine import gpus
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import image_job, shard_files
+from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
+from kdsspark.stages.embed.shards import files as shard_files
 from tests.inprocess import InProcess, Task
 from tests.stages.embed.fakes import PAIR, SPEC, FakeNetwork, Folder
 from tests.stages.embed.world import World

@@ -18,9 +18,9 @@ from kdsspark.network.spec import Layer, NetworkSpec
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import shards
-from kdsspark.stages.embed.shard_files import ShardFiles
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.files import ShardFiles
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import IMAGES, Table, embeddings_schema
 
 PAIR = Pair("net", "set")

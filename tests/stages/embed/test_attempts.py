@@ -20,10 +20,11 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed import attempts, image_job, shards
+from kdsspark.stages.embed import attempts, image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.shard_task import ShardItem, embed_shard
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS
 from tests.inprocess import Task
 from tests.stages.embed.fakes import PAIR, FakeNetwork, Folder, planned, row

@@ -20,10 +20,12 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import index
-from kdsspark.stages.embed import ranges, shard_files, sharding, shards
 from kdsspark.stages.embed.import_task import ImportFiles, ImportJob, import_file
 from kdsspark.stages.embed.shard_task import ShardItem
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import files as shard_files
+from kdsspark.stages.embed.shards import ranges, sharding
+from kdsspark.stages.embed.shards import state as shards
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS
 from tests.studies import write_embeddings
 

@@ -29,11 +29,12 @@ from kdsspark.images.loading import content_hash
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.stages.embed import image_job, shard_files
-from kdsspark.stages.embed import ranges as shard_ranges
+from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem, embed_shard
-from kdsspark.stages.embed.shards import Shard
+from kdsspark.stages.embed.shards import files as shard_files
+from kdsspark.stages.embed.shards import ranges as shard_ranges
+from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
 from tests.inprocess import Task
 from tests.stages.embed.fakes import (

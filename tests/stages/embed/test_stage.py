@@ -26,8 +26,8 @@ from kdsspark.output import parquet
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, index
-from kdsspark.stages.embed import shards
 from kdsspark.stages.embed import stage as embed
+from kdsspark.stages.embed.shards import state as shards
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES
 from tests.stages.embed.fakes import PAIR
 from tests.stages.embed.world import World

@@ -10,15 +10,9 @@ import pandas as pd
 from kdsspark.config import Measure
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import ranges
+from kdsspark.stages.embed.shards import ranges
 from kdsspark.stages.measure.plan import Piece, Shape, layout_of
-from kdsspark.stages.measure.rechunk import (
-    ColumnsFile,
-    LayerSlice,
-    RechunkJob,
-    RowRange,
-    rechunk,
-)
+from kdsspark.stages.measure.rechunk import ColumnsFile, LayerSlice, RechunkJob, RowRange, rechunk
 from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice
 from kdsspark.tables import Table
 from tests.stages.embedded import PAIR, Embedded, ranges_of

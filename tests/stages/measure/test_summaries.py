@@ -10,8 +10,8 @@ import pytest
 
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
-from kdsspark.stats.summary import Summary
-from kdsspark.stats.thresholds import Tally
+from kdsspark.stats.summaries.counts import Summary
+from kdsspark.stats.summaries.thresholds import Tally
 from tests.stages.embedded import PAIR
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
-from kdsspark.stats.summary import Summary
+from kdsspark.stats.summaries.counts import Summary
 from kdsspark.tables import KS
 from tests.stages.embedded import PAIR
 

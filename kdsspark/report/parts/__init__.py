@@ -1,0 +1,1 @@
+"""What the pages are put together from: cards, small drawings, tables, names of files."""

@@ -1,0 +1,99 @@
+"""The files of a figure: SVG, PNG and the exact data, side by side."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kdsspark.report.data import FeatureClass
+from kdsspark.report.figures import FIGURES, canvas, disagreement, figure1, figure_data
+from kdsspark.report.figures.feature_class import curves_of, distance_of
+from kdsspark.report.parts import names
+from kdsspark.report.parts.page import Files, csv
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure on a page: the path of its files without suffix, its CSS class, and the files."""
+
+    stem: str
+    size: str
+    files: Files
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFeatureClass:
+    """Figure 1 of one feature and class, and its signed distance."""
+
+    drawn: Drawn
+    shown: FeatureClass
+    ks: float | None  # None where one side has no image
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """One of ``FIGURES`` to draw, under the path ``stem``; with ``data``, also as CSV."""
+
+    name: str
+    frame: pd.DataFrame
+    stem: str
+    data: bool = True
+
+
+Figures = Mapping[str, Drawn]
+"""Path without suffix -> the figure."""
+
+_FEW: Final = 12
+"""Fewer figures are drawn by this process: others take two seconds to start."""
+
+
+def draw(wanted: Wanted) -> Drawn:
+    """Draw one figure."""
+    data = figure_data(wanted.name, wanted.frame) if wanted.data else None
+    return _drawn(FIGURES[wanted.name](wanted.frame), wanted.stem, data)
+
+
+def draw_all(wanted: Iterable[Wanted], processes: int) -> dict[str, Drawn]:
+    """Draw figures, each of which keeps a core busy for a second; path -> figure.
+
+    Many are drawn by ``processes`` of their own, started afresh because the driver runs threads.
+    """
+    figures = list(wanted)
+    if processes < 2 or len(figures) < _FEW:
+        drawn = [draw(one) for one in figures]
+    else:
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            drawn = list(pool.map(draw, figures))
+    return {one.stem: one for one in drawn}
+
+
+def draw_feature_class(shown: FeatureClass) -> DrawnFeatureClass:
+    """Draw figure 1, with its densities and cumulative curves as CSV."""
+    which = "\0".join([shown.dataset, shown.layer, str(shown.unit), shown.class_name])
+    figure = figure1(shown.bins, f"{shown.layer}, unit {shown.unit}")
+    stem = names.figure_stem(shown.network, "figure1", which)
+    ks, _ = distance_of(shown.bins)
+    drawn = _drawn(figure, stem, curves_of(shown.bins))
+    return DrawnFeatureClass(drawn, shown, None if math.isnan(ks) else ks)
+
+
+def draw_disagreement(bins: pd.DataFrame) -> Drawn:
+    """Draw the extremes of one network and distance, with their histograms as CSV."""
+    network, name = (str(bins[column].iloc[0]) for column in ("network", "distance"))
+    return _drawn(disagreement(bins), names.figure_stem(network, "disagreement", name), bins)
+
+
+def _drawn(figure: Figure, stem: str, data: pd.DataFrame | None) -> Drawn:
+    size = "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"
+    files = {} if data is None else {f"{stem}.csv": csv(data)}
+    files[f"{stem}.svg"] = canvas.svg(figure)
+    figure.set_layout_engine("none")  # the panels stay where the SVG has them
+    files[f"{stem}.png"] = canvas.png(figure)
+    return Drawn(stem, size, files)

@@ -1,0 +1,1 @@
+"""Shards: which images are in which, what an output holds of them, and their files."""

@@ -1,0 +1,80 @@
+"""Which squares are cut out of which images for the report, and the cutting by executors (driver).
+
+Only what is drawn is read, and an image is read once, whatever is cut out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kdsspark.engine.fold import fold
+from kdsspark.engine.stage import Context
+from kdsspark.output.names import Pair
+from kdsspark.stages.embed.networks import saved_networks
+from kdsspark.stages.report.pictures.best_images import BestImages
+from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
+from kdsspark.stages.report.sizes import Sizes
+from kdsspark.stages.report.subjects import Subject
+
+_IMAGES_OF_A_TASK: Final = 48
+_SHORT_SIDE: Final = 256  # where no network says otherwise
+
+Tiles = dict[Any, npt.NDArray[np.uint8]]
+"""Of a pair: ("sample", class_id, n), ("patch", feature, rank) or ("sheet", feature) -> pixels
+[side, side, 3]; what cannot be read is absent."""
+
+
+def cut(
+    context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
+) -> dict[Pair, Tiles]:
+    """The tiles of every pair."""
+    config = context.config
+    specs = saved_networks(context.output, config)
+    short = {
+        subject.pair: specs[subject.pair.network].preprocessing.resize
+        if subject.pair.network in specs
+        else _SHORT_SIDE
+        for subject, _ in shown
+    }
+    ready_made = {dataset.name for dataset in config.embeddings_datasets}
+    jobs = {
+        subject.pair: tasks(cuts(subject, best, size))
+        for subject, best in shown
+        if subject.pair.dataset not in ready_made
+    }
+    task = CutImages(short, config.embed.image_seconds)
+    return fold(context.session, "pictures", jobs, task, joined, at_least=1)
+
+
+def joined(first: Tiles, second: Tiles) -> Tiles:
+    """The tiles of both."""
+    return first | second
+
+
+def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str, Square]]:
+    """(uri, cut) of everything that is cut for a pair."""
+    if subject.sampled_by == subject.pair:
+        for class_id, uris in subject.samples.items():
+            for n, uri in enumerate(uris):
+                yield uri, Square(("sample", class_id, n), None, size.sample)
+    drawn = set(subject.chosen.drawn)
+    for patch in best.patches():
+        if patch.feature in drawn:
+            yield patch.uri, Square(("patch", patch.feature, patch.rank), patch.box, size.patch)
+        if patch.rank == 1 and subject.with_sheets:
+            yield patch.uri, Square(("sheet", patch.feature), patch.box, size.tile)
+
+
+def tasks(
+    found: Iterable[tuple[str, Wanted]], images: int = _IMAGES_OF_A_TASK
+) -> list[tuple[OfImage[Wanted], ...]]:
+    """What is wanted of images, given with their uris, by image; so many ``images`` a task."""
+    by_uri: dict[str, list[Wanted]] = {}
+    for uri, one in found:
+        by_uri.setdefault(uri, []).append(one)
+    jobs = [OfImage(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
+    return [tuple(jobs[start : start + images]) for start in range(0, len(jobs), images)]

@@ -1,0 +1,59 @@
+"""Which maxima are projected to the pixels of their patches, and the projecting (driver).
+
+A projection takes a forward and a backward pass for each patch. Therefore units get projections
+only where somebody asked for the unit, or where the configuration asks for all that are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from kdsspark.engine.fold import fold
+from kdsspark.engine.stage import Context
+from kdsspark.output.names import Pair
+from kdsspark.stages.exemplars.stage import image_jobs
+from kdsspark.stages.report.pictures.best_images import BestImages
+from kdsspark.stages.report.pictures.cutting import Tiles, joined, tasks
+from kdsspark.stages.report.pictures.project_task import Projected, ProjectImages
+from kdsspark.stages.report.sizes import Sizes
+from kdsspark.stages.report.subjects import Subject
+
+_IMAGES_OF_A_TASK: Final = 8
+
+
+def project(
+    context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
+) -> dict[Pair, Tiles]:
+    """The projections of every pair: ("projection", feature, rank) -> pixels [side, side, 3]."""
+    config, work = context.config, {}
+    for subject, best in shown:
+        wanted = _wanted(subject, best, config.report.projections, size)
+        if jobs := tasks(wanted, _IMAGES_OF_A_TASK):
+            work[subject.pair] = jobs
+    if not work or not config.exemplars:
+        return {}
+    task = ProjectImages(image_jobs(context, config.exemplars.crops))
+    return fold(context.session, "projections", work, task, joined, at_least=1)
+
+
+def _wanted(
+    subject: Subject, best: BestImages, every: bool, size: Sizes
+) -> Iterator[tuple[str, Projected]]:
+    """(uri, maximum) of every patch that is projected for a pair."""
+    features = set(subject.chosen.drawn if every else subject.asked)
+    for patch in best.patches():
+        if patch.feature in features:
+            layer = subject.layer_of(patch.feature)
+            yield (
+                patch.uri,
+                Projected(
+                    key=("projection", patch.feature, patch.rank),
+                    layer=layer.name,
+                    unit=patch.feature - layer.first,
+                    place=patch.place,
+                    view=patch.view,
+                    box=patch.box,
+                    side=size.patch,
+                ),
+            )

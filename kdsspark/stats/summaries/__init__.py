@@ -1,0 +1,1 @@
+"""What the tables say of many distances at once: counts, thresholds, fits, significance."""

@@ -1,0 +1,28 @@
+"""Small drawings in tables: where their points lie."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+
+from kdsspark.report.parts import sparkline
+
+
+def test_points_lie_between_the_ends_and_below_the_top() -> None:
+    x = np.array([-2.0, -1.0, 0.0, 1.0])
+    lines = {"true": np.array([9.0, 0.0, 5.0, 20.0])}
+    svg = ElementTree.fromstring(sparkline.curves(x, lines, "a < b", far=1.0, top=10.0))
+    assert svg.get("aria-label") == "a < b"
+    line = svg.find("polyline")
+    assert line is not None
+    assert line.get("class") == "true"
+    points = [tuple(map(float, point.split(","))) for point in (line.get("points") or "").split()]
+    middle, bottom, top = sparkline.WIDTH / 2, sparkline.HEIGHT - 0.5, 0.5
+    # The first point is outside, the last is higher than the top.
+    assert points == [(0, bottom), (middle, (bottom + top) / 2), (sparkline.WIDTH, top)]
+
+
+def test_lines_without_height_lie_on_the_ground() -> None:
+    svg = sparkline.curves(np.array([0.0]), {"true": np.array([0.0])}, "", far=1.0, top=0.0)
+    assert f"{sparkline.WIDTH / 2:.1f},{sparkline.HEIGHT - 0.5:.1f}" in svg

@@ -1,0 +1,108 @@
+"""Squares cut out of images, against Pillow; without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdsspark.images import decoding
+from kdsspark.output.names import Pair
+from kdsspark.stages.report.pictures import cut_task
+from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, cut
+from tests.inprocess import task
+from tests.studies import write_images
+
+PAIR, OTHER = Pair("tiny", "set"), Pair("large", "set")
+SHORT = {PAIR: 40, OTHER: 24}
+PIXELS = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+GREY = cut_task._EDGE
+
+
+@pytest.fixture(autouse=True)
+def _task() -> Iterator[None]:
+    with task():
+        yield
+
+
+def plain(pixels: np.ndarray, box: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
+    image = Image.fromarray(pixels).crop(box)
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+
+
+def test_a_square_box_is_the_crop_of_pillow() -> None:
+    box = 30, 10, 70, 50
+    assert (cut(PIXELS, box, 40) == PIXELS[10:50, 30:70]).all()
+    for side in (16, 40, 64):
+        found = cut(PIXELS, box, side)
+        assert found.dtype == np.uint8
+        assert (found == plain(PIXELS, box, (side, side))).all()
+
+
+def test_without_a_box_it_is_the_middle() -> None:
+    assert (cut(PIXELS, None, 60) == PIXELS[:, 15:75]).all()
+    upright = PIXELS.transpose(1, 0, 2)
+    assert (cut(upright, None, 60) == upright[15:75]).all()
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "at"),
+    [
+        ((0, 10, 20, 50), (20, 40), (10, 0)),  # that the left border has cut
+        ((30, 0, 70, 10), (40, 10), (0, 15)),
+        ((-20, 10, 20, 50), (20, 40), (10, 0)),  # that reaches beyond it
+    ],
+)
+def test_a_cut_box_keeps_its_shape_beside_grey(
+    box: tuple[int, int, int, int], size: tuple[int, int], at: tuple[int, int]
+) -> None:
+    found = cut(PIXELS, box, 40)
+    inside = np.zeros((40, 40), bool)
+    (x, y), (width, height) = at, size
+    inside[y : y + height, x : x + width] = True
+    x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), box[2], box[3]
+    assert (found[inside].reshape(height, width, 3) == PIXELS[y0:y1, x0:x1]).all()
+    assert (found[~inside] == GREY).all()
+
+
+def test_few_pixels_stay_squares() -> None:
+    """A patch of the first layer: its pixels are not blurred."""
+    found = cut(PIXELS, (4, 5, 7, 8), 60)
+    assert (found == PIXELS[5:8, 4:7].repeat(20, axis=0).repeat(20, axis=1)).all()
+
+
+@pytest.fixture(scope="module")
+def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("images")
+    write_images(folder, {"a": 4})
+    (folder / "a" / "001.png").write_bytes(b"broken")
+    (folder / "a" / "002.png").unlink()
+    return [str(folder / "a" / f"{i:03d}.png") for i in range(4)]
+
+
+def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
+    jobs = [OfImage(uri, (Square((n, "whole"), None, 20), Square((n, "box"), (1, 2, 21, 22), 20)))
+            for n, uri in enumerate(uris)]  # fmt: skip
+    for pair, short in SHORT.items():
+        (found,) = CutImages(SHORT, 30.0)(pair, jobs)
+        assert set(found) == {(n, kind) for n in (0, 3) for kind in ("whole", "box")}
+        for n in (0, 3):
+            image = decoding.decode(Path(uris[n]).read_bytes(), short)
+            assert min(image.shape[:2]) == short
+            assert (found[n, "box"] == image[2:22, 1:21]).all()
+            assert (found[n, "whole"] == cut(image, None, 20)).all()
+
+
+def test_an_image_is_read_once(uris: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, plain_read = [], decoding.read
+    monkeypatch.setattr(decoding, "read", lambda *a: (reads.append(a[0]), plain_read(*a))[1])
+    jobs = [OfImage(uris[0], tuple(Square(n, None, 8) for n in range(5)))]
+    (found,) = CutImages(SHORT, 30.0)(PAIR, jobs)
+    assert (len(found), len(reads)) == (5, 1)
+
+
+def test_nothing_to_do() -> None:
+    assert list(CutImages(SHORT, 30.0)(PAIR, [])) == [{}]

@@ -1,0 +1,94 @@
+"""Which maxima are projected, and where their pictures go."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from kdsspark.output import parquet
+from kdsspark.pipeline.study import Study
+from kdsspark.stages.report import looks
+from kdsspark.stages.report.pictures import projections
+from kdsspark.stages.report.pictures.galleries import galleries
+from kdsspark.stages.report.pictures.project_task import tile
+from kdsspark.stages.report.sizes import of_site
+from kdsspark.tables import EXEMPLARS
+from tests.report.synthetic import run_on_files
+
+pytestmark = pytest.mark.usefixtures("without_spark")
+
+UNIT = 3
+PAGES = "pictures/tiny/{}/fire4-3-projected.webp"
+
+
+@pytest.fixture(scope="module")
+def frames(fruit: Study) -> dict[str, pd.DataFrame]:
+    return run_on_files(fruit.output)
+
+
+def test_nothing_is_projected_unless_it_is_asked_for(
+    fruit: Study, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projections, "ProjectImages", None)  # a call would fail
+    made = galleries(fruit.context, frames)
+    assert all(unit.projections is None for gallery in made for unit in gallery.units.values())
+
+
+def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
+    fruit: Study, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = looks.Looks(frozenset({("tiny", "fire4", UNIT)}))
+    monkeypatch.setattr(looks, "read", lambda _: asked)
+    made = galleries(fruit.context, frames)
+    for gallery in made:
+        drawn = [unit for unit in gallery.units.values() if unit.projections]
+        assert [(unit.layer.name, unit.unit) for unit in drawn] == [("fire4", UNIT)]
+        (unit,) = drawn
+        assert unit.patches is not None
+        assert unit.projections is not None
+        assert unit.projections.path == PAGES.format(gallery.dataset)
+        assert unit.projections.n == unit.patches.n == len(unit.exemplars)
+        sizes = [
+            Image.open(io.BytesIO(gallery.files[picture.path])).size
+            for picture in (unit.patches, unit.projections)
+        ]
+        assert sizes[0] == sizes[1]
+
+
+def test_all_that_is_drawn_may_be_projected(
+    fruit: Study, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The maxima are rows of ``exemplars``, each once; no network is needed to see that."""
+    found = []
+
+    class Noted:
+        def __init__(self, _: object) -> None:
+            pass
+
+        def __call__(self, _: object, jobs: object) -> list[dict[object, object]]:
+            found.extend(one for job in jobs for one in job.wanted)  # type: ignore[attr-defined]
+            grey = np.zeros((3, 8, 8), np.float32)
+            keys = [one.key for job in jobs for one in job.wanted]  # type: ignore[attr-defined]
+            return [{key: tile(grey, (0, 0, 8, 8), of_site(5, 6).patch) for key in keys}]
+
+    monkeypatch.setattr(projections, "ProjectImages", Noted)
+    config = fruit.config.model_copy(
+        update={"report": fruit.config.report.model_copy(update={"projections": True})}
+    )
+    made = galleries(replace(fruit.context, config=config), frames)
+    units = [(g.dataset, u) for g in made for u in g.units.values()]
+    assert all(unit.projections for _, unit in units)
+    rows = pd.concat(
+        parquet.read(fruit.output, EXEMPLARS, "tiny", name).to_pandas()
+        for name in ("fruit", "wood")
+    )
+    columns = ["layer", "unit", "x", "y", "view", "x0", "y0", "x1", "y1"]
+    known = set(rows[columns].itertuples(index=False, name=None))
+    seen = [(p.layer, p.unit, p.place[1], p.place[0], p.view, *p.box) for p in found if p.place]
+    assert len(seen) == sum(len(unit.exemplars) for _, unit in units)
+    assert set(seen) <= known
