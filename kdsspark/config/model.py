@@ -48,6 +48,7 @@ class Preprocessing(Section):
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), strict=False)
     channels: Literal["rgb", "bgr"] = "rgb"  # order the network was trained with
     scale: Literal[1, 255] = 1  # pixel values run from 0 to this before mean and std
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"  # of resizing
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Preprocessing:

@@ -11,10 +11,9 @@ from kdsspark.hashing import fingerprint
 Kind = Literal["conv", "fc", "other"]
 Tokens = Literal["mean", "cls", "cls+mean"]
 
-_LATER: Final[dict[str, Any]] = {"prefix": 0, "tokens": "mean"}
-"""Keys of a layer that came later, with what they are where they change nothing: they count only
-where they are something else, so that outputs made before stay valid."""
-
+_LATER: Final = {"prefix": 0, "tokens": "mean", "interpolation": "bilinear"}.items()
+"""Keys that came later, with what they are where they change nothing: they count only where they
+are something else, so that outputs made before stay valid."""
 _OF_TOKENS: Final = 2  # the axis that numbers the units of [views, tokens, units]
 
 
@@ -60,8 +59,10 @@ class NetworkSpec:
         """
         values = self.to_dict()
         del values["name"], values["weights"]
-        for layer in values["layers"]:
-            _drop_defaults(layer, _LATER)
+        for section in (*values["layers"], values["preprocessing"]):
+            for key, default in _LATER:
+                if section.get(key) == default:
+                    del section[key]
         return fingerprint(values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,12 +86,6 @@ class NetworkSpec:
         )
         preprocessing = Preprocessing.model_validate(values["preprocessing"], strict=False)
         return cls(**{**values, "layers": layers, "preprocessing": preprocessing})
-
-
-def _drop_defaults(values: dict[str, Any], defaults: dict[str, Any]) -> None:
-    for key, default in defaults.items():
-        if values[key] == default:
-            del values[key]
 
 
 def describe(spec: NetworkSpec) -> list[tuple[str, int, int, Kind, int]]:

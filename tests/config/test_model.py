@@ -94,6 +94,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         "std": [0.229, 0.224, 0.225],
         "channels": "rgb",
         "scale": 1,
+        "interpolation": "bilinear",
     }
 
 

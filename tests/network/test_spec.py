@@ -44,6 +44,7 @@ CHANGES: list[dict[str, Any]] = [
     {"crops": "center"},
     {"preprocessing": Preprocessing()},
     {"preprocessing": Preprocessing(mean=(0.1, 0.2, 0.3), channels="bgr")},
+    {"preprocessing": Preprocessing(mean=(0.1, 0.2, 0.3), interpolation="bicubic")},
     {"precision": "bfloat16"},
     {"weights_digest": "01"},
 ]
@@ -66,6 +67,7 @@ def of_an_earlier_version(**changes: Any) -> dict[str, Any]:
     values = dataclasses.replace(SPEC, **changes).to_dict()
     for layer in values["layers"]:
         del layer["prefix"], layer["tokens"]
+    del values["preprocessing"]["interpolation"]
     return values
 
 
