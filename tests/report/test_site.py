@@ -56,7 +56,15 @@ def bare() -> dict[str, bytes]:
     lost = (tables["ks"]["dataset"] == "few") & (tables["ks"]["class_id"] == 2)
     tables["ks"] = tables["ks"].assign(ks=tables["ks"]["ks"].mask(lost))
     data = make_report(study, tables=tables, pictures=False)
-    unknown = "architecture weights crops precision activation pooling preprocessing".split()
+    unknown = [
+        "architecture",
+        "weights",
+        "crops",
+        "precision",
+        "activation",
+        "pooling",
+        "preprocessing",
+    ]
     return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
 
 
