@@ -68,9 +68,11 @@ class Disagreements:
 class ReportData:
     """Everything that the report shows.
 
-    ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> its group
-    in the configuration; datasets without a group are absent. ``disagreements``: None unless the
-    configuration asks for other distances.
+    ``frames``: the result of every query of ``QUERIES``, by name; also ``rest`` (network, dataset,
+    layer, unit, class_id, ks, own, rest: where the class and all others have their medians, as
+    shares of the feature's range, for the lowest distances) and ``sizes`` (network, layer, neurons,
+    parameters). ``groups``: dataset -> its group in the configuration; datasets without a group are
+    absent. ``disagreements``: None unless the configuration asks for other distances.
     """
 
     run: RunInfo

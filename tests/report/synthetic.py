@@ -26,6 +26,11 @@ from tests.report import galleries
 SCRIPT = "<script>alert(1)</script>"
 N_FAILED = 7
 SIGNS = {"+": 1, "-": -1}
+BESIDE = {
+    "rest": ["network", "dataset", "layer", "unit", "class_id", "ks", "own", "rest"],
+    "sizes": ["network", "layer", "neurons", "parameters"],
+}
+"""Frames of the report that no query gives."""
 VGG = [f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3)) for i in range(1, n + 1)]
 VGG_LAYERS = [(name, "conv") for name in VGG] + [("fc6", "fc"), ("fc7", "fc")]
 
@@ -192,10 +197,14 @@ def _typed(frame: pd.DataFrame, fields: list[pa.Field]) -> pa.Table:
 
 
 def run_on(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
-    """The result of every query in a database that has the tables; adds the ready-made views."""
+    """The result of every query in a database that has the tables; adds the ready-made views.
+
+    What no query gives is empty, as for ready-made embeddings without histograms.
+    """
     for name, sql in VIEW_QUERIES.items():
         connection.execute(f"CREATE VIEW {name} AS {sql}")
-    return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()}
+    beside = {name: pd.DataFrame(columns=columns) for name, columns in BESIDE.items()}
+    return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()} | beside
 
 
 def run_on_files(output: Output) -> dict[str, pd.DataFrame]:

@@ -29,10 +29,10 @@ from kdsspark.output.receipts import Receipt
 from kdsspark.query import view_queries, views
 from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
-from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
+from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, PROBE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates
 from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import looks
+from kdsspark.stages.report import layer_sizes, looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
@@ -41,11 +41,11 @@ from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 3  # of the pages: with another number, every report is drawn again
+_FORMAT: Final = 4  # of the pages: with another number, every report is drawn again
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
-_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE, EXEMPLARS)  # the report shows what these stages wrote
+_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE, EXEMPLARS, PROBE)  # the report shows what they wrote
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(opened, extremes)
+    frames["rest"] = rest.medians(opened, frames["class_extremes"])
+    frames["sizes"] = layer_sizes.of_networks(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
     return ReportData(
