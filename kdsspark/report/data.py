@@ -33,6 +33,7 @@ class NetworkInfo(TypedDict):
     precision: str | None
     activation: str | None
     pooling: str | None
+    preprocessing: str | None  # in words
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.config import Config, Measure
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stage import Context, ItemPlan, total
-from kdsspark.engine.work import Outcome, WorkItem, run_items
+from kdsspark.engine.work import run_items
 from kdsspark.errors import InvariantError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet

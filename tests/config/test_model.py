@@ -26,6 +26,7 @@ networks:
                                   #   else {layer name: module path}, e.g. {fire9: features.12}
     activation: post_relu         # post_relu | pre_relu
     pooling: mean                 # mean | max over space
+    tokens: mean                  # of vision transformers: mean | cls | cls+mean
     crops: ten                    # ten | center | twelve
     preprocessing: null           # null: what the weights name; else
                                   #   {resize: 256, crop: 224, mean: [..], std: [..], ...}
@@ -93,6 +94,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         "std": [0.229, 0.224, 0.225],
         "channels": "rgb",
         "scale": 1,
+        "interpolation": "bilinear",
     }
 
 

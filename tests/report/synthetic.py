@@ -244,6 +244,7 @@ def describe(study: Study) -> NetworkInfo:
         precision="float32",
         activation="post_relu",
         pooling="mean",
+        preprocessing="short side 256 (bilinear), crops of 224",
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,8 @@ from kdsspark.config import Measure
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.output.parquet import PartWriter, nullable
-from kdsspark.stages.embed.shards.ranges import ranges_table
+from kdsspark.output.parquet import nullable
+from kdsspark.stages.embed.shards.range_rows import ranges_table
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats import distances
@@ -61,13 +61,20 @@ def written(settings: Measure) -> list[Part]:
     ]
 
 
+class Rows(Protocol):
+    """Where the rows of a part go: a file, or memory."""
+
+    def write(self, table: pa.Table) -> None:
+        """Take some rows, in any order of the columns."""
+
+
 @dataclass(eq=False)
 class SliceParts:
     """The open parts of one slice, and the summaries of its distances so far."""
 
     cut: LayerSlice
     distances: tuple[str, ...]  # names of the other distances
-    _writers: dict[tuple[str, ...], PartWriter]
+    _writers: Mapping[tuple[str, ...], Rows]  # by the names of a table and its labels
     _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
     _shuffled: list[pa.Table] = field(default_factory=list)
     summaries: dict[int, Summary] = field(default_factory=dict)

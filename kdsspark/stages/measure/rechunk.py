@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import plan as measure_plan
@@ -67,14 +67,19 @@ def measure_slice(item: MeasureSlice) -> Outcome:
     read = time.perf_counter()
     with open_parts(job.output, job.pair, job.shape.settings, cut) as parts:
         parts.write_ranges(ranges)
-        for labelings in _labelings(job.shape, columns):
-            for first, last in blocks(job.shape, cut):
-                _measure_block(job.shape, columns, (first, last), labelings, parts)
-                parts.flush(ROWS_OF_A_GROUP)
-            parts.flush()
+        measure_columns(job.shape, columns, cut, parts)
     done = time.perf_counter()
     counts = {"images": job.shape.n_images, "features": cut.stop - cut.start}
     return Outcome(counts, {"read": read - start, "compute and write": done - read})
+
+
+def measure_columns(shape: Shape, columns: Columns, cut: LayerSlice, parts: SliceParts) -> None:
+    """Measure a slice that has been read, and write everything but its ranges."""
+    for labelings in _labelings(shape, columns):
+        for first, last in blocks(shape, cut):
+            _measure_block(shape, columns, (first, last), labelings, parts)
+            parts.flush(ROWS_OF_A_GROUP)
+        parts.flush()
 
 
 def _labelings(shape: Shape, columns: Columns) -> Iterator[list[Labeling]]:

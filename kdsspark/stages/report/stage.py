@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from kdsspark.config import Config
+from kdsspark.config import Config, Preprocessing
 from kdsspark.config.redaction import redacted, without_secrets
 from kdsspark.engine.stage import Context, FeatureClassWanted, ItemPlan, total
 from kdsspark.errors import DatasetError
@@ -239,5 +239,19 @@ def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo
         "crops": spec.crops if spec else None,
         "precision": spec.precision if spec else None,
         "activation": spec.activation if spec else None,
-        "pooling": spec.pooling if spec else None,
+        "pooling": _pooling(spec) if spec else None,
+        "preprocessing": _in_words(spec.preprocessing) if spec else None,
     }
+
+
+def _pooling(spec: NetworkSpec) -> str:
+    tokens = {layer.tokens for layer in spec.layers} - {"mean"}
+    return ", ".join([spec.pooling, *(f"tokens: {which}" for which in tokens)])
+
+
+def _in_words(p: Preprocessing) -> str:
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (p.mean, p.std))
+    return (
+        f"short side {p.resize} ({p.interpolation}), crops of {p.crop}; "
+        f"{p.channels} from 0 to {p.scale}, mean {mean}, std {std}"
+    )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
 
-from kdsspark.output import parquet
-from kdsspark.output.output import Output
-from kdsspark.stages.summarize.significance import write_significance
+from kdsspark.output.parquet import conform
+from kdsspark.stages.summarize.significance import TESTED, significance
 from kdsspark.tables import KS, SIGNIFICANCE
-from tests.stages.embedded import PAIR
 
 SIZES = [12, 20, 1]
 UNITS = {"conv": 14, "fc": 6}
@@ -44,12 +40,13 @@ def rows(exact: bool) -> dict[str, pa.Table]:
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_p_and_q_are_those_of_scipy(tmp_path: Path, exact: bool) -> None:
-    output, given = Output.at(str(tmp_path)), rows(exact)
-    for name, table in given.items():
-        parquet.write(output, KS.part(name, *PAIR, "true"), table.drop("expected"), KS.schema)
-    counts = write_significance(output, PAIR, list(SLICES.values()))
-    found = parquet.read(output, SIGNIFICANCE, *PAIR).to_pandas()
+def test_p_and_q_are_those_of_scipy(exact: bool) -> None:
+    given = rows(exact)
+    layers = [pa.concat_tables(given[name] for name in slices) for slices in SLICES.values()]
+    layers = [conform(layer.drop("expected"), KS.schema) for layer in layers]
+    tested, counts = significance(layer.select(TESTED) for layer in layers)
+    assert set(tested.column_names) == set(SIGNIFICANCE.schema.names)
+    found = tested.to_pandas()
     expected = pa.concat_tables(given.values()).to_pandas()
     key = ["layer", "unit", "class_id"]
     assert found[key].to_numpy().tolist() == expected[key].to_numpy().tolist()

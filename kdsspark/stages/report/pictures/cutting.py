@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
+from kdsspark.images.decoding import Decoder
 from kdsspark.output.names import Pair
+from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
@@ -34,10 +36,10 @@ def cut(
     """The tiles of every pair."""
     config = context.config
     specs = saved_networks(context.output, config)
-    short = {
-        subject.pair: specs[subject.pair.network].preprocessing.resize
+    decoders = {
+        subject.pair: decode_of(specs[subject.pair.network])
         if subject.pair.network in specs
-        else _SHORT_SIDE
+        else Decoder(_SHORT_SIDE)
         for subject, _ in shown
     }
     ready_made = {dataset.name for dataset in config.embeddings_datasets}
@@ -46,7 +48,7 @@ def cut(
         for subject, best in shown
         if subject.pair.dataset not in ready_made
     }
-    task = CutImages(short, config.embed.image_seconds)
+    task = CutImages(decoders, config.embed.image_seconds)
     return fold(context.session, "pictures", jobs, task, joined, at_least=1)
 
 
