@@ -13,6 +13,7 @@ import yaml
 from kdsspark import config, paper
 
 CONF = Path(__file__).parents[1] / "conf" / "paper.yaml"
+NETWORKS = ("vgg16-imagenet", "vgg19-imagenet", "vgg16-places")
 
 
 def test_table_1_adds_up() -> None:
@@ -163,13 +164,28 @@ def test_the_configuration_has_the_papers_datasets_and_groups() -> None:
     assert {dataset.name: dataset.group for dataset in loaded.datasets} == published
     assert all(dataset.layout == dataset.name for dataset in loaded.datasets)
     assert [d.name for d in loaded.datasets if d.split] == ["food101"]
-    assert len(loaded.pairs()) == 22
+    assert len(loaded.pairs()) == 33
 
 
-@pytest.mark.parametrize("name", [*paper.DATASETS["dataset"], "vgg16-imagenet", "vgg16-places"])
+@pytest.mark.parametrize("name", [*paper.DATASETS["dataset"], *NETWORKS])
 def test_every_dataset_and_network_is_one_line_of_the_configuration(name: str) -> None:
     lines = CONF.read_text().splitlines()
     left = [line for line in lines if f"{{name: {name}," not in line]
     assert len(left) == len(lines) - 1
     parsed = config.parse(yaml.safe_load("\n".join(left)))
     assert name not in {item.name for item in (*parsed.networks, *parsed.datasets)}
+
+
+def test_the_numbers_to_expect_are_the_published_ones() -> None:
+    text = " ".join(line.removeprefix("#").strip() for line in CONF.read_text().splitlines())
+    means = paper.THRESHOLDS[["davg_plus", "davg_minus"]].mean()
+    limits = paper.THRESHOLDS.set_index("dataset")
+    for expected in (
+        f"{paper.FEATURES:,} features by VGG16",
+        f"{paper.DATASETS['n_images'].sum():,} images in {paper.DATASETS['n_classes'].sum():,} cl",
+        f"t+ from {limits['t_plus'].min()} (food101) to {limits['t_plus'].max()} (cub200)",
+        f"t- from {limits['t_minus'].max()} to {limits['t_minus'].min()}",
+        f"davg {means['davg_plus']:,.0f} at t+ and {means['davg_minus']:,.0f} at t-",
+        f"R2 of {paper.R2[0]} (t+) and {paper.R2[1]} (t-)",
+    ):
+        assert expected in text
