@@ -86,6 +86,12 @@ _CONTENT = Column(
     "128-bit BLAKE2b hash (hex) of the file's bytes; null if there is no file or it is unreadable",
     nullable=True,
 )
+_COMPUTED_ON = Column(
+    "computed_on",
+    pa.string(),
+    "processor, libraries and size of a pass that the features are of; null if not recorded",
+    nullable=True,
+)
 _LAYER = Column("layer", pa.string(), "layer of the network")
 _UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
@@ -118,7 +124,7 @@ FAILURES = Table(
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT, _COMPUTED_ON),
     ("network", "dataset", "image_id"),
     "one row for each image; after these columns follows one array<float> column for each layer",
     open_ended=True,

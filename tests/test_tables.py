@@ -38,7 +38,7 @@ PUBLIC = {  # table: (partition columns, columns)
 EXTRA = {
     "images": {"version"},
     "failures": {"version", "content"},
-    "embeddings": {"version", "content"},
+    "embeddings": {"version", "content", "computed_on"},
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
     "exemplars": {"n_active", "n"},
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
@@ -63,7 +63,7 @@ TYPES = {
 }
 NULLABLE = {
     "failures": {"content"},
-    "embeddings": {"content"},
+    "embeddings": {"content", "computed_on"},
     "ranges": {"lo", "hi"},
     "ks": {"ks", "ks_exact"},
     "thresholds": {

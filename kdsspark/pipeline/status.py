@@ -22,6 +22,7 @@ from kdsspark.output.output import Output
 from kdsspark.pipeline import records
 from kdsspark.pipeline.records import Record
 from kdsspark.stages import STAGES
+from kdsspark.stages.embed import processors
 from kdsspark.terminal import aligned
 
 NOTE: Final = "Compared with the index, not with the folders: kdsspark index lists them anew."
@@ -58,13 +59,15 @@ class StageStatus:
 class Status:
     """All stages, why the next run would be refused if it would, and the last recorded run.
 
-    ``beyond``: what the output holds and the configuration does not name.
+    ``beyond``: what the output holds and the configuration does not name. ``mixtures``: a line for
+    each pair whose embeddings were computed on several kinds of processors.
     """
 
     stages: tuple[StageStatus, ...]
     refusal: str | None
     last_run: Record | None
     beyond: tuple[Beyond, ...] = ()
+    mixtures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         heads = "network dataset stage state done stale missing failed of"
@@ -73,7 +76,12 @@ class Status:
             n = s.standing
             counts = (f"{count:,}" for count in (n.done, n.stale, n.missing, n.failed))
             rows.append((s.network, s.dataset, s.stage, s.state, *counts, s.counted))
-        lines = [aligned(rows, to_the_right=range(4, 8)), "", *map(str, self.beyond)]
+        lines = [
+            aligned(rows, to_the_right=range(4, 8)),
+            "",
+            *map(str, self.beyond),
+            *self.mixtures,
+        ]
         lines += [NOTE, _last_line(self.last_run)]
         if self.refusal:
             lines.append(f"The next run would be refused: {self.refusal}")
@@ -91,8 +99,14 @@ def status(config: Config) -> Status:
     ]
     for network, dataset in config.pairs():
         stages += _of_pair(output, config, Pair(network, dataset.name))
-    others = tuple(beyond(output, config))
-    return Status(tuple(stages), _refusal(output, config), records.latest(output), others)
+    pairs = [Pair(network, dataset.name) for network, dataset in config.pairs()]
+    return Status(
+        tuple(stages),
+        _refusal(output, config),
+        records.latest(output),
+        tuple(beyond(output, config)),
+        tuple(processors.mixtures(output, pairs)),
+    )
 
 
 def _last_line(run: Record | None) -> str:

@@ -36,6 +36,15 @@ class NetworkInfo(TypedDict):
     preprocessing: str | None  # in words
 
 
+class ComputedOn(TypedDict):
+    """How many images of a pair were embedded on one kind of processor."""
+
+    network: str
+    dataset: str
+    computed_on: str
+    images: int
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureClass:
     """One feature and class, to be drawn as figure 1 of the paper.
@@ -84,6 +93,8 @@ class ReportData:
     galleries: Sequence[Gallery] = ()  # of every network and dataset
     filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
+    computed_on: Sequence[ComputedOn] = ()
+    mixtures: Sequence[str] = ()  # sentences about pairs that mix kinds of processors
 
 
 def of_network(frames: Mapping[str, pd.DataFrame], network: str) -> dict[str, pd.DataFrame]:

@@ -23,7 +23,7 @@ EMBED: Final = Stage(
     "kdsspark.stages.embed.stage",
     (tables.FAILURES, tables.EMBEDDINGS, tables.DUPLICATES, tables.FEATURES),
     counted="images",
-    beside=(names.RANGES,),
+    beside=(names.RANGES, names.REUSE),
 )
 
 MEASURE: Final = Stage(

@@ -42,7 +42,12 @@ def about(data: ReportData) -> Page:
         frames = of_network(data.frames, info["name"])
         rows = ("counts", "failure_counts", "failures")
         sections.append({"info": info} | {name: list(formats.rows(frames[name])) for name in rows})
-    values = {"sections": sections, "beyond": data.beyond}
+    values = {
+        "sections": sections,
+        "beyond": data.beyond,
+        "computed_on": data.computed_on,
+        "mixtures": data.mixtures,
+    }
     return Page(path="about.html", template="about.html", values=values, files={})
 
 

@@ -27,10 +27,10 @@ from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.query import view_queries, views
-from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
+from kdsspark.report.data import ComputedOn, NetworkInfo, ReportData, RunInfo
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, PROBE, REPORT, SUMMARIZE
-from kdsspark.stages.embed import complete, duplicates
+from kdsspark.stages.embed import complete, duplicates, processors
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report import layer_sizes, looks, rest
 from kdsspark.stages.report.disagreements import with_bins
@@ -145,6 +145,8 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         galleries(context, frames),
         filters.of_networks(output, config),
         others,
+        _computed_on(context),
+        processors.mixtures(output, context.pairs),
     )
 
 
@@ -181,7 +183,7 @@ def _redacted(failures: pd.DataFrame) -> pd.DataFrame:
 def closing(context: Context) -> str:
     """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal.
 
-    Byte-identical images are told first, where there are some.
+    Byte-identical images, and embeddings of several kinds of processors, are told first.
     """
     output = context.output
     thresholds = parquet.read(output, THRESHOLDS).to_pylist()
@@ -194,8 +196,8 @@ def closing(context: Context) -> str:
         images = row.get("n_images", 0) + n_failed
         rows.append((*pair, f"{images:,}", f"{n_failed:,}", *limits))
     table = aligned(rows, to_the_right=range(2, 6))
-    twins = duplicates.summary(context)
-    return "\n".join([*twins, f"{table}\n\nreport: {output.path('report/index.html')}"])
+    notes = [*duplicates.summary(context), *processors.mixtures(output, context.pairs)]
+    return "\n".join([*notes, f"{table}\n\nreport: {output.path('report/index.html')}"])
 
 
 def _three_digits(value: float | None) -> str:
@@ -225,6 +227,14 @@ def _networks(output: Output, config: Config) -> list[NetworkInfo]:
     specs = saved_networks(output, config)
     names = dict.fromkeys(network for network, _ in config.pairs())
     return [_network(output, name, specs.get(name)) for name in names]
+
+
+def _computed_on(context: Context) -> list[ComputedOn]:
+    return [
+        {"network": pair.network, "dataset": pair.dataset, "computed_on": kind, "images": n}
+        for pair in context.pairs
+        for kind, n in processors.of_pair(context.output, pair).items()
+    ]
 
 
 def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo:

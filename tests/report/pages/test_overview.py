@@ -147,6 +147,22 @@ def test_what_was_not_asked_for_has_no_part(papers: dict[str, Page]) -> None:
         assert title not in words(papers["vgg16"])
 
 
+def test_what_embeddings_were_computed_on_is_told(report: ReportData, about: Page) -> None:
+    kinds = [
+        ComputedOn(network="vgg16", dataset="birds", computed_on=kind, images=n)
+        for kind, n in (("a <processor>", 4000), ("unknown", 3))
+    ]
+    made = render(replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."]))
+    told = Page(made["about.html"].decode())
+    rows = [[words(cell) for cell in row] for row in told.table("computed-on")]
+    assert rows[1:] == [
+        ["vgg16", "birds", "a <processor>", "4,000"],
+        ["vgg16", "birds", "unknown", "3"],
+    ]
+    assert "birds mixes them." in words(told)
+    assert "computed on" not in words(about)
+
+
 def test_what_the_output_holds_beyond_the_configuration_is_named(
     report: ReportData, index: Page
 ) -> None:
