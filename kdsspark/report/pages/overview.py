@@ -11,6 +11,7 @@ from kdsspark import paper
 from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.gallery.gallery import Gallery
+from kdsspark.report.pages import unit_figures
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
 from kdsspark.report.parts import cards, formats, names
@@ -133,7 +134,8 @@ def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
     comparison = compare(network, data.frames, data.groups)
-    pages = cards.unit_pages(cards.several(data.galleries, network))
+    own_galleries = cards.several(data.galleries, network)
+    pages = cards.unit_pages(own_galleries)
     others = disagreeing(network, data.disagreements, pages)
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
     stems = {name: names.figure_stem(network, name) for name in FIGURES}
@@ -146,6 +148,7 @@ def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
         "kinds": sorted(set(frames["figure5"]["kind"])),
         "comparison": comparison,
         "disagreements": others,
+        "unit_figures": unit_figures.figures(own_galleries),
         "feature_classes": chosen,
         "figures": own,
     }
