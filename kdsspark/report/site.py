@@ -28,17 +28,17 @@ def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
-    environment = _environment()
+    templates = environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
     pages = list(_pages(data, drawing.draw_all(_figures(data), processes)))
     texts = {
-        page.path: environment.get_template(page.template)
+        page.path: templates.get_template(page.template)
         .render(**common, root="../" * page.path.count("/"), **page.values)
         .encode()
         for page in pages
     }
     pictures = {path: made for g in data.galleries for path, made in g.files.items()}
-    beside = {name: _text(environment, name) for name in ("style.css", "script.js")}
+    beside = {name: _text(templates, name) for name in ("style.css", "script.js")}
     return pictures | files_of(*pages) | beside | texts
 
 
@@ -70,7 +70,8 @@ def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
         yield from unit_page.pages(info, own)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, which escape what comes from data."""
     environment = Environment(
         loader=PackageLoader("kdsspark", "report/templates"),
         autoescape=True,

@@ -57,6 +57,11 @@ def projections(network: str, corpus: str, layer: str, unit: str) -> str:
     return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}-projected.webp"
 
 
+def row(network: str, corpus: str, layer: str, unit: str) -> str:
+    """The patches of a unit side by side, relative to the report."""
+    return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}-row.webp"
+
+
 def samples(dataset: str, class_id: int) -> str:
     """The sample images of a class, relative to the report."""
     return f"pictures/samples/{slug(dataset)}/{class_id}.webp"
