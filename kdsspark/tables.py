@@ -219,6 +219,24 @@ KS = Table(
             "the same over the raw values; null if measure.exact is false",
             True,
         ),
+        Column(
+            "auc",
+            pa.float64(),
+            "area under the ROC curve over the raw values: probability that an inner value is "
+            "higher than an outer one, where equal values count half; the Mann-Whitney U is "
+            "auc * n_inner * n_outer. This and the next four are null for shuffled labels, if "
+            "measure.exact is false, and if inner or outer is empty",
+            True,
+        ),
+        Column(
+            "p_auc",
+            pa.float64(),
+            "two-sided p-value of U: normal limit, corrected for ties and for continuity",
+            True,
+        ),
+        Column("mean_difference", pa.float64(), "mean of inner minus mean of outer", True),
+        Column("nonzero_inner", pa.float64(), "share of the inner values that are not 0", True),
+        Column("nonzero_outer", pa.float64(), "share of the outer values that are not 0", True),
     ),
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
     "signed Kolmogorov-Smirnov distance of every feature for every class (paper equation 3)",
@@ -285,6 +303,15 @@ SIGNIFICANCE = Table(
         ),
         Column("q", pa.float64(), "p, adjusted by Benjamini-Hochberg over the dataset", True),
         Column("q_layer", pa.float64(), "the same over the layer", True),
+        Column(
+            "p_max",
+            pa.float64(),
+            "family-wise p-value of ks: share of the labelings, the true one and the shuffles, "
+            "under which any feature and class of the dataset has |ks| * sqrt(n_inner * n_outer / "
+            "(n_inner + n_outer)) as large as here; at least 1 / (1 + measure.shuffles)",
+            True,
+        ),
+        Column("p_max_layer", pa.float64(), "the same for any feature of the layer", True),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
     "p-values of the distances, from two-sample Kolmogorov-Smirnov tests: how often chance alone "

@@ -36,6 +36,7 @@ PUBLIC = {  # table: (partition columns, columns)
     ),
 }
 EXTRA = {
+    "ks": {"auc", "p_auc", "mean_difference", "nonzero_inner", "nonzero_outer"},
     "images": {"version"},
     "failures": {"version", "content"},
     "embeddings": {"version", "content", "computed_on"},
@@ -65,7 +66,7 @@ NULLABLE = {
     "failures": {"content"},
     "embeddings": {"content", "computed_on"},
     "ranges": {"lo", "hi"},
-    "ks": {"ks", "ks_exact"},
+    "ks": {"ks", "ks_exact", *EXTRA["ks"]},
     "thresholds": {
         *("t_plus", "davg_plus", "t_minus", "davg_minus"),
         *("t_plus_std", "t_minus_std"),

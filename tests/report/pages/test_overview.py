@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import replace
 
-from kdsspark.report.data import ReportData
+from kdsspark.report.data import ComputedOn, ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
 from kdsspark.report.parts.names import slug
