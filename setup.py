@@ -20,7 +20,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["kdsspark", "kdsspark.*"]),
     package_data={
-        "kdsspark": ["py.typed"],
+        "kdsspark": ["py.typed", "__init__.pyi"],
         "kdsspark.report": ["**/*.html", "**/*.css", "**/*.js"],
     },
     install_requires=[

@@ -1,0 +1,3 @@
+from kdsspark.api.measuring import measure as measure
+
+__version__: str
