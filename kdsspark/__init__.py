@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # What is offered -> the module it lies in.
 _OFFERED = {
+    "KSSelector": "kdsspark.api.selector",
     "measure": "kdsspark.api.measuring",
 }
 
