@@ -69,7 +69,7 @@ class ReportData:
 
     ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> its group
     in the configuration; datasets without a group are absent. ``disagreements``: None unless the
-    configuration asks for other distances.
+    configuration asks for other distances. ``experiments`` has those whose tables are there.
     """
 
     run: RunInfo
@@ -80,6 +80,7 @@ class ReportData:
     disagreements: Disagreements | None = None
     galleries: Sequence[Gallery] = ()  # of every network and dataset
     filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
+    experiments: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # name -> its query
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
 
 
