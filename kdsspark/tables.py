@@ -532,6 +532,39 @@ PROBE = Table(
     "accuracy of linear support vector machines on the features of each layer",
 )
 
+LABEL_ENTROPY = Table(
+    "label_entropy",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        Column(
+            "entropy",
+            pa.float64(),
+            "area under the entropy of the labels of all images at or above a value, over the bins "
+            "of the feature, as a share of ln(classes): low if the highest values are of few "
+            "classes; null without a finite value, or for a single class",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "unit"),
+    "how selective each feature is (Agrawal et al. 2014, figure 1 and appendix)",
+)
+SPARSITY = Table(
+    "sparsity",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("n_images", pa.int64(), "images embedded"),
+        ("n_features", pa.int32(), "features of the layer"),
+        ("mean", pa.float64(), "share of the features of an image above 0, averaged over images"),
+        ("deviation", pa.float64(), "standard deviation over images, divided by n_images"),
+        ("never", pa.int32(), "features that are above 0 for no image"),
+    ),
+    ("network", "dataset", "layer"),
+    "share of features above zero, by layer (Agrawal et al. 2014, table 6); NaN counts as zero",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -556,6 +589,8 @@ TABLES: Final[dict[str, Table]] = {
         FULL_NETWORK,
         PRUNED,
         PROBE,
+        LABEL_ENTROPY,
+        SPARSITY,
     )
 }
 

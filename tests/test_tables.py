@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import EMBEDDINGS, KS, TABLES, embeddings_schema
 
 PUBLIC = {  # table: (partition columns, columns)
@@ -77,7 +78,8 @@ NULLABLE = {
 
 
 def test_there_are_the_public_tables_and_known_others() -> None:
-    assert set(TABLES) == set(PUBLIC) | EXTRA_TABLES
+    of_experiments = {table.name for one in EXPERIMENTS for table in one.tables}
+    assert set(TABLES) == set(PUBLIC) | EXTRA_TABLES | of_experiments
     assert all(name == table.name for name, table in TABLES.items())
 
 

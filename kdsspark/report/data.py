@@ -82,6 +82,7 @@ class ReportData:
     shares of the feature's range, for the lowest distances) and ``sizes`` (network, layer, neurons,
     parameters). ``groups``: dataset -> its group in the configuration; datasets without a group are
     absent. ``disagreements``: None unless the configuration asks for other distances.
+    ``experiments`` has those whose tables are there.
     """
 
     run: RunInfo
@@ -92,6 +93,7 @@ class ReportData:
     disagreements: Disagreements | None = None
     galleries: Sequence[Gallery] = ()  # of every network and dataset
     filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
+    experiments: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # name -> its query
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
     computed_on: Sequence[ComputedOn] = ()
     mixtures: Sequence[str] = ()  # sentences about pairs that mix kinds of processors

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import class_page, dataset, layer, overview, unit_page
+from kdsspark.report.pages import class_page, dataset, experiment, layer, overview, unit_page
 from kdsspark.report.parts import cards, drawing, formats
 from kdsspark.report.parts.page import Page, files_of
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
@@ -46,6 +46,7 @@ def _figures(data: ReportData) -> Iterator[drawing.Wanted]:
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         yield from overview.figures(info["name"], data)
+        yield from experiment.figures(info["name"], data)
         for row in formats.rows(frames["thresholds"]):
             yield from dataset.figures(row, frames)
 
@@ -68,6 +69,7 @@ def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
         for gallery in own:
             yield from (class_page.page(info, gallery, shown) for shown in gallery.classes)
         yield from unit_page.pages(info, own)
+        yield from experiment.pages(info, data, drawn)
 
 
 def environment() -> Environment:

@@ -12,7 +12,7 @@ from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.findings import findings
 from kdsspark.report.gallery.gallery import Gallery
-from kdsspark.report.pages import unit_figures
+from kdsspark.report.pages import experiment, unit_figures
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
 from kdsspark.report.parts import cards, formats, names
@@ -84,6 +84,7 @@ def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
         ],
         "layers": [_layer(network, row, list(own.values())) for row in layers],
         "paper": names.paper_page(network),
+        "experiments": experiment.links(network, data),
     }
 
 
