@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kdsspark.config import Config
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stage import Context, ItemPlan, Stage, prune
-from kdsspark.engine.work import Outcome, WorkItem, run_items
+from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output.names import Pair
