@@ -133,6 +133,37 @@ GREENHOUSE: Final = {"conv3_4": 0.9144, "conv4_2": 0.9059, "fc7": 0.9515}
 FIGURE11_DATASETS: Final = 10
 """Figure 11 has ten datasets. The paper does not say which of the eleven it lacks."""
 
+UNITS: Final = pd.DataFrame(
+    [
+        (2, "mit67", "conv3_3", 145, "florist", 0.8641),
+        (2, "mit67", "conv3_4", 202, "greenhouse", 0.9144),
+        (2, "mit67", "conv4_2", 89, "greenhouse", 0.9059),
+        (2, "mit67", "conv4_3", 293, "florist", 0.8923),
+        (2, "mit67", "conv5_4", 277, "florist", 0.9287),
+        (2, "mit67", "conv5_4", 449, "buffet", 0.9259),
+        (2, "mit67", "fc7", 1426, "greenhouse", 0.9515),
+        (2, "mit67", "fc7", 1779, "cloister", 0.9174),
+        (3, "cub200", "fc7", 1946, "gadwall", -0.8880),
+        (3, "cub200", "fc7", 1946, "brown pelican", -0.8736),
+        (3, "cub200", "fc7", 1946, "white pelican", -0.8624),
+        (3, "cub200", "fc7", 1946, "heermann gull", -0.8553),
+        (4, "flowers102", "fc7", 1449, "alpine sea holly", -0.9517),
+        (4, "flowers102", "fc7", 1449, "globe thistle", -0.9373),
+        (4, "flowers102", "fc7", 1449, "spear thistle", -0.9293),
+        (4, "flowers102", "fc7", 3529, "spear thistle", -0.9466),
+        (4, "flowers102", "fc7", 3529, "artichoke", -0.9438),
+        (7, "flowers102", "conv1_2", 22, "alpine sea holly", 0.8665),
+        (7, "flowers102", "conv1_2", 8, "alpine sea holly", 0.8663),
+        (7, "flowers102", "conv1_2", 16, "alpine sea holly", 0.8641),
+        (7, "flowers102", "conv1_1", 60, "alpine sea holly", 0.8393),
+    ],
+    columns=["figure", "dataset", "layer", "unit", "class_name", "ks"],
+)
+"""Figures 2, 3, 4 and 7: the units they draw, of VGG19 trained on ImageNet 2012, from 0."""
+
+UNITS_ARCHITECTURE: Final = "vgg19"
+"""The network of ``UNITS``."""
+
 LOWEST_ENDS, HIGHEST_ENDS = 0.4, 0.9
 """Section 7: the highest ks of the class with the poorest features and of that with the best."""
 

@@ -31,7 +31,8 @@ _NETWORK_LAYERS = dedent("""\
 # Spark pushes filters by dataset and class through the windows below, which partition by both.
 _FEATURE_CLASSES = dedent("""\
     SELECT k.network, k.dataset, k.class_id, c.class_name, k.layer, k.unit, f.feature, f.kind,
-           f.depth, k.ks, k.ks_exact
+           f.depth, k.ks, k.ks_exact, k.auc, k.p_auc, k.mean_difference, k.nonzero_inner,
+           k.nonzero_outer
     FROM ks AS k
     JOIN features AS f
       ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit

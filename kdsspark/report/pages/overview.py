@@ -12,6 +12,7 @@ from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.findings import findings
 from kdsspark.report.gallery.gallery import Gallery
+from kdsspark.report.pages import experiment, unit_figures
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
 from kdsspark.report.parts import cards, formats, names
@@ -42,7 +43,12 @@ def about(data: ReportData) -> Page:
         frames = of_network(data.frames, info["name"])
         rows = ("counts", "failure_counts", "failures")
         sections.append({"info": info} | {name: list(formats.rows(frames[name])) for name in rows})
-    values = {"sections": sections, "beyond": data.beyond}
+    values = {
+        "sections": sections,
+        "beyond": data.beyond,
+        "computed_on": data.computed_on,
+        "mixtures": data.mixtures,
+    }
     return Page(path="about.html", template="about.html", values=values, files={})
 
 
@@ -78,6 +84,7 @@ def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
         ],
         "layers": [_layer(network, row, list(own.values())) for row in layers],
         "paper": names.paper_page(network),
+        "experiments": experiment.links(network, data),
     }
 
 
@@ -139,7 +146,8 @@ def _paper(
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
     comparison = compare(network, data.frames, judged)
-    pages = cards.unit_pages(cards.several(data.galleries, network))
+    own_galleries = cards.several(data.galleries, network)
+    pages = cards.unit_pages(own_galleries)
     others = disagreeing(network, data.disagreements, pages)
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
     stems = {name: names.figure_stem(network, name) for name in FIGURES}
@@ -152,6 +160,7 @@ def _paper(
         "kinds": sorted(set(frames["figure5"]["kind"])),
         "comparison": comparison,
         "disagreements": others,
+        "unit_figures": unit_figures.figures(own_galleries),
         "feature_classes": chosen,
         "figures": own,
     }
