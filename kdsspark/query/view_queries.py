@@ -97,7 +97,9 @@ _UNIT_SUMMARY = dedent(f"""\
            COUNT(IF(k.ks < t.t_minus, 1, NULL)) AS absent,
            COUNT(IF(k.ks < {paper.FAR_ABSENT}, 1, NULL)) AS far_absent,
            COUNT(IF(k.ks = 0, 1, NULL)) AS at_zero,
-           MAX(k.ks) AS highest, MIN(k.ks) AS lowest
+           MAX(k.ks) AS highest, MIN(k.ks) AS lowest,
+           MAX((k.nonzero_inner * k.n_inner + k.nonzero_outer * k.n_outer)
+               / NULLIF(k.n_inner + k.n_outer, 0)) AS nonzero
     FROM ks AS k
     JOIN features AS f
       ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit

@@ -117,16 +117,10 @@ CLASSES = dedent("""\
     FROM class_summary AS s
     ORDER BY s.network, s.dataset, n_plus DESC, s.class_id""")
 
-# Images that excite the unit at all are known where the dataset is its own reference corpus.
 UNITS = dedent("""\
     SELECT u.network, u.dataset, u.depth, u.kind, u.layer, u.unit, u.n_classes, u.present,
-           u.absent, u.far_absent, u.at_zero, u.highest, u.lowest,
-           CAST(x.n_active AS DOUBLE) / NULLIF(x.n, 0) AS active
+           u.absent, u.far_absent, u.at_zero, u.highest, u.lowest, u.nonzero
     FROM unit_summary AS u
-    LEFT JOIN (SELECT e.network, e.dataset, e.layer, e.unit, e.n_active, e.n
-               FROM exemplars AS e WHERE e.rank = 1) AS x
-           ON x.network = u.network AND x.dataset = u.dataset AND x.layer = u.layer
-          AND x.unit = u.unit
     WHERE u.n_classes > 0
     ORDER BY u.network, u.dataset, u.depth, u.unit""")
 

@@ -174,24 +174,20 @@ def test_a_unit_is_summarised_over_its_classes(
         )
         assert (row["far_absent"], row["at_zero"]) == (sum(ks < -0.8), sum(ks == 0))
         assert (row["highest"], row["lowest"]) == (ks.max(), ks.min())
-        assert np.isnan(row["active"])  # without exemplars
+        assert np.isnan(row["nonzero"])  # as without exact distances
 
 
-def test_the_share_of_images_that_excite_a_unit_is_that_of_its_own_dataset(
-    tables: Tables,
-) -> None:
-    head = {"network": "vgg16", "layer": "conv1_1", "unit": 3, "n": 40}
+def test_the_share_of_non_zero_values_is_that_of_the_whole_dataset(tables: Tables) -> None:
+    """Of 40 images, 10 are not 0: 4 of the 10 of one class, 6 of the 30 of the other."""
+    keys = {"network": "vgg16", "dataset": "wood", "labels": "true", "layer": "fc6", "unit": 3}
     rows = [
-        {**head, "dataset": "birds", "rank": 1, "n_active": 10},
-        {**head, "dataset": "birds", "rank": 2, "n_active": 10},
-        {**head, "dataset": "elsewhere", "rank": 1, "n_active": 40},
+        {"class_id": 0, "n_inner": 10, "n_outer": 30, "nonzero_inner": 0.4, "nonzero_outer": 0.2},
+        {"class_id": 1, "n_inner": 30, "n_outer": 10, "nonzero_inner": 0.2, "nonzero_outer": 0.4},
     ]
-    units = run_queries({**tables, "exemplars": pd.DataFrame(rows)})["units"]
-    known = units.dropna(subset=["active"])
-    assert known[["dataset", "layer", "unit", "active"]].to_numpy().tolist() == [
-        ["birds", "conv1_1", 3, 0.25]
-    ]
-    assert len(units) == len(run_queries(tables)["units"])
+    pairs = pd.DataFrame([{**keys, "shuffle": 0, "ks": 0.1, **row} for row in rows])
+    (unit,) = run_queries({**tables, "ks": pairs})["units"].to_dict("records")
+    assert unit["nonzero"] == pytest.approx(0.25)
+    assert (unit["n_classes"], unit["depth"], unit["kind"]) == (2, 13, "fc")
 
 
 def test_information_is_correlated_with_divergence_layer_by_layer(tables: Tables) -> None:

@@ -113,8 +113,8 @@ def add_units(out: dict[str, list], where: dict, row: dict) -> None:
     """Of a layer a unit that is rare, and one that is low for one class of twenty."""
     present, absent = (5, 5) if row["group"] == "c" else (1, 8)
     usual = {"n_classes": 20, "present": present, "absent": absent, "at_zero": 0}
-    rare = {"unit": 0, "far_absent": 0, "highest": 0.05, "lowest": -0.05, "active": 0.02}
-    common = {"unit": 1, "far_absent": 1, "highest": 0.5, "lowest": -0.85, "active": 0.9}
+    rare = {"unit": 0, "far_absent": 0, "highest": 0.05, "lowest": -0.05, "nonzero": 0.02}
+    common = {"unit": 1, "far_absent": 1, "highest": 0.5, "lowest": -0.85, "nonzero": 0.9}
     out["units"] += [{**where, **usual, **own} for own in (rare, common)]
 
 

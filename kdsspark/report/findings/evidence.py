@@ -156,7 +156,7 @@ class Evidence:
 
     @cached_property
     def units(self) -> pd.DataFrame:
-        """One row per dataset and unit: ``unit_summary``, and the share of images ``active``."""
+        """One row per dataset and unit: the view ``unit_summary``."""
         return self.rows("units", "no dataset has distances")
 
     @cached_property

@@ -9,7 +9,7 @@ import numpy as np
 from kdsspark import paper
 from kdsspark.report.findings.evidence import Answer, Evidence, Finding, NotTestable, finding
 
-_RARE: Final = 0.1  # the largest share of images that excite a rare unit
+_RARE: Final = 0.1  # the largest share of images for which a rare unit is not 0
 _HIGH: Final = 0.2  # of a feature's range; typical medians of pooled values are 0.05 to 0.1
 _FEW: Final = 0.1  # of the classes of a dataset
 _MOSTLY: Final = 0.9  # of the units
@@ -41,18 +41,18 @@ def negative_extremes(e: Evidence) -> Answer:
     "5", "Features that are rare in a dataset have ks near 0 for each of its classes", "no number"
 )
 def rare_near_zero(e: Evidence) -> Answer:
-    """The largest |ks| over classes: units that at most a tenth of the images excite, and others.
+    """The largest |ks| over classes: units that are 0 for nine in ten images or more, and others.
 
     Holds if the mean of the former is below half of that of the latter.
     """
-    units = e.units.dropna(subset=["active"])
+    units = e.units.dropna(subset=["nonzero"])
     if units.empty:
-        raise NotTestable("exemplars of the dataset itself are needed to see which units are rare")
+        raise NotTestable("measure.exact is false, so no table has the share of non-zero values")
     largest = np.maximum(units["highest"], -units["lowest"])
-    rare = (units["active"] > 0) & (units["active"] <= _RARE)
-    common = units["active"] > _RARE
+    rare = (units["nonzero"] > 0) & (units["nonzero"] <= _RARE)
+    common = units["nonzero"] > _RARE
     if not rare.any() or not common.any():
-        raise NotTestable(f"no unit is excited by {_RARE:.0%} of the images or fewer")
+        raise NotTestable(f"there is no unit that is not 0 for a few images, {_RARE:.0%} at most")
     ends = float(largest[rare].mean()), float(largest[common].mean())
     return Answer(
         ends[0] < ends[1] / 2,

@@ -108,7 +108,7 @@ def units(rows: Sequence[Mapping[str, Any]]) -> Frames:
     """Rows with what differs from a unit of a conv layer that tells none of 10 classes."""
     usual = {"depth": 0, "kind": "conv", "layer": "layer0", "n_classes": 10, "present": 0}
     usual |= {"absent": 0, "far_absent": 0, "at_zero": 0, "highest": 0.1, "lowest": -0.1}
-    usual |= {"active": 1.0}
+    usual |= {"nonzero": 1.0}
     return {"units": frame([{"unit": i, **usual, **row} for i, row in enumerate(rows)])}
 
 

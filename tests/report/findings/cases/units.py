@@ -34,17 +34,17 @@ CASES: dict[str, Case] = {
     "rare_near_zero": Case(
         units(
             [
-                {"dataset": "birds", "active": 0.05, "highest": 0.1, "lowest": -0.02},
-                {"dataset": "birds", "active": 0.0, "highest": 0.0, "lowest": 0.0},  # never
-                {"dataset": "birds", "active": 0.9, "highest": 0.3, "lowest": -0.4},
-                {"dataset": "birds", "active": None, "highest": 0.9},  # unknown
+                {"dataset": "birds", "nonzero": 0.05, "highest": 0.1, "lowest": -0.02},
+                {"dataset": "birds", "nonzero": 0.0, "highest": 0.0, "lowest": 0.0},  # never
+                {"dataset": "birds", "nonzero": 0.9, "highest": 0.3, "lowest": -0.4},
+                {"dataset": "birds", "nonzero": None, "highest": 0.9},  # unknown
             ]
         ),
         "largest |ks| 0.100 for 1 rare units, 0.400 for others",
         units(
             [
-                {"dataset": "birds", "active": 0.05, "highest": 0.1, "lowest": -0.3},
-                {"dataset": "birds", "active": 0.9, "highest": 0.3, "lowest": -0.4},
+                {"dataset": "birds", "nonzero": 0.05, "highest": 0.1, "lowest": -0.3},
+                {"dataset": "birds", "nonzero": 0.9, "highest": 0.3, "lowest": -0.4},
             ]
         ),
         "largest |ks| 0.300 for 1 rare units, 0.400 for others",
