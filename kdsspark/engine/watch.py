@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -43,6 +44,7 @@ class Watch:
 
     def __init__(self, context: SparkContext) -> None:
         self._context = context
+        self._group = f"kdsspark-{uuid.uuid4().hex}"
         fatal = context.accumulator([], _Concatenated())
         self.watched = Watched(context.accumulator(0), context.accumulator(0), fatal)
 
@@ -56,10 +58,15 @@ class Watch:
     ) -> list[T]:
         """What ``collect``, a Spark action, returns; raises the first error among it.
 
-        A fatal error, or an interrupt, cancels the job.
+        A fatal error, or an interrupt, cancels the job, and no other of the session.
         """
+
+        def in_group() -> Sequence[T | KdssparkError]:
+            self._context.setJobGroup(self._group, "kdsspark")  # of this thread's jobs
+            return collect()
+
         with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(collect)
+            job = pool.submit(in_group)
             self._wait(job, progress)
         results: list[T] = []
         for result in job.result():
@@ -76,7 +83,7 @@ class Watch:
                     raise self.fatal[0]
             self._show(progress)
         except (KeyboardInterrupt, KdssparkError):
-            self._context.cancelAllJobs()
+            self._context.cancelJobGroup(self._group)
             raise
 
     def _show(self, progress: Progress) -> None:
