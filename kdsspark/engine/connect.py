@@ -34,8 +34,8 @@ def refuse(conf: Mapping[str, object]) -> None:
     for name in _VARIABLES:
         value = os.environ.get(name, "")
         if value and value.lower() != "classic":
-            raise ConfigError(f"{name} must not be set, got {value}: {_WHY}")
+            raise ConfigError(f"Spark must be classic, got Spark Connect by {name}={value}: {_WHY}")
     for key in (_REMOTE, _MODE):
         given = str(conf.get(key, "classic"))
         if given.lower() != "classic":
-            raise ConfigError(f"spark.conf.{key}: must not be given, got {given}: {_WHY}")
+            raise ConfigError(f"spark.conf.{key}: must be left out, got {given}: {_WHY}")

@@ -29,7 +29,9 @@ WHY = "stages run on Spark's RDDs, which Spark Connect does not have$"
 def test_by_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     for use in (session.existing, lambda: session.start(Spark())):
-        with pytest.raises(ConfigError, match=f"^{name} must not be set, got {value}: {WHY}"):
+        with pytest.raises(
+            ConfigError, match=f"^Spark must be classic, got Spark Connect by {name}={value}: {WHY}"
+        ):
             use()
 
 
@@ -38,7 +40,7 @@ def test_by_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: s
 )
 def test_by_the_configuration(key: str, value: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"^spark\.conf\.{key}: must not be given, got {value}: {WHY}"
+        ConfigError, match=rf"^spark\.conf\.{key}: must be left out, got {value}: {WHY}"
     ):
         session.start(Spark(conf={key: value}))
 
@@ -67,5 +69,7 @@ def test_the_command_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2, done.stderr
     *progress, last = done.stderr.splitlines()
-    assert last.startswith("kdsspark: SPARK_REMOTE must not be set, got sc://spark.example: ")
+    assert last.startswith(
+        "kdsspark: Spark must be classic, got Spark Connect by SPARK_REMOTE=sc://"
+    )
     assert not any(line.startswith(("kdsspark:", "Traceback")) for line in progress)
