@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from pyspark import SparkContext
 
 from kdsspark import config
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.items import Outcome
 from kdsspark.network.spec import Layer, NetworkSpec
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair

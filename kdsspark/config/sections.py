@@ -9,7 +9,16 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kdsspark.config.types import Distance, Master, Name, Scalar, Size, parse_size
+from kdsspark.config.types import (
+    Distance,
+    Duration,
+    Master,
+    Name,
+    Scalar,
+    Size,
+    parse_duration,
+    parse_size,
+)
 
 LARGEST_SEED: Final = 2**63 - 1
 _LARGEST_SHARD: Final = 65_536  # images: what a task that dies does again
@@ -26,6 +35,14 @@ class Spark(Section):
 
     master: Master = "local[*]"
     conf: dict[str, Scalar] = Field(default_factory=dict)
+    # No task has ended for so long: the work items that hang are named. Null: nobody looks.
+    stalled_after: Duration | None = "30min"
+    when_stalled: Literal["wait", "fail"] = "wait"
+
+    @property
+    def stalled_seconds(self) -> float | None:
+        """``stalled_after`` in seconds."""
+        return None if self.stalled_after is None else parse_duration(self.stalled_after)
 
     @model_validator(mode="after")
     def _one_master(self) -> Spark:

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from kdsspark.config.overrides import Written
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
 _ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!//|:)(/)?")
 _MASTER = re.compile(
@@ -103,12 +104,18 @@ def _memory(value: str) -> str:
     return value
 
 
+def _duration(value: str) -> str:
+    parse_duration(value)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 Location = Annotated[str, AfterValidator(_location)]
 Master = Annotated[str, AfterValidator(_master)]
 Size = Annotated[str, AfterValidator(_memory)]
+Duration = Annotated[str, AfterValidator(_duration)]
 LayoutName = Literal[
     "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
     "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
@@ -117,6 +124,17 @@ Distance = Literal[
     "kullback_leibler", "jensen_shannon", "bhattacharyya", "mutual_information", "wasserstein",
     "auc", "average_precision",
 ]  # fmt: skip
+
+
+def parse_duration(text: str) -> float:
+    """``"30min"`` -> seconds. Units are s, min and h.
+
+    Raises ValueError for anything else, and for zero.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match or not float(match[1]):
+        raise ValueError(f"must be a duration such as 90s, 30min or 2h, got {text!r}")
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
 
 def parse_size(text: str) -> int:

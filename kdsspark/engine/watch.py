@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 from pyspark import Accumulator, AccumulatorParam, SparkContext
 
-from kdsspark.errors import KdssparkError, PlacementError
+from kdsspark.engine.stalls import Stalls
+from kdsspark.errors import KdssparkError, PlacementError, StalledError
 from kdsspark.terminal import Progress
 
 T = TypeVar("T")
@@ -41,10 +42,16 @@ class Watched:
 class Watch:
     """Runs one job in a thread, and shows its progress until it ends or an error is fatal."""
 
-    def __init__(self, context: SparkContext) -> None:
+    def __init__(self, context: SparkContext, what: str) -> None:
+        """``what`` names the step on the terminal."""
         self._context = context
+        self._stalls = Stalls.of(context, what)
         fatal = context.accumulator([], _Concatenated())
         self.watched = Watched(context.accumulator(0), context.accumulator(0), fatal)
+
+    def runs(self, names: Sequence[str]) -> None:
+        """Tell the names of the work items of the tasks that run next, in their order."""
+        self._stalls.names = names
 
     @property
     def fatal(self) -> list[KdssparkError]:
@@ -56,7 +63,8 @@ class Watch:
     ) -> list[T]:
         """What ``collect``, a Spark action, returns; raises the first error among it.
 
-        A fatal error, or an interrupt, cancels the job.
+        A fatal error, or an interrupt, cancels the job. A stall is reported, or, if the
+        configuration says so, cancels it and raises a :class:`StalledError`.
         """
         with ThreadPoolExecutor(1) as pool:
             job = pool.submit(collect)
@@ -74,10 +82,17 @@ class Watch:
                 self._show(progress)
                 if self.fatal:
                     raise self.fatal[0]
+                self._look_for_a_stall(progress)
             self._show(progress)
         except (KeyboardInterrupt, KdssparkError):
             self._context.cancelAllJobs()
             raise
+
+    def _look_for_a_stall(self, progress: Progress) -> None:
+        if line := self._stalls.found(self.watched.done.value):
+            if self._stalls.fails:
+                raise StalledError(line)
+            progress.say(line)
 
     def _show(self, progress: Progress) -> None:
         progress.show(self.watched.done.value, self.watched.failed.value)

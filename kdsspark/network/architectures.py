@@ -115,6 +115,7 @@ def _published_preprocessing(architecture: str, preset: Any) -> Preprocessing:
         crop=preset.crop_size[0],
         mean=half if tensorflow else tuple(preset.mean),
         std=half if tensorflow else tuple(preset.std),
+        interpolation=preset.interpolation.value,
     )
 
 

@@ -114,11 +114,13 @@ class Projector:
         places: Sequence[tuple[int, int]] | None,
     ) -> Tensor:
         pixels.requires_grad_()
-        axis = next((known.axis for known in self.spec.layers if known.name == layer), None)
-        if axis is None:
+        known = next((known for known in self.spec.layers if known.name == layer), None)
+        if known is None:
             raise ValueError(f"layer must be one of {self.spec.name}, got {layer!r}")
-        maps = self._up_to(layer)(pixels).movedim(axis, 1)
+        maps = self._up_to(layer)(pixels).movedim(known.axis, 1)
         maps = maps.unsqueeze(2) if maps.ndim == 3 else maps  # tokens are a single row
+        if known.tokens == "cls+mean":
+            maps = torch.cat([maps, maps], 1)
         seeds = maps[_index(maps, layer, units, places)]
         (projection,) = torch.autograd.grad(seeds, pixels, seeds.detach())
         return projection.flip(1) if self.spec.preprocessing.channels == "bgr" else projection

@@ -112,7 +112,7 @@ def _layers(
     network: Network, model: nn.Module, table: Mapping[str, str], crop: int
 ) -> tuple[Layer, ...]:
     try:
-        return activations.inspect(model, table, network.activation, crop)
+        return activations.inspect(model, table, network.activation, crop, network.tokens)
     except (RuntimeError, AssertionError) as error:
         raise crop_error(network.architecture, crop, error) from error
 

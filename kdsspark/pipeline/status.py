@@ -21,7 +21,7 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records
 from kdsspark.pipeline.records import Record
-from kdsspark.stages import STAGES
+from kdsspark.stages import EVERY
 from kdsspark.stages.embed import processors
 from kdsspark.terminal import aligned
 
@@ -93,7 +93,7 @@ def status(config: Config) -> Status:
     output = Output.at(config.output)
     stages = [
         _status(output, config, stage, Pair(NO_NETWORK, dataset.name))
-        for stage in STAGES
+        for stage in EVERY
         if stage.scope == "dataset"
         for dataset in config.datasets
     ]
@@ -127,7 +127,7 @@ def _refusal(output: Output, config: Config) -> str | None:
 def _of_pair(output: Output, config: Config, pair: Pair) -> Iterator[StageStatus]:
     """The stages of one pair; stages that are not part of a run, where they were run on it."""
     finished: set[str] = set()
-    for stage in STAGES:
+    for stage in EVERY:
         if stage.scope != "pair":
             continue
         if not stage.part_of_run and not _receipts_below(output, stage, pair):

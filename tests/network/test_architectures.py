@@ -100,6 +100,11 @@ def test_vision_transformers_take_the_crop() -> None:
 def test_preprocessing_of_published_weights() -> None:
     named = resolve_preprocessing("resnet50", "IMAGENET1K_V2", None)
     assert (named.resize, named.crop) == (232, 224)
+    assert named.interpolation == "bilinear"
+    swin = resolve_preprocessing("swin_t", "IMAGENET1K_V1", None)
+    assert (swin.resize, swin.interpolation) == (232, "bicubic")
+    given = Preprocessing(interpolation="lanczos")
+    assert resolve_preprocessing("swin_t", "DEFAULT", given).interpolation == "lanczos"
     ssd = resolve_preprocessing("vgg16", "IMAGENET1K_FEATURES", None)
     assert ssd.mean == (0.48235, 0.45882, 0.40784)
     assert ssd.std == (1 / 255, 1 / 255, 1 / 255)

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,15 +66,18 @@ class ImageJob:
         return closing(loader(uris))
 
 
+def decode_of(spec: NetworkSpec) -> Decode:
+    """How a network's images are decoded and resized."""
+    return decoding.Decoder(spec.preprocessing.resize, spec.preprocessing.interpolation)
+
+
 def decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     """How images are decoded: apart from this process once an attempt at the shard has failed.
 
     Perhaps one of its images made the decoder crash, which would end this attempt just so.
     """
-    short_side = job.spec.preprocessing.resize
-    if earlier_attempts() > 0:
-        return isolation.decoder(short_side)
-    return nullcontext(partial(decoding.decode, short_side=short_side))
+    decode = decode_of(job.spec)
+    return isolation.decoder(decode) if earlier_attempts() > 0 else nullcontext(decode)
 
 
 def batch_and_call(job: ImageJob) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from kdsspark.datasets import readymade
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.items import Outcome
 from kdsspark.errors import DatasetError
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output

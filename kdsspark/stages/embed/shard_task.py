@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from kdsspark.engine import gpus
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.errors import ImageError
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Loaded, Pixels

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from kdsspark.config import Config
+from kdsspark.config import Config, Preprocessing
 from kdsspark.config.redaction import redacted, without_secrets
 from kdsspark.engine.stage import Context, FeatureClassWanted, ItemPlan, total
 from kdsspark.errors import DatasetError
@@ -28,11 +28,12 @@ from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.query import view_queries, views
 from kdsspark.report.data import ComputedOn, NetworkInfo, ReportData, RunInfo
+from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
-from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
+from kdsspark.stages import EMBED, EXEMPLARS, EXPERIMENTS, MEASURE, PROBE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates, processors
 from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import looks
+from kdsspark.stages.report import layer_sizes, looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
@@ -45,7 +46,9 @@ _FORMAT: Final = 4  # of the pages: with another number, every report is drawn a
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
-_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE, EXEMPLARS)  # the report shows what these stages wrote
+_MADE_BY: Final = (  # the report shows what they wrote
+    EMBED, MEASURE, SUMMARIZE, EXEMPLARS, PROBE, *EXPERIMENTS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def run(context: Context) -> None:
     from kdsspark.report import site
 
     REPORT.receipts(output).remove(_ITEM)
-    steps = len(_queries(config)) + 1
+    steps = len(_queries(config)) + len(_experiments(output)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context, planned.made, progress)
         _replace(output, site.render(data, os.cpu_count() or 1))
@@ -117,7 +120,8 @@ def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
 def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> ReportData:
     """Everything that the report shows; ``made`` are the receipts of what it follows from."""
     output, config = context.output, context.config
-    queries = _queries(config)
+    experiments = _experiments(output)
+    queries = _queries(config) | experiments
     read = view_queries.reads(*queries.values(), histograms_of(1))
     opened = views.opened(context.session, output, read)
     drawn = read_feature_classes(opened, output, config, context.drawn)
@@ -131,6 +135,8 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(opened, extremes)
+    frames["rest"] = rest.medians(opened, frames["class_extremes"])
+    frames["sizes"] = layer_sizes.of_networks(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
     return ReportData(
@@ -142,6 +148,7 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         disagreements,
         galleries(context, frames),
         filters.of_networks(output, config),
+        {name: frames[name] for name in experiments},
         others,
         _computed_on(context),
         processors.mixtures(output, context.pairs),
@@ -150,6 +157,15 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
 
 def _queries(config: Config) -> dict[str, str]:
     return QUERIES | ({"disagreements": DISAGREEMENTS} if config.measure.distances else {})
+
+
+def _experiments(output: Output) -> dict[str, str]:
+    """The queries of the experiments that have written all of their tables."""
+    return {
+        one.name: EXPERIMENT_QUERIES[one.name]
+        for one in EXPERIMENTS
+        if all(output.files(table.name) for table in one.tables)
+    }
 
 
 def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:
@@ -247,5 +263,19 @@ def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo
         "crops": spec.crops if spec else None,
         "precision": spec.precision if spec else None,
         "activation": spec.activation if spec else None,
-        "pooling": spec.pooling if spec else None,
+        "pooling": _pooling(spec) if spec else None,
+        "preprocessing": _in_words(spec.preprocessing) if spec else None,
     }
+
+
+def _pooling(spec: NetworkSpec) -> str:
+    tokens = {layer.tokens for layer in spec.layers} - {"mean"}
+    return ", ".join([spec.pooling, *(f"tokens: {which}" for which in tokens)])
+
+
+def _in_words(p: Preprocessing) -> str:
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (p.mean, p.std))
+    return (
+        f"short side {p.resize} ({p.interpolation}), crops of {p.crop}; "
+        f"{p.channels} from 0 to {p.scale}, mean {mean}, std {std}"
+    )

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdsspark.config import Embed
-from kdsspark.engine.work import Outcome
+from kdsspark.engine.items import Outcome
 from kdsspark.images import decoding
 from kdsspark.images.loading import content_hash
 from kdsspark.output import parquet
@@ -385,17 +385,17 @@ def test_images_are_decoded_apart_once_an_attempt_has_failed(
     monkeypatch: pytest.MonkeyPatch,
     attempt: int,
 ) -> None:
-    apart: list[int] = []
+    apart: list[decoding.Decoder] = []
 
-    def decoder(short_side: int) -> Any:
-        apart.append(short_side)
-        return nullcontext(lambda data: decoding.decode(data, short_side))
+    def decoder(decode: decoding.Decoder) -> Any:
+        apart.append(decode)
+        return nullcontext(decode)
 
     monkeypatch.setattr(image_job.isolation, "decoder", decoder)
     task.attempt = attempt
     rows = [folder.put(n, n) for n in range(3)]
     embedded(job, rows)
-    assert apart == [8] * (attempt > 0)
+    assert apart == [decoding.Decoder(8)] * (attempt > 0)
     assert len(found(job.output, EMBEDDINGS)) == 3
     (note,) = [path for path in job.output.files("_plans") if path.endswith(".json")] or [None]
     assert (job.output.read_json(note) if note else None) == (

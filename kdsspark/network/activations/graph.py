@@ -31,13 +31,12 @@ from itertools import accumulate
 from typing import Any, Final
 
 import torch
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from kdsspark.errors import ConfigError
-from kdsspark.network.spec import Kind, Layer
-
-PEAK: Final = "peak"
-"""The pooling that keeps where in its map a unit is highest, and how high."""
+from kdsspark.network.activations.pooling import pool
+from kdsspark.network.activations.tokens import with_tokens
+from kdsspark.network.spec import Kind, Layer, Tokens
 
 _RELU: Final = (nn.ReLU, nn.ReLU6)
 _BATCH_NORM: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -76,13 +75,18 @@ def needs(model: nn.Module, table: Mapping[str, str], activation: str) -> dict[s
 
 
 def inspect(
-    model: nn.Module, table: Mapping[str, str], activation: str, crop: int
+    model: nn.Module,
+    table: Mapping[str, str],
+    activation: str,
+    crop: int,
+    tokens: Tokens = "mean",
 ) -> tuple[Layer, ...]:
     """Describe each layer of ``table`` for crops of ``crop`` pixels.
 
     ``table`` is {layer name: module path}, ``model`` is on the meta device. Raises ConfigError like
-    :func:`needs`, and if an activation has a form that is not supported (the message lists those
-    that are); torch's own RuntimeError or AssertionError if the model cannot take such crops.
+    :func:`needs`, if an activation has a form that is not supported (the message lists those that
+    are), and if ``tokens`` asks for a class token that a layer of tokens does not have; torch's own
+    RuntimeError or AssertionError if the model cannot take such crops.
     """
     raw, nodes = unpooled(model, table, activation)
     shapes = _shapes(raw, crop)
@@ -99,7 +103,12 @@ def inspect(
                 f"layers.{name}: must return [views, units], [views, tokens, units] or square "
                 f"maps [views, units, height, width], got {table[name]!r} with {list(shape)}"
             )
-        layers.append(Layer(name, table[name], shape[axis], _kind(shape, node, modules), axis))
+        kind = _kind(shape, node, modules)
+        layers.append(
+            with_tokens(Layer(name, table[name], shape[axis], kind, axis), model, shape, tokens)
+        )
+    if tokens != "mean" and all(layer.tokens == "mean" for layer in layers):
+        raise ConfigError(f"tokens: must be mean where no layer has a class token, got {tokens!r}")
     return tuple(layers)
 
 
@@ -130,65 +139,14 @@ def read(
     for layer in layers:
         node = nodes[layer.name]
         with graph.inserting_after(node):
-            outputs.append(graph.call_function(pool, (node, layer.axis, pooling)))
+            how = (layer.axis, pooling, layer.prefix, layer.tokens)
+            outputs.append(graph.call_function(pool, (node, *how)))
     _set_outputs(graph, outputs)
     reader = fx.GraphModule(model, graph)
     for module in reader.modules():
         if isinstance(module, _BATCH_NORM):
             module.num_batches_tracked = None  # for training only, and often absent from files
     return reader
-
-
-def pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
-    """Reduce an activation [views, ...] to float32 [views, units], always a new tensor.
-
-    ``axis`` numbers the units. ``pooling`` (``mean``, accumulated in float32, or ``max``) is over
-    all other axes but the views (paper section 3: the spatial average of a filter's map).
-    ``peak`` gives [views, units, 3]: the maximum, and the row and column of the map where it is
-    first, in row-major order. With tokens the row is 0; without a map both are -1.
-    """
-    if pooling == PEAK:
-        return _peaks(activation.movedim(axis, -1))
-    others = [other for other in range(1, activation.ndim) if other != axis]
-    if not others:
-        return activation.to(torch.float32, copy=True)  # an in-place ReLU overwrites its input
-    if pooling == "max":
-        return activation.amax(others).to(torch.float32)
-    if activation.device.type == "cpu" and activation.dtype != torch.float32:
-        # View by view, because torch copies to float32 first, and the copy should stay in cache.
-        over = [other - 1 for other in others]
-        return torch.stack([view.mean(over, dtype=torch.float32) for view in activation])
-    return activation.mean(others, dtype=torch.float32)
-
-
-def _peaks(maps: Tensor) -> Tensor:
-    """Float32 [views, units, 3] of maps [views, ..., units]: the highest value, its row, column.
-
-    Row by row, because torch finds the places of maxima far more slowly than maxima.
-    """
-    if maps.ndim == 2:
-        found = maps, torch.full_like(maps, -1), torch.full_like(maps, -1)
-    else:
-        rows = maps if maps.ndim == 4 else maps[:, None]
-        value, y = rows.amax(2).max(1)  # the first of equal ones
-        views, units = (torch.arange(n, device=maps.device) for n in y.shape)
-        row = rows[views[:, None], y, :, units]  # [views, units, width]
-        found = value, y, row.max(2)[1]
-    return torch.stack([part.to(torch.float32) for part in found], 2)
-
-
-def over_views(pooled: Tensor, images: int, pooling: str) -> Tensor:
-    """Pooled activations [images x views, units, ...] of all views -> one row an image.
-
-    [images, units], the mean over the views. For ``peak``: [images, units, 4], those of the view
-    with the highest maximum, and which view that is, the first of equal ones.
-    """
-    views = pooled.view(images, -1, *pooled.shape[1:])
-    if pooling != PEAK:
-        return views.mean(1)
-    best = views[..., 0].argmax(1)
-    chosen = views.gather(1, best[:, None, :, None].expand(-1, 1, -1, 3)).squeeze(1)
-    return torch.cat([chosen, best[..., None].to(torch.float32)], 2)
 
 
 def _trace(

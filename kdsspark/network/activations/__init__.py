@@ -1,0 +1,6 @@
+"""A model rewritten so that its outputs are the pooled activations of the wanted layers."""
+
+from kdsspark.network.activations.graph import ancestors, inspect, needs, read, unpooled
+from kdsspark.network.activations.pooling import PEAK, over_views, pool
+
+__all__ = ["PEAK", "ancestors", "inspect", "needs", "over_views", "pool", "read", "unpooled"]
