@@ -15,8 +15,8 @@ a sequence of modules most of which have at least two convolutions or linear lay
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import prod
 from typing import Final
 
 from torch import nn
@@ -84,9 +84,10 @@ def _mlp(model: nn.Module, calls: Sequence[Call]) -> Table:
 def _attention(model: nn.Module, calls: Sequence[Call]) -> Table:
     """The module itself, or what it passes its output on to where that is cut into windows."""
     modules = dict(model.named_modules())
+    times = Counter(call.path for call in calls)
     found = []
     for block in _calls_of_blocks(model, calls):
-        inside = list(_within(block, calls))
+        inside = [call for call in _within(block, calls) if times[call.path] == 1]
         for i, call in reversed(list(enumerate(inside))):
             if "attention" in (name := type(modules[call.path]).__name__.lower()) or "attn" in name:
                 whole = (c.path for c in inside[i:] if _like(c, block))
@@ -140,8 +141,8 @@ def _within(block: Call, calls: Sequence[Call]) -> Iterator[Call]:
 def _hidden(leaves: Sequence[Call], modules: Mapping[str, nn.Module]) -> str | None:
     """The last activation function between two linear layers, or convolutions of one pixel.
 
-    What it is given must be wider than the input of the first, and go to the second as it is, unlike
-    in squeeze-and-excitation.
+    What it is given must be wider than the input of the first, and what it returns go to the second
+    as it is, unlike in squeeze-and-excitation.
     """
     found = None
     for i, call in enumerate(leaves):
@@ -178,10 +179,12 @@ _FUNCTIONS: Final = ("relu", "gelu", "silu", "swish", "mish", "elu", "tanh", "si
 
 
 def _places(call: Call) -> int:
-    """Places of a map, or tokens."""
+    """Places of a square map, or tokens."""
     assert call.shape is not None
-    shape = sorted(call.shape[1:])
-    return shape[0] ** 2 if len(shape) == 3 and shape[0] != shape[1] else prod(shape[:-1])
+    _, first, *rest = call.shape
+    if len(rest) == 2:  # [views, units, height, width], or with the units last
+        return rest[0] ** 2 if rest[0] == rest[1] else first**2
+    return first if rest else 1
 
 
 def _like(call: Call, block: Call) -> bool:

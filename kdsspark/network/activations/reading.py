@@ -158,6 +158,8 @@ def unit_axis(shape: Sequence[int], larger: Sequence[int]) -> int | None:
     if len(shape) < 4:
         return len(shape) - 1
     constant = [axis for axis in (1, 2, 3) if shape[axis] == larger[axis]]
+    if len(constant) == 3:  # a network for one size only; its maps are square
+        constant = [3] if shape[1] == shape[2] != shape[3] else [1]
     axis = constant[-1] if constant and 1 not in constant else 1
     height, width = (shape[other] for other in (1, 2, 3) if other != axis)
     return axis if height == width else None

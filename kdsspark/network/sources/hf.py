@@ -6,6 +6,7 @@ Of a model of images and texts, such as CLIP, it is the one of images.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -25,6 +26,8 @@ _NO_SETTINGS: Final = ("transformers_version", "_name_or_path", "architectures",
 
 def settings(name: str) -> str:
     """The configuration of the vision model as JSON; raises ConfigError if there is none."""
+    if name.startswith(("/", ".")) and not Path(name, "config.json").is_file():
+        raise ConfigError(f"architecture: must be a folder with a config.json, got {name!r}")
     try:
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError, KeyError) as error:
