@@ -20,7 +20,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["kdsspark", "kdsspark.*"]),
     package_data={
-        "kdsspark": ["py.typed"],
+        "kdsspark": ["py.typed", "__init__.pyi"],
         "kdsspark.report": ["**/*.html", "**/*.css", "**/*.js"],
     },
     install_requires=[
@@ -46,6 +46,7 @@ setup(
     extras_require={
         "s3": ["s3fs>=2024.6"],
         "probe": ["scikit-learn>=1.5"],
+        "sklearn": ["scikit-learn>=1.6"],
         "heif": ["pillow-heif>=1.1"],
         "test": [
             "pytest>=8",
@@ -63,7 +64,7 @@ setup(
             "duckdb>=1.1",
             "moto[server]>=5",
             "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
-            "scikit-learn>=1.5",
+            "scikit-learn>=1.6",
             "setuptools>=70.1",  # builds the wheel that the tests look into
         ],
     },

@@ -86,6 +86,12 @@ _CONTENT = Column(
     "128-bit BLAKE2b hash (hex) of the file's bytes; null if there is no file or it is unreadable",
     nullable=True,
 )
+_COMPUTED_ON = Column(
+    "computed_on",
+    pa.string(),
+    "processor, libraries and size of a pass that the features are of; null if not recorded",
+    nullable=True,
+)
 _LAYER = Column("layer", pa.string(), "layer of the network")
 _UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
@@ -118,7 +124,7 @@ FAILURES = Table(
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT, _COMPUTED_ON),
     ("network", "dataset", "image_id"),
     "one row for each image; after these columns follows one array<float> column for each layer",
     open_ended=True,
@@ -213,6 +219,24 @@ KS = Table(
             "the same over the raw values; null if measure.exact is false",
             True,
         ),
+        Column(
+            "auc",
+            pa.float64(),
+            "area under the ROC curve over the raw values: probability that an inner value is "
+            "higher than an outer one, where equal values count half; the Mann-Whitney U is "
+            "auc * n_inner * n_outer. This and the next four are null for shuffled labels, if "
+            "measure.exact is false, and if inner or outer is empty",
+            True,
+        ),
+        Column(
+            "p_auc",
+            pa.float64(),
+            "two-sided p-value of U: normal limit, corrected for ties and for continuity",
+            True,
+        ),
+        Column("mean_difference", pa.float64(), "mean of inner minus mean of outer", True),
+        Column("nonzero_inner", pa.float64(), "share of the inner values that are not 0", True),
+        Column("nonzero_outer", pa.float64(), "share of the outer values that are not 0", True),
     ),
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
     "signed Kolmogorov-Smirnov distance of every feature for every class (paper equation 3)",
@@ -279,6 +303,15 @@ SIGNIFICANCE = Table(
         ),
         Column("q", pa.float64(), "p, adjusted by Benjamini-Hochberg over the dataset", True),
         Column("q_layer", pa.float64(), "the same over the layer", True),
+        Column(
+            "p_max",
+            pa.float64(),
+            "family-wise p-value of ks: share of the labelings, the true one and the shuffles, "
+            "under which any feature and class of the dataset has |ks| * sqrt(n_inner * n_outer / "
+            "(n_inner + n_outer)) as large as here; at least 1 / (1 + measure.shuffles)",
+            True,
+        ),
+        Column("p_max_layer", pa.float64(), "the same for any feature of the layer", True),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
     "p-values of the distances, from two-sample Kolmogorov-Smirnov tests: how often chance alone "
@@ -499,6 +532,39 @@ PROBE = Table(
     "accuracy of linear support vector machines on the features of each layer",
 )
 
+LABEL_ENTROPY = Table(
+    "label_entropy",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        Column(
+            "entropy",
+            pa.float64(),
+            "area under the entropy of the labels of all images at or above a value, over the bins "
+            "of the feature, as a share of ln(classes): low if the highest values are of few "
+            "classes; null without a finite value, or for a single class",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "unit"),
+    "how selective each feature is (Agrawal et al. 2014, figure 1 and appendix)",
+)
+SPARSITY = Table(
+    "sparsity",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("n_images", pa.int64(), "images embedded"),
+        ("n_features", pa.int32(), "features of the layer"),
+        ("mean", pa.float64(), "share of the features of an image above 0, averaged over images"),
+        ("deviation", pa.float64(), "standard deviation over images, divided by n_images"),
+        ("never", pa.int32(), "features that are above 0 for no image"),
+    ),
+    ("network", "dataset", "layer"),
+    "share of features above zero, by layer (Agrawal et al. 2014, table 6); NaN counts as zero",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -523,6 +589,8 @@ TABLES: Final[dict[str, Table]] = {
         FULL_NETWORK,
         PRUNED,
         PROBE,
+        LABEL_ENTROPY,
+        SPARSITY,
     )
 }
 

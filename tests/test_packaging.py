@@ -78,7 +78,7 @@ def test_wheel_says_what_it_needs(wheel: Path) -> None:
     fields = email.message_from_bytes(archive.read(f"{info}/METADATA"))
     assert fields["Requires-Python"] == ">=3.11"
     assert "Apache-2.0" in (fields["License-Expression"] or fields["License"])
-    assert set(fields.get_all("Provides-Extra", [])) == {"heif", "probe", "s3", "test"}
+    assert set(fields.get_all("Provides-Extra", [])) == {"heif", "probe", "s3", "sklearn", "test"}
     needs = {r.name: r for r in map(Requirement, fields.get_all("Requires-Dist", []))}
     assert "3.0.0" not in needs["pandas"].specifier
     assert {version: version in needs["pyspark"].specifier for version in ("4.3.0", "5.0.0")} == {
@@ -144,11 +144,13 @@ def test_job_is_its_stage_of_the_command_line(job: Path, monkeypatch: pytest.Mon
         runpy.run_path(str(job), run_name="__main__")
     assert exit_.value.code == 3
     assert calls == [[job.stem, "--config", "a.yaml", "--set", "a=b"]]
-    assert f".venv/bin/spark-submit jobs/{job.name} --config " in job.read_text()
+    named = " label-entropy" if job.stem == "experiment" else ""
+    assert f".venv/bin/spark-submit jobs/{job.name}{named} --config " in job.read_text()
 
 
 def test_every_stage_has_a_job() -> None:
-    assert {job.stem for job in JOBS} == {RUN, *(stage.name for stage in STAGES)} - {"check"}
+    names = {RUN, "experiment", *(stage.name for stage in STAGES)} - {"check"}
+    assert {job.stem for job in JOBS} == names
 
 
 def test_spark_submit_passes_the_exit_code_on(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ class ImageDataset(_NamedDataset):
     path: Location  # what the layout reads: a folder, a manifest, a shard
     layout: LayoutName = "folder"
     split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
+    background: bool = False  # caltech101, caltech256: their background folder is a class, too
 
     @property
     def location(self) -> str:
@@ -153,6 +154,8 @@ def _of_its_kind(value: object) -> object:
         raise ValueError(f"must have either path or embeddings, got {got}")
     if given == ["embeddings"] and value.get("split") is not None:
         raise ValueError(f"split must be null where embeddings are given, got {value['split']!r}")
+    if given == ["embeddings"] and value.get("background"):
+        raise ValueError("background must be false where embeddings are given, got true")
     return found[given[0]]
 
 

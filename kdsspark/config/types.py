@@ -32,7 +32,8 @@ _OF_A_TYPE: Final = "dict[str,"
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 
 RESERVED_LAYERS: Final = frozenset(
-    {"network", "dataset", "image_id", "class_id", "class_name", "version", "content"}
+    {"network", "dataset"}
+    | {"image_id", "class_id", "class_name", "version", "content", "computed_on"}
 )
 """Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -18,29 +18,11 @@ import pyarrow as pa
 from pyspark import RDD, TaskContext
 from pyspark.sql import SparkSession
 
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.watch import Watch, Watched
 from kdsspark.errors import KdssparkError
-from kdsspark.output.names import ItemName
 from kdsspark.output.receipts import Receipt, Receipts
 from kdsspark.terminal import Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkItem:
-    """A deterministic piece of work. Each kind of work adds the fields its task needs."""
-
-    name: ItemName  # the same in every run
-    digest: str  # of everything that determines its files
-    size: int = 1  # for progress, in what the stage counts
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a task reports of a finished item; ``counts["failed"]`` is shown while running."""
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
 
 Item = TypeVar("Item", bound=WorkItem)
 Task = Callable[[Item], Outcome]

@@ -136,7 +136,7 @@ class Extractor:
     @property
     def arithmetic(self) -> str:
         """What features are computed by; where it is equal for a network, so are they."""
-        return f"{devices.kind(self.device)}, {self.batch} images a pass"
+        return devices.arithmetic(self.device, self.batch)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         """{layer name: float32 [images, units]}, averaged over each image's views.

@@ -191,6 +191,11 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         ),
         (
             "datasets",
+            [{"name": "a", "embeddings": "e", "background": True}],
+            "datasets.0: background must be false where embeddings are given, got true",
+        ),
+        (
+            "datasets",
             [{"name": "a", "path": "p"}, {"name": "a", "path": "q"}],
             "datasets must have different names, got 'a' twice",
         ),
@@ -311,7 +316,8 @@ def test_keys_of_the_other_kind_mean_nothing(
 def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
     raw = with_key("datasets.0.group", "g")
     raw["datasets"].append({"name": "mine", "embeddings": "e"})
-    defaults = {"layout": "folder", "split": None, "label": "class_name", "network": "given"}
+    defaults = {"layout": "folder", "split": None, "background": False}
+    defaults |= {"label": "class_name", "network": "given"}
     assert parse(raw).model_dump(mode="json")["datasets"] == [
         {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
         {"name": "mine", "path": None, "embeddings": "e", "group": None, **defaults},

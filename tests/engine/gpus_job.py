@@ -18,7 +18,8 @@ from pyspark import TaskContext
 from kdsspark.config import Spark
 from kdsspark.engine import gpus as placement
 from kdsspark.engine import session
-from kdsspark.engine.work import Outcome, WorkItem, run_items, task_cpus
+from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.work import run_items, task_cpus
 from kdsspark.errors import KdssparkError
 from kdsspark.output.names import ItemName
 from kdsspark.output.output import Output

@@ -11,7 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.engine.aggregate import summed_first
-from kdsspark.engine.work import Outcome, Spread, WorkItem, run_items
+from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.work import Spread, run_items
 from kdsspark.output.names import ItemName
 from kdsspark.output.output import Output
 from tests.inprocess import InProcess

@@ -16,7 +16,8 @@ from pyspark import SparkConf
 
 from kdsspark.engine import gpus as placement
 from kdsspark.engine.gpus import Slots
-from kdsspark.engine.work import Outcome, WorkItem, run_items, task_cpus
+from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.work import run_items, task_cpus
 from kdsspark.errors import ConfigError
 from kdsspark.network import devices
 from kdsspark.output.names import ItemName

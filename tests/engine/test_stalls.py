@@ -14,7 +14,8 @@ from kdsspark.config import Spark
 from kdsspark.engine import session as sessions
 from kdsspark.engine import stalls
 from kdsspark.engine.stalls import RunningTask, Stalls
-from kdsspark.engine.work import Outcome, WorkItem, run_items
+from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.work import run_items
 from kdsspark.errors import StalledError
 from kdsspark.output.names import ItemName
 from kdsspark.output.receipts import Receipts

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.watch import Watched
-from kdsspark.engine.work import Outcome, WorkItem, _Runner, earlier_attempts, run_items, task_cpus
+from kdsspark.engine.work import _Runner, earlier_attempts, run_items, task_cpus
 from kdsspark.errors import DatasetError, PlacementError
 from kdsspark.output.names import ItemName
 from kdsspark.output.output import Output

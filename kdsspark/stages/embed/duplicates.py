@@ -15,8 +15,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stage import Context
-from kdsspark.engine.work import Outcome, WorkItem, run_items
+from kdsspark.engine.work import run_items
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import ItemName, Pair, stem

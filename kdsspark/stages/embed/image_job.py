@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import PIL
+
 from kdsspark.config import Embed
 from kdsspark.engine import gpus
 from kdsspark.engine.work import earlier_attempts, task_cpus
@@ -43,6 +45,7 @@ class ImageJob:
     spec: NetworkSpec
     weights: str  # file of the output
     settings: Embed
+    contents: str = ""  # folder of the lists of what the output holds; empty: it holds nothing
 
     def group_rows(self, batch: int) -> int:
         """Rows of a row group; forward passes do not straddle two."""
@@ -84,6 +87,16 @@ def batch_and_call(job: ImageJob) -> tuple[int, int]:
     device = gpus.device()
     batch = job.settings.batch_images or batches.batch_images(job.spec, device)
     return batch, batches.call_images(batch, device, task_cpus())
+
+
+def computed_on(batch: int) -> str:
+    """What features are computed on, in passes of ``batch`` images: processor and libraries.
+
+    Where it is equal, so are the features of equal bytes. Pillow decodes and resizes.
+    """
+    from kdsspark.network import devices
+
+    return f"{devices.arithmetic(gpus.device(), batch)}, Pillow {PIL.__version__}"
 
 
 def extractor(job: ImageJob) -> Extractor:

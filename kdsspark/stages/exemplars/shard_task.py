@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.engine import gpus
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Loaded, Pixels
 from kdsspark.network.spec import NetworkSpec

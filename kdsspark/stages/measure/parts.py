@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, fields
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,16 @@ from kdsspark.config import Measure
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.output.parquet import PartWriter, nullable
-from kdsspark.stages.embed.shards.ranges import ranges_table
+from kdsspark.output.parquet import nullable
+from kdsspark.stages.embed.shards.range_rows import ranges_table
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats import distances
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.ks import BinnedKS, binned_ks
+from kdsspark.stats.ranks import Comparison
 from kdsspark.stats.summaries.counts import Summary
+from kdsspark.stats.summaries.significance import reach
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
 
 Part = tuple[Table, tuple[str, ...]]
@@ -61,13 +63,20 @@ def written(settings: Measure) -> list[Part]:
     ]
 
 
+class Rows(Protocol):
+    """Where the rows of a part go: a file, or memory."""
+
+    def write(self, table: pa.Table) -> None:
+        """Take some rows, in any order of the columns."""
+
+
 @dataclass(eq=False)
 class SliceParts:
     """The open parts of one slice, and the summaries of its distances so far."""
 
     cut: LayerSlice
     distances: tuple[str, ...]  # names of the other distances
-    _writers: dict[tuple[str, ...], PartWriter]
+    _writers: Mapping[tuple[str, ...], Rows]  # by the names of a table and its labels
     _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
     _shuffled: list[pa.Table] = field(default_factory=list)
     summaries: dict[int, Summary] = field(default_factory=dict)
@@ -86,19 +95,22 @@ class SliceParts:
         shuffle: int,
         counts: npt.NDArray[np.int32],
         exact: npt.NDArray[np.float64] | None,
+        compared: Comparison | None = None,
     ) -> None:
         """Take the histograms of a block of units under one labeling.
 
         ``first`` is the place of the block within the slice. ``counts`` is [units, classes, bins],
-        ``exact`` the exact distances [units, classes]. Distances are written by :meth:`flush`.
+        ``exact`` the exact distances [units, classes], and ``compared`` what else their values
+        say, under the true labels. Distances are written by :meth:`flush`.
         """
         ks = binned_ks(counts)
-        summary = Summary.of(ks.ks)
+        reached = reach(ks.ks, ks.n_inner, ks.n_outer)
+        summary = Summary.of(ks.ks, float(np.fmax.reduce(reached, axis=None, initial=0.0)))
         before = self.summaries.get(shuffle)
         self.summaries[shuffle] = summary if before is None else before.merge(summary)
         unit = self.cut.start + first
         if shuffle == 0:
-            self._true.append(_ks(self.cut.layer, unit, 0, ks, exact))
+            self._true.append(_ks(self.cut.layer, unit, 0, ks, exact, compared))
             if (HISTOGRAMS.name,) in self._writers:
                 rows = _histograms(self.cut.layer, unit, counts, ks)
                 self._writers[HISTOGRAMS.name,].write(rows)
@@ -161,7 +173,12 @@ def _histograms(layer: str, unit: int, counts: npt.NDArray[np.int32], ks: Binned
 
 
 def _ks(
-    layer: str, unit: int, shuffle: int, ks: BinnedKS, exact: npt.NDArray[np.float64] | None
+    layer: str,
+    unit: int,
+    shuffle: int,
+    ks: BinnedKS,
+    exact: npt.NDArray[np.float64] | None,
+    compared: Comparison | None = None,
 ) -> pa.Table:
     n = ks.ks.size
     columns = _pairs(layer, unit, (ks.ks.shape[0], ks.ks.shape[1]))
@@ -170,7 +187,11 @@ def _ks(
     columns["n_outer"] = pa.array(ks.n_outer.ravel())
     columns["ks"] = nullable(ks.ks.ravel())
     columns["bin"] = pa.array(ks.bin.ravel())
-    columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else nullable(exact.ravel())
+    exact_only = {
+        column.name: getattr(compared, column.name, None) for column in fields(Comparison)
+    }
+    for name, values in {"ks_exact": exact, **exact_only}.items():
+        columns[name] = pa.nulls(n, pa.float64()) if values is None else nullable(values.ravel())
     return pa.table(columns)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
@@ -130,7 +130,7 @@ def read_rows(
             result.labels[rows] = group["class_id"].to_numpy()
             for cut, block in zip(slices, result.blocks, strict=True):
                 values = flat_values(group[cut.layer]).reshape(len(group), -1)
-                _turn(values[:, cut.start : cut.stop], cut, bins, block, rows)
+                turn(values[:, cut.start : cut.stop], cut, bins, block, rows)
             row = rows.stop
     if row != n_images:
         parts = ", ".join(sorted({piece.part for piece in pieces}))
@@ -138,7 +138,7 @@ def read_rows(
     return result
 
 
-def _turn(
+def turn(
     values: npt.NDArray[Any], cut: LayerSlice, bins: int, block: columns.Block, rows: slice
 ) -> None:
     """Write ``values`` [images, units] into the images ``rows`` of a block."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import plan as measure_plan
@@ -25,6 +25,7 @@ from kdsspark.stages.measure.rechunk import (
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.ks import exact_ks
+from kdsspark.stats.ranks import compare_classes
 from kdsspark.stats.shuffles import shuffled_labels
 
 
@@ -67,14 +68,19 @@ def measure_slice(item: MeasureSlice) -> Outcome:
     read = time.perf_counter()
     with open_parts(job.output, job.pair, job.shape.settings, cut) as parts:
         parts.write_ranges(ranges)
-        for labelings in _labelings(job.shape, columns):
-            for first, last in blocks(job.shape, cut):
-                _measure_block(job.shape, columns, (first, last), labelings, parts)
-                parts.flush(ROWS_OF_A_GROUP)
-            parts.flush()
+        measure_columns(job.shape, columns, cut, parts)
     done = time.perf_counter()
     counts = {"images": job.shape.n_images, "features": cut.stop - cut.start}
     return Outcome(counts, {"read": read - start, "compute and write": done - read})
+
+
+def measure_columns(shape: Shape, columns: Columns, cut: LayerSlice, parts: SliceParts) -> None:
+    """Measure a slice that has been read, and write everything but its ranges."""
+    for labelings in _labelings(shape, columns):
+        for first, last in blocks(shape, cut):
+            _measure_block(shape, columns, (first, last), labelings, parts)
+            parts.flush(ROWS_OF_A_GROUP)
+        parts.flush()
 
 
 def _labelings(shape: Shape, columns: Columns) -> Iterator[list[Labeling]]:
@@ -106,9 +112,14 @@ def _measure_block(
     codes, values = columns.blocks[0]
     exact: dict[int, npt.NDArray[np.float64]] = {}
     kept = {shuffle: labels for shuffle, labels in labelings if parts.keeps(shuffle)}
+    compared = None
     if values is not None and kept:
-        found = exact_ks(values[first:last], np.stack(list(kept.values())), shape.n_classes)
+        given = values[first:last], np.stack(list(kept.values())), shape.n_classes
+        if 0 in kept:  # the first
+            found, compared = compare_classes(*given)
+        else:
+            found = exact_ks(*given)
         exact = dict(zip(kept, found, strict=True))
     for shuffle, labels in labelings:
         counts = class_histograms(codes[first:last], labels, shape.n_classes, shape.settings.bins)
-        parts.write(first, shuffle, counts, exact.get(shuffle))
+        parts.write(first, shuffle, counts, exact.get(shuffle), None if shuffle else compared)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Probe
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
 from kdsspark.output.names import Pair

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kdsspark.engine.work import Outcome, WorkItem
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import Pair

@@ -12,7 +12,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Embed
-from kdsspark.engine.work import Outcome, run_items
+from kdsspark.engine.items import Outcome
+from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError
 from kdsspark.images import decoding
 from kdsspark.images.loading import Pixels

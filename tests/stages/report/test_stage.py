@@ -39,7 +39,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def render(data: ReportData, _processes: int) -> dict[str, bytes]:
         return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
 
-    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})
+    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES, "class_extremes": FAILURES})
+    monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
     monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", render)
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
 
-from kdsspark.output import parquet
-from kdsspark.output.output import Output
-from kdsspark.stages.summarize.significance import write_significance
+from kdsspark.output.parquet import conform
+from kdsspark.stages.summarize.significance import TESTED, significance
 from kdsspark.tables import KS, SIGNIFICANCE
-from tests.stages.embedded import PAIR
 
 SIZES = [12, 20, 1]
 UNITS = {"conv": 14, "fc": 6}
+LARGEST = np.array([[0.5, 0.4, 1.0], [0.3, 0.7, 1.1]])  # reach: [layers, shuffles]
 SLICES = {"conv": ["conv-0", "conv-1"], "fc": ["fc-0"]}
 
 
@@ -44,12 +41,13 @@ def rows(exact: bool) -> dict[str, pa.Table]:
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_p_and_q_are_those_of_scipy(tmp_path: Path, exact: bool) -> None:
-    output, given = Output.at(str(tmp_path)), rows(exact)
-    for name, table in given.items():
-        parquet.write(output, KS.part(name, *PAIR, "true"), table.drop("expected"), KS.schema)
-    counts = write_significance(output, PAIR, list(SLICES.values()))
-    found = parquet.read(output, SIGNIFICANCE, *PAIR).to_pandas()
+def test_p_and_q_are_those_of_scipy(exact: bool) -> None:
+    given = rows(exact)
+    layers = [pa.concat_tables(given[name] for name in slices) for slices in SLICES.values()]
+    layers = [conform(layer.drop("expected"), KS.schema) for layer in layers]
+    tested, counts = significance((layer.select(TESTED) for layer in layers), LARGEST)
+    assert set(tested.column_names) == set(SIGNIFICANCE.schema.names)
+    found = tested.to_pandas()
     expected = pa.concat_tables(given.values()).to_pandas()
     key = ["layer", "unit", "class_id"]
     assert found[key].to_numpy().tolist() == expected[key].to_numpy().tolist()
@@ -60,6 +58,14 @@ def test_p_and_q_are_those_of_scipy(tmp_path: Path, exact: bool) -> None:
     q = stats.false_discovery_control(p[defined])
     np.testing.assert_allclose(found["q"][defined], q, rtol=1e-9)
     assert found["q"][~defined].isna().all()
+    ks, n, m = (expected[name].to_numpy(float) for name in ("ks", "n_inner", "n_outer"))
+    reached = np.abs(ks) * np.sqrt(n * m / (n + m))
+    layers = (expected["layer"] == "fc").to_numpy().astype(int)
+    for name, largest in (("p_max", LARGEST.max(0)[None]), ("p_max_layer", LARGEST[layers])):
+        share = (1 + (largest >= reached[:, None]).sum(1)) / 4
+        np.testing.assert_array_equal(found[name], np.where(defined, share, np.nan))
+        assert len(set(found[name].dropna())) >= 3
+    assert (found["p_max_layer"] < found["p_max"]).any()
     by_layer = np.full(len(p), np.nan)
     for layer in UNITS:
         chosen = defined & (expected["layer"] == layer).to_numpy()

@@ -21,6 +21,7 @@ from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import RANGES as FOLDER
 from kdsspark.output.names import Pair
 from kdsspark.output.store import Store
+from kdsspark.stages.embed.shards.range_rows import ranges_table
 from kdsspark.stats.bins import Ranges, feature_ranges
 from kdsspark.tables import RANGES
 
@@ -74,18 +75,3 @@ def concatenated(ranges: Sequence[Ranges]) -> Ranges:
 def some(ranges: Ranges, start: int, stop: int) -> Ranges:
     """The ranges of features ``start`` to ``stop``."""
     return Ranges(*(getattr(ranges, name)[start:stop] for name in _FIELDS))
-
-
-def ranges_table(layer: str, first: int, ranges: Ranges) -> pa.Table:
-    """Rows of ``ranges``: units ``first`` and following of a layer."""
-    n = len(ranges.n)
-    return pa.table(
-        {
-            "layer": pa.repeat(layer, n),
-            "unit": pa.array(np.arange(first, first + n, dtype=np.int32)),
-            "lo": parquet.nullable(ranges.lo),
-            "hi": parquet.nullable(ranges.hi),
-            "n": pa.array(ranges.n),
-            "n_nonfinite": pa.array(ranges.n_nonfinite),
-        }
-    )

@@ -14,6 +14,7 @@ from kdsspark.output.names import RANGES as RANGES_FOLDER
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.embed.shards import ranges
+from kdsspark.stages.embed.shards.range_rows import ranges_table
 from kdsspark.stats.bins import Ranges
 from kdsspark.tables import EMBEDDINGS, RANGES
 from tests.inprocess import InProcess
@@ -148,7 +149,7 @@ def as_ranges(values: Values) -> Ranges:
 
 
 def test_rows_of_a_slice_are_numbered_within_their_layer() -> None:
-    table = ranges.ranges_table("corner", 2, as_ranges(values_of(10)[:, 4:6]))
+    table = ranges_table("corner", 2, as_ranges(values_of(10)[:, 4:6]))
     assert table["unit"].to_pylist() == [2, 3]
     assert table["layer"].to_pylist() == ["corner"] * 2
     assert table.select(RANGES.schema.names).cast(RANGES.schema)["lo"].to_pylist()[0] == 0.0
