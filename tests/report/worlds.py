@@ -130,7 +130,7 @@ def add_layer(out: dict[str, list], where: dict, row: dict, ks: np.ndarray) -> N
         out["layer_distribution"].append({**where, "labels": "true", **bins})
     textured = row["dataset"] in ("wood", "flowers102")
     accuracy = 0.6 if where["kind"] == "conv" else 0.5 if textured else 0.8
-    out["probed"].append({**where, "accuracy": accuracy})
+    out["probed"].append({**where, "method": "LinearSVC", "accuracy": accuracy})
     add_units(out, where, row)
 
 

@@ -84,13 +84,19 @@ def textured_classify(e: Evidence) -> Answer:
 
 
 def _accuracies(e: Evidence) -> pd.DataFrame:
-    """The accuracy of the last conv layer and of the best fc layer: dataset, name, conv, fc."""
+    """The accuracy of the last conv layer and of the best fc layer: dataset, name, conv, fc.
+
+    Only where both were found by the same method, since others must not be compared.
+    """
     rows = e.rows("probed", _NO_PROBE)
     conv, fc = e.of_kind(rows, "conv"), e.of_kind(rows, "fc")
-    last = conv[conv["depth"] == conv["depth"].max()].set_index("dataset")["accuracy"]
-    both = pd.DataFrame({"conv": last, "fc": fc.groupby("dataset")["accuracy"].max()}).dropna()
-    names = rows.drop_duplicates("dataset").set_index("dataset")["name"]
-    return both.assign(name=names).reset_index(names="dataset")
+    last = conv[conv["depth"] == conv["depth"].max()]
+    both = last.merge(fc, on=["dataset", "name", "method"], suffixes=("_conv", "_fc"))
+    if both.empty:
+        raise NotTestable("probe used other methods for fc layers than for the last conv layer")
+    accuracies = both.groupby(["dataset", "name"], dropna=False)[["accuracy_conv", "accuracy_fc"]]
+    found = accuracies.max().reset_index()
+    return found.rename(columns={"accuracy_conv": "conv", "accuracy_fc": "fc"})
 
 
 FINDINGS: Final[tuple[Finding, ...]] = (

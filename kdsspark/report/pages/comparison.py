@@ -136,9 +136,9 @@ def _table2(frame: pd.DataFrame, path: str) -> Grid:
         grid.text("dataset", "dataset"),
         *_sides("images", "n_images", 0),
         *_sides("classes", "n_classes", 0),
-        *_sides("least images of a class", "least", 0, _SIDES[:2]),
-        *_sides("most", "most", 0, _SIDES[:2]),
-        *_sides("mean", "images_per_class", 1),
+        *_sides("least per class", "least", 0, _SIDES[:2]),
+        *_sides("most per class", "most", 0, _SIDES[:2]),
+        *_sides("mean per class", "images_per_class", 1),
     ]
     return grid.make("Table 2 of the paper: datasets.", columns, frame, path)
 
@@ -187,9 +187,9 @@ def _findings(network: str, judged: Mapping[str, pd.DataFrame], path: str) -> Gr
     columns = [
         grid.text("section", "section"),
         grid.text("finding of the paper", "finding", wide=True),
-        grid.text("the paper's value", "paper", wide=True),
         grid.text("holds here?", "holds"),
         grid.text("number", "number", wide=True),
+        grid.text("the paper's value", "paper", wide=True),
         *(grid.text(f"by {name}?", column) for name, column in others.items()),
     ]
     counts: dict[Any, int] = frame["holds"].value_counts().to_dict()

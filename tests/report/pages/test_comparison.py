@@ -58,7 +58,7 @@ def test_davg_is_a_share_where_the_embedding_is_another(comparison: Comparison) 
 
 def test_findings_stand_beside_those_of_other_networks(comparison: Comparison) -> None:
     headings = [column.heading for column in comparison.findings.columns]
-    assert headings[-2:] == ["number", "by vgg19?"]
+    assert headings[-3:] == ["number", "the paper's value", "by vgg19?"]
     own, other = headings.index("holds here?"), headings.index("by vgg19?")
     assert all(row[own].text == row[other].text for row in comparison.findings.cells)
     assert len(comparison.findings.cells) == len(FINDINGS)

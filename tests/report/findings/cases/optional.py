@@ -12,11 +12,12 @@ def information(spearman: float) -> Frames:
 
 
 def probed(accuracies: dict[str, tuple[float, float, float]]) -> Frames:
-    """Dataset -> the accuracy of two conv layers and of an fc layer."""
+    """Dataset -> the accuracy of two conv layers and of the better of two fc layers."""
+    kinds = ("conv", "conv", "fc", "fc")
     rows = [
-        {"dataset": dataset, "depth": depth, "kind": "fc" if depth == 2 else "conv", "accuracy": a}
-        for dataset, own in accuracies.items()
-        for depth, a in enumerate(own)
+        {"dataset": dataset, "depth": depth, "kind": kind, "method": "LinearSVC", "accuracy": a}
+        for dataset, (first, last, fc) in accuracies.items()
+        for depth, (kind, a) in enumerate(zip(kinds, (first, last, fc, fc / 2), strict=True))
     ]
     return {"probed": frame(rows)}
 
