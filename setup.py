@@ -60,6 +60,7 @@ setup(
             "import-linter>=2.14",
             "types-PyYAML",
             "pandas-stubs>=2.2",
+            "pyspark[connect]>=4.0,<5",
             "boto3",
             "duckdb>=1.1",
             "moto[server]>=5",

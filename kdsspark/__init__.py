@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 _OFFERED = {
     "KSSelector": "kdsspark.api.selector",
     "measure": "kdsspark.api.measuring",
+    "read": "kdsspark.api.reading",
+    "run": "kdsspark.api.running",
 }
 
 __all__ = [*_OFFERED]

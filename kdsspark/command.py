@@ -85,6 +85,9 @@ class Command:
     def _prepare(self) -> None:
         """Import what takes a moment to import, and read the configuration."""
         from kdsspark import config
+        from kdsspark.engine import connect
+
+        connect.refuse_client()
         from kdsspark.pipeline.records import Run
 
         self.run = Run(self.options.command)
@@ -107,15 +110,11 @@ class Command:
 
     @contextmanager
     def _settled(self, study: Study) -> Iterator[None]:
-        """The machine can do it, and the output is this study's alone, in the block."""
-        from kdsspark.engine import machine
+        """As :meth:`Study.settled`, with a lock that a signal can release."""
         from kdsspark.output.lock import Lock
 
-        machine.check_files(study.config.output)
-        machine.find_a_home()
         self.lock = Lock(study.output)
-        with self.lock:
-            study.settle()
+        with study.settled(self.lock):
             yield
 
     def _forget(self, config: Config) -> None:

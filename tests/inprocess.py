@@ -61,6 +61,7 @@ class Context:
     master: str = "local[2]"
     defaultParallelism: int = 2  # noqa: N815 (Spark's name)
     jobs: list[int] = field(default_factory=list)
+    group: str = ""
     cancelled: int = 0
 
     def parallelize(self, rows: Iterable[Any], partitions: int) -> Tasks:
@@ -73,7 +74,11 @@ class Context:
     def getConf(self) -> SparkConf:  # noqa: N802 (Spark's name)
         return SparkConf(loadDefaults=False)
 
-    def cancelAllJobs(self) -> None:  # noqa: N802 (Spark's name)
+    def setJobGroup(self, group: str, _: str) -> None:  # noqa: N802 (Spark's name)
+        self.group = group
+
+    def cancelJobGroup(self, group: str) -> None:  # noqa: N802 (Spark's name)
+        assert group == self.group
         self.cancelled += 1
 
 

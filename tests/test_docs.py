@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from kdsspark import config
+from kdsspark.stages import MEASURE, SUMMARIZE
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +51,19 @@ def test_every_configuration_in_conf_is_valid() -> None:
     assert found
     for path in found:
         config.load(str(path))
+
+
+def test_the_arrays_of_the_page_about_python_are_measured_as_written() -> None:
+    blocks = _blocks(ROOT / "docs" / "python.md", "python")
+    measured, piped = (b for b in blocks if "measure(values, labels, sh" in b or "make_pipe" in b)
+    names: dict[str, Any] = {}
+    exec(measured + piped.replace("cross_val_score(model", "scores = cross_val_score(model"), names)
+    best = names["result"].ks.nlargest(1, "ks").iloc[0]
+    assert (best["unit"], best["class"]) == (7, "fish")
+    assert names["scores"].mean() > 0.5  # of three classes, one is told by its unit
+
+
+def test_the_page_about_python_names_every_table_of_a_result() -> None:
+    written = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    tables = {table.name for stage in (MEASURE, SUMMARIZE) for table in stage.tables}
+    assert not {name for name in tables if f"`{name}`" not in written}

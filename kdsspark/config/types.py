@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import fsspec
-from pydantic import AfterValidator, PlainValidator
+from pydantic import (
+    AfterValidator,
+    PlainValidator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import ErrorDetails
 
 from kdsspark.config.overrides import Written
@@ -23,6 +28,7 @@ _MASTER = re.compile(
     | spark://[^\s:]+:\d+(,[^\s:]+:\d+)* | yarn | k8s://\S+""",
     re.VERBOSE,
 )
+_OF_A_TYPE: Final = "dict[str,"
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 
 RESERVED_LAYERS: Final = frozenset(
@@ -53,7 +59,17 @@ def check_layer_names(names: Iterable[str]) -> None:
         seen[column] = name
 
 
-def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
+def _layer_table(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    """A table's name as it is, so that a mistake in it is told in one line."""
+    if isinstance(value, str) and value not in get_args(LayerTable):
+        names = ", ".join(get_args(LayerTable))
+        raise ValueError(f"must be {{layer name: module path}} or one of {names}")
+    return check(value)
+
+
+def _layer_names(layers: dict[str, str] | str | None) -> dict[str, str] | str | None:
+    if isinstance(layers, str):
+        return layers
     for name in layers or ():
         if not _NAME.fullmatch(name):
             raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
@@ -110,7 +126,10 @@ def _duration(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
-LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
+LayerTable = Literal["blocks", "mlp", "attention", "stages"]
+LayerNames = Annotated[
+    dict[str, str] | LayerTable | None, AfterValidator(_layer_names), WrapValidator(_layer_table)
+]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 Location = Annotated[str, AfterValidator(_location)]
 Master = Annotated[str, AfterValidator(_master)]
@@ -155,7 +174,8 @@ def one_line(error: ErrorDetails, known: Mapping[tuple[str, ...], Collection[str
 
     ``known`` are the keys of every section, by the keys that lead to it.
     """
-    key = ".".join(str(part) for part in error["loc"])
+    # Where one of several types is taken, pydantic names the type behind the key.
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(_OF_A_TYPE))
     if error["type"] == "extra_forbidden":
         section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
         return f"{key}: unknown key, must be one of {', '.join(known[section])}"

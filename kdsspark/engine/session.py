@@ -19,11 +19,11 @@ from typing import IO, Any, Final
 
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark import SparkConf, SparkContext, java_gateway
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
-from kdsspark.engine import failed_start, machine, stalls
+from kdsspark.engine import connect, failed_start, machine, stalls
 from kdsspark.errors import ConfigError, KdssparkError, StartError
 
 Session = SparkSession
@@ -42,6 +42,7 @@ def start(settings: Spark, verbose: bool = False) -> SparkSession:
     terminal. Raises :class:`ConfigError` where a setting keeps Spark from starting, and
     :class:`KdssparkError` where the machine does.
     """
+    connect.refuse(settings.conf)
     submitted = _submitted()
     conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
     conf.setIfMissing("spark.master", settings.master)
@@ -79,6 +80,18 @@ class _AtNeed:
     @functools.cached_property
     def _session(self) -> SparkSession:
         return start(self.settings, self.verbose)
+
+
+def existing() -> SparkSession | None:
+    """The session that this process has already, whoever started it; None without one.
+
+    Raises :class:`ConfigError` where it is one of Spark Connect.
+    """
+    connect.refuse({})
+    try:
+        return SparkSession.active()
+    except PySparkRuntimeError:
+        return None
 
 
 def stop() -> None:

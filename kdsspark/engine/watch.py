@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -46,6 +47,7 @@ class Watch:
         """``what`` names the step on the terminal."""
         self._context = context
         self._stalls = Stalls.of(context, what)
+        self._group = f"kdsspark-{uuid.uuid4().hex}"
         fatal = context.accumulator([], _Concatenated())
         self.watched = Watched(context.accumulator(0), context.accumulator(0), fatal)
 
@@ -63,11 +65,16 @@ class Watch:
     ) -> list[T]:
         """What ``collect``, a Spark action, returns; raises the first error among it.
 
-        A fatal error, or an interrupt, cancels the job. A stall is reported, or, if the
-        configuration says so, cancels it and raises a :class:`StalledError`.
+        A fatal error, or an interrupt, cancels the job, and no other of the session. A stall is
+        reported, or, if the configuration says so, cancels it and raises a :class:`StalledError`.
         """
+
+        def in_group() -> Sequence[T | KdssparkError]:
+            self._context.setJobGroup(self._group, "kdsspark")  # of this thread's jobs
+            return collect()
+
         with ThreadPoolExecutor(1) as pool:
-            job = pool.submit(collect)
+            job = pool.submit(in_group)
             self._wait(job, progress)
         results: list[T] = []
         for result in job.result():
@@ -85,7 +92,7 @@ class Watch:
                 self._look_for_a_stall(progress)
             self._show(progress)
         except (KeyboardInterrupt, KdssparkError):
-            self._context.cancelAllJobs()
+            self._context.cancelJobGroup(self._group)
             raise
 
     def _look_for_a_stall(self, progress: Progress) -> None:

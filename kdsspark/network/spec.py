@@ -11,7 +11,7 @@ from kdsspark.hashing import fingerprint
 Kind = Literal["conv", "fc", "other"]
 Tokens = Literal["mean", "cls", "cls+mean"]
 
-_LATER: Final = {"prefix": 0, "tokens": "mean", "interpolation": "bilinear"}.items()
+_LATER: Final = {"prefix": 0, "tokens": "mean", "interpolation": "bilinear", "settings": ""}.items()
 """Keys that came later, with what they are where they change nothing: they count only where they
 are something else, so that outputs made before stay valid."""
 _OF_TOKENS: Final = 2  # the axis that numbers the units of [views, tokens, units]
@@ -49,6 +49,7 @@ class NetworkSpec:
     precision: Literal["float32", "bfloat16"]
     weights: str  # as the user named them
     weights_digest: str  # BLAKE2b-128 (hex) of the tensors that the layers need
+    settings: str = ""  # JSON: what building the network takes beside its name
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +60,9 @@ class NetworkSpec:
         """
         values = self.to_dict()
         del values["name"], values["weights"]
-        for section in (*values["layers"], values["preprocessing"]):
+        if self.settings:  # which say it all; the name may be a folder's
+            values["architecture"] = self.architecture.partition("/")[0]
+        for section in (values, *values["layers"], values["preprocessing"]):
             for key, default in _LATER:
                 if section.get(key) == default:
                     del section[key]

@@ -89,19 +89,27 @@ def read(
 
     ``columns`` limits what is read. A table without files has no rows, but all its columns.
     """
-    folders = pa.schema([(name, pa.string()) for name in table.partitioned_by])
     files = store.files(table.partition(*partition))
     if not files:
-        empty = pa.schema([*table.schema, *folders]).empty_table()
+        empty = pa.schema([*table.schema, *_folders(table)]).empty_table()
         return empty.select(list(columns)) if columns else empty
-    dataset = pa.dataset.dataset(
+    return dataset(store, table, files).to_table(columns=list(columns) if columns else None)
+
+
+def dataset(store: Store, table: Table, files: Sequence[str]) -> pa.dataset.Dataset:
+    """Some files of a table, at least one, with its partition columns; nothing is read yet."""
+    return pa.dataset.dataset(
         [store.path(name) for name in files],
         filesystem=store.fs,
         format="parquet",
-        partitioning=pa.dataset.partitioning(folders, flavor="hive"),
+        partitioning=pa.dataset.partitioning(_folders(table), flavor="hive"),
         partition_base_dir=store.path(table.name),
     )
-    return dataset.to_table(columns=list(columns) if columns else None)
+
+
+def _folders(table: Table) -> pa.Schema:
+    """The partition columns, which are names of folders."""
+    return pa.schema([(name, pa.string()) for name in table.partitioned_by])
 
 
 def read_file(store: Store, path: str, columns: Sequence[str] | None = None) -> pa.Table:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
 from kdsspark.config import Config
-from kdsspark.engine import session
+from kdsspark.engine import machine, session
 from kdsspark.engine.stage import Context, FeatureClassWanted
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.output import definitions
+from kdsspark.output.lock import Lock
 from kdsspark.output.output import Output
 from kdsspark.stages import removal, stages_of
 
@@ -39,6 +40,7 @@ class Study:
     verbose: bool = False
     retry_failures: bool = False
     drawn: Sequence[FeatureClassWanted] = ()
+    spark: session.Session | None = None  # that is there already; else one starts
 
     def __post_init__(self) -> None:
         # This one of Arrow's allocators gives back what is freed: with ten million images the
@@ -48,7 +50,7 @@ class Study:
     @cached_property
     def context(self) -> Context:
         """What the stages work with."""
-        spark = session.at_need(self.config.spark, self.verbose)
+        spark = self.spark or session.at_need(self.config.spark, self.verbose)
         output = Output.at(self.config.output)
         return Context(spark, output, self.config, self.fresh, self.retry_failures, self.drawn)
 
@@ -56,6 +58,15 @@ class Study:
     def output(self) -> Output:
         """The output."""
         return self.context.output
+
+    @contextmanager
+    def settled(self, lock: Lock) -> Iterator[None]:
+        """The machine can do it, and the output is this study's alone, in the block."""
+        machine.check_files(self.config.output)
+        machine.find_a_home()
+        with lock:
+            self.settle()
+            yield
 
     def settle(self) -> None:
         """Refuse an output made by other definitions, or clear it of them and of broken uploads."""

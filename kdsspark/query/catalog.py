@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 from kdsspark.config import Spark
 from kdsspark.errors import ConfigError
 from kdsspark.output.store import Store
-from kdsspark.query import fsspec_source, views
+from kdsspark.query import frames, fsspec_source, views
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.tables import TABLES
 
@@ -46,7 +46,7 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
     """
     if not _NAME.fullmatch(database):
         raise ConfigError(f"--catalog must match {_NAME.pattern}, got {database!r}")
-    if not fsspec_source.has_connector(session, views.location(store, "")):
+    if not fsspec_source.has_connector(session, frames.location(store, "")):
         raise ConfigError(
             f"output: must be on a store that Spark has a Hadoop connector for, got {store.url}"
         )
@@ -64,7 +64,7 @@ def register(session: SparkSession, store: Store, database: str) -> list[str]:
             _create(own, store, name, runs, (), "json", name in kept)
         else:
             table = TABLES[name]
-            schema = views.columns(store, table)
+            schema = frames.columns(store, table)
             _create(own, store, name, schema, table.partitioned_by, "parquet", name in kept)
             own.sql(f"MSCK REPAIR TABLE {name} SYNC PARTITIONS")
     _drop_outdated(own, store, database, names)
@@ -119,7 +119,7 @@ def _create(
     partitions = f"PARTITIONED BY ({', '.join(partitioned_by)})" if partitioned_by else ""
     session.sql(
         f"CREATE TABLE {name} ({columns}) USING {source} {partitions} "
-        f"LOCATION {_text(views.location(store, name))} {_properties(store)}"
+        f"LOCATION {_text(frames.location(store, name))} {_properties(store)}"
     )
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.pandas.types import to_arrow_schema
@@ -23,7 +22,9 @@ from kdsspark.output.store import Store
 
 
 def has_connector(session: SparkSession, url: str) -> bool:
-    """Whether Spark has a Hadoop file system for the scheme of ``url``."""
+    """Whether Spark has a Hadoop file system for the scheme of ``url``; asks the JVM (driver)."""
+    from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+
     scheme, separator, _ = url.partition("://")
     java: Any = session._jvm
     context: Any = session.sparkContext._jsc

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import pandas as pd
-import pyarrow as pa
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import from_arrow_schema
-from pyspark.sql.types import StructType
 
 from kdsspark import causes
 from kdsspark.errors import ConfigError, KdssparkError
-from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.query import fsspec_source
+from kdsspark.query import frames, fsspec_source
 from kdsspark.query.view_queries import VIEW_QUERIES, needs, reads
-from kdsspark.tables import TABLES, Table
+from kdsspark.tables import TABLES
 
 RUNS: Final = "runs"
 """The view of the run records. The folder of this name has one JSON file for each run."""
@@ -116,57 +111,15 @@ def query(session: SparkSession, sql: str) -> pd.DataFrame:
     return frame
 
 
-def columns(store: Store, table: Table) -> StructType:
-    """The columns of a table as Spark reads them: all nullable, partition columns last."""
-    fields = [*table.schema, *(_layers(store, table) if table.open_ended else ())]
-    fields += [pa.field(name, pa.string()) for name in table.partitioned_by]
-    return from_arrow_schema(pa.schema([field.with_nullable(True) for field in fields]))
-
-
-def _layers(store: Store, table: Table) -> list[pa.Field]:
-    """The layers of all networks; double where two networks give one name two types."""
-    first_of: dict[str, str] = {}
-    for path in store.files(table.name):
-        first_of.setdefault(path.split("/")[1], path)
-    layers: dict[str, pa.Field] = {}
-    for path in first_of.values():
-        for field in parquet.schema(store, path):
-            if field.name in table.schema.names:
-                continue
-            known = layers.setdefault(field.name.lower(), field)  # Spark ignores case
-            if known.type.value_type != field.type.value_type:
-                layers[field.name.lower()] = known.with_type(pa.list_(pa.float64()))
-    return list(layers.values())
-
-
-def location(store: Store, name: str) -> str:
-    """The URL of a table as Hadoop names it, whose file systems Spark reads with."""
-    return f"{re.sub('^s3://', 's3a://', store.url)}/{name}"
-
-
 def _frame(session: SparkSession, store: Store, name: str) -> DataFrame:
     if name in VIEW_QUERIES:
         return session.sql(VIEW_QUERIES[name])
-    return _runs(session, store) if name == RUNS else _rows(session, store, TABLES[name])
-
-
-def _rows(session: SparkSession, store: Store, table: Table) -> DataFrame:
-    schema = columns(store, table)
-    if not store.files(table.name):
-        return session.createDataFrame([], schema)
-    if not fsspec_source.has_connector(session, location(store, table.name)):
-        return fsspec_source.frame(session, store, table.name, schema)
-    return session.read.schema(schema).parquet(_pattern(location(store, table.name)))
+    return _runs(session, store) if name == RUNS else frames.rows(session, store, TABLES[name])
 
 
 def _runs(session: SparkSession, store: Store) -> DataFrame:
     reader = session.read.schema(RUNS_SCHEMA)
-    if fsspec_source.has_connector(session, location(store, RUNS)):
-        return reader.json(_pattern(location(store, RUNS)))
+    if fsspec_source.has_connector(session, frames.location(store, RUNS)):
+        return reader.json(frames.pattern(frames.location(store, RUNS)))
     records = [json.dumps(store.read_json(path)) for path in store.files(RUNS)]
     return reader.json(session.sparkContext.parallelize(records))
-
-
-def _pattern(path: str) -> str:
-    """A pattern that matches this path and no other, because Spark takes paths for patterns."""
-    return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

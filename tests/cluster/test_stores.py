@@ -24,7 +24,7 @@ import sys
 from kdsspark import config
 from kdsspark.output.lock import Lock
 from kdsspark.pipeline.study import Study
-from kdsspark.query import fsspec_source, views
+from kdsspark.query import frames, fsspec_source, views
 from kdsspark.stages import REPORT, RUN, stages_of
 from kdsspark.tables import KS
 
@@ -35,7 +35,7 @@ with Lock(output):
     for stage in stages_of(RUN):
         if stage is not REPORT:
             study.do(stage.name)
-columns = views.columns(output, KS)
+columns = frames.columns(output, KS)
 print(fsspec_source.frame(study.context.session, output, "ks", columns).count())
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +39,8 @@ class Cancelled(Context):
         super().__init__()
         self.ended = threading.Event()
 
-    def cancelAllJobs(self) -> None:  # noqa: N802 (Spark's name)
-        super().cancelAllJobs()
+    def cancelJobGroup(self, group: str) -> None:  # noqa: N802 (Spark's name)
+        super().cancelJobGroup(group)
         self.ended.set()
 
     def job(self) -> list[Any]:
@@ -135,3 +137,32 @@ def test_errors_of_several_tasks_reach_the_driver(spark: SparkSession) -> None:
     assert [str(error) for error in found] == ["task 1", "task 2", "task 3"]
     assert sorted(map(str, watched.fatal.value)) == ["task 1", "task 2", "task 3"]
     assert (watched.done.value, watched.failed.value) == (30, 6)
+
+
+def test_an_interrupt_leaves_the_other_jobs_of_the_session_alone(spark: SparkSession) -> None:
+    """Its user may run others at the same time."""
+    context, seconds = spark.sparkContext, 4
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(context.parallelize([seconds], 1).map(_sleep).collect)
+        mine = context.parallelize([60 * seconds], 1).map(_sleep)
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            results(Watch(context), mine.collect, Interrupted(context))
+        assert time.monotonic() - start < 30 * seconds
+        assert other.result() == [seconds]
+
+
+@dataclass
+class Interrupted:
+    """Progress that a user interrupts once both jobs run."""
+
+    context: Any
+
+    def show(self, *_: int) -> None:
+        if len(self.context.statusTracker().getActiveJobsIds()) == 2:
+            raise KeyboardInterrupt
+
+
+def _sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds

@@ -47,6 +47,7 @@ CHANGES: list[dict[str, Any]] = [
     {"preprocessing": Preprocessing(mean=(0.1, 0.2, 0.3), interpolation="bicubic")},
     {"precision": "bfloat16"},
     {"weights_digest": "01"},
+    {"settings": "{}"},
 ]
 
 
@@ -67,7 +68,7 @@ def of_an_earlier_version(**changes: Any) -> dict[str, Any]:
     values = dataclasses.replace(SPEC, **changes).to_dict()
     for layer in values["layers"]:
         del layer["prefix"], layer["tokens"]
-    del values["preprocessing"]["interpolation"]
+    del values["preprocessing"]["interpolation"], values["settings"]
     return values
 
 
@@ -85,6 +86,14 @@ def test_means_that_an_earlier_version_mixed_the_class_token_into_are_not_valid(
     assert restored.fingerprint != before.fingerprint
     swin = NetworkSpec.from_dict(of_an_earlier_version(architecture="swin_t", layers=layers))
     assert [layer.prefix for layer in swin.layers] == [0, 0]
+
+
+def test_where_settings_say_what_the_network_is_the_folder_they_come_from_does_not_count() -> None:
+    one, other = (
+        dataclasses.replace(SPEC, architecture=f"hf//folder/{n}", settings='{"depth": 2}')
+        for n in (1, 2)
+    )
+    assert one.fingerprint == other.fingerprint
 
 
 def test_describe() -> None:

@@ -77,6 +77,7 @@ def test_the_spec_says_everything(tmp_path: Path) -> None:
         "preprocessing": Preprocessing().model_dump(mode="json"),
         "precision": "float32",
         "weights": "random",
+        "settings": "",
     }
 
 

@@ -15,7 +15,7 @@ from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
-from kdsspark.query import views
+from kdsspark.query import frames, views
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.stages import STAGE_OF
 from kdsspark.tables import TABLES
@@ -65,14 +65,14 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
 )
 def test_locations_have_hadoops_names(url: str, location: str) -> None:
     """Hadoop's connector for S3 serves `s3a`; those of other stores, what fsspec calls them."""
-    assert views.location(Output(url), "ks") == location
+    assert frames.location(Output(url), "ks") == location
 
 
 @pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])
 def test_local_locations_name_their_file_system(tmp_path: Path, url: str) -> None:
     """Hadoop would look for a bare path on its default file system, which may be HDFS."""
     store = Output.at(url.format(tmp_path))
-    assert views.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
+    assert frames.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
 
 
 NAMES_AND_DECOYS = [
@@ -103,7 +103,7 @@ def test_a_pattern_matches_its_path_and_nothing_else(
     for folder in (name, decoy):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "part.txt").write_text(folder, encoding="utf-8")
-    path = views._pattern(views.location(Output.at(str(tmp_path)), name))
+    path = frames.pattern(frames.location(Output.at(str(tmp_path)), name))
     hadoop = spark._jvm.org.apache.hadoop.fs
     pattern = hadoop.Path(path)
     files = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())

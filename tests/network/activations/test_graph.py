@@ -94,7 +94,7 @@ def features(
 ) -> list[Tensor]:
     layers = inspect(tiny().to("meta"), table, activation, 8)
     with torch.inference_mode():
-        outputs: list[Tensor] = read(model, layers, activation, pooling)(PIXELS)
+        outputs: list[Tensor] = read(model, layers, activation, pooling, 8)(PIXELS)
     return outputs
 
 
@@ -113,17 +113,17 @@ def test_where_a_module_is_read(activation: str, path: str, expected: str, pooli
 
 def test_what_no_layer_needs_is_dropped() -> None:
     layers = inspect(tiny().to("meta"), {"a": "features.plain"}, "post_relu", 8)
-    reader = read(tiny(), layers, "post_relu", "mean")
+    reader = read(tiny(), layers, "post_relu", "mean", 8)
     kinds = {type(module).__name__ for module in reader.modules()}
     assert kinds & {"Linear", "Dropout", "MaxPool2d"} == set()
     names = ("features.conv", "features.norm", "features.plain")
     assert {key.rpartition(".")[0] for key in reader.state_dict()} == set(names)
-    assert needs(tiny(), {"a": "features.plain"}, "post_relu")["a"] == set(reader.state_dict())
+    assert needs(tiny(), {"a": "features.plain"}, "post_relu", 8)["a"] == set(reader.state_dict())
 
 
 def test_needs_grow_with_depth_and_leave_out_what_only_training_uses() -> None:
     table = {"conv": "features.conv", "norm": "features.norm", "fc": "classifier.fc"}
-    found = needs(tiny(), table, "pre_relu")
+    found = needs(tiny(), table, "pre_relu", 8)
     norm = {f"features.norm.{x}" for x in ("weight", "bias", "running_mean", "running_var")}
     assert found["conv"] == {"features.conv.weight", "features.conv.bias"} | norm
     everything = {k for k in tiny().state_dict() if "out" not in k and "num_batches" not in k}
@@ -172,7 +172,7 @@ def test_whole_networks_against_hooks(
     layers = inspect(skeleton(architecture, crop), {p: p for p in paths}, "post_relu", crop)
     pixels = torch.randn(2, 3, crop, crop, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        outputs = read(model, layers, "post_relu", "mean")(pixels)
+        outputs = read(model, layers, "post_relu", "mean", crop)(pixels)
     expected = plain_outputs(model, paths, pixels)
     for layer, output in zip(layers, outputs, strict=True):
         whole = expected[layer.module]
@@ -185,7 +185,7 @@ def test_whole_networks_against_hooks(
 
 def test_one_graph_without_breaks_for_torch_compile() -> None:
     layers = inspect(tiny().to("meta"), {"a": "features.conv", "b": "classifier.fc"}, "pre_relu", 8)
-    reader = read(tiny(), layers, "pre_relu", "mean")
+    reader = read(tiny(), layers, "pre_relu", "mean", 8)
     compiled = torch.compile(reader, backend="eager", fullgraph=True)
     with torch.inference_mode():
         for output, expected in zip(compiled(PIXELS), reader(PIXELS), strict=True):
@@ -215,7 +215,6 @@ class Odd(nn.Module):
         ("", "must be a module path of Odd, got ''"),
         ("unused", "must be a module that returns one tensor on the way .* got 'unused'"),
         ("attention.out_proj", "must be a module that returns one tensor on the way"),
-        ("attention", r"must return \[views, units\], .* got 'attention' with \[\]"),
         ("flat", r"got 'flat' with \[192\]"),
         ("uneven", r"got 'uneven' with \[2, 3, 8, 4\]"),
     ],

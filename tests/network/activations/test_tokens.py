@@ -24,7 +24,7 @@ def test_a_vision_transformer_of_torchvision(tokens: Tokens) -> None:
     block.register_forward_hook(lambda _, __, output: kept.append(output.clone()))
     with torch.inference_mode():
         model(pixels)
-        (found,) = read(model, [layer], "post_relu", "mean")(pixels)
+        (found,) = read(model, [layer], "post_relu", "mean", 64)(pixels)
     cls, mean = kept[0][:, 0], kept[0][:, 1:].mean(1)
     expected = {"mean": mean, "cls": cls, "cls+mean": torch.cat([cls, mean], 1)}[tokens]
     assert found.shape[1] == layer.units == len(expected[0])

@@ -155,11 +155,8 @@ def test_what_embeddings_were_computed_on_is_told(report: ReportData, about: Pag
     ]
     made = render(replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."]))
     told = Page(made["about.html"].decode())
-    rows = [[words(cell) for cell in row] for row in told.table("computed-on")]
-    assert rows[1:] == [
-        ["vgg16", "birds", "a <processor>", "4,000"],
-        ["vgg16", "birds", "unknown", "3"],
-    ]
+    for row in (["vgg16", "birds", "a <processor>", "4,000"], ["vgg16", "birds", "unknown", "3"]):
+        assert row in told.cells
     assert "birds mixes them." in words(told)
     assert "computed on" not in words(about)
 

@@ -1,0 +1,75 @@
+"""Spark Connect is refused in one line before anything is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdsspark import config
+from kdsspark.config import Spark
+from kdsspark.engine import connect, session
+from kdsspark.errors import ConfigError
+from tests.studies import command, write_embeddings
+
+WHY = "stages run on Spark's RDDs, which Spark Connect does not have$"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SPARK_REMOTE", "sc://spark.example:15002"),
+        ("SPARK_API_MODE", "connect"),
+        ("SPARK_CONNECT_MODE_ENABLED", "1"),  # by a session that is there
+    ],
+)
+def test_by_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    for use in (session.existing, lambda: session.start(Spark())):
+        with pytest.raises(
+            ConfigError, match=f"^Spark must be classic, got Spark Connect by {name}={value}: {WHY}"
+        ):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("spark.remote", "sc://spark.example"), ("spark.api.mode", "connect")]
+)
+def test_by_the_configuration(key: str, value: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^spark\.conf\.{key}: must be left out, got {value}: {WHY}"
+    ):
+        session.start(Spark(conf={key: value}))
+
+
+def test_classic_is_the_mode_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARK_API_MODE", "classic")
+    connect.refuse({"spark.api.mode": "classic"})
+
+
+def test_a_package_for_spark_connect_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "is_remote_only", lambda: True)
+    with pytest.raises(ConfigError, match=f"^pyspark must be installed whole, .* alone: {WHY}"):
+        connect.refuse_client()
+
+
+def test_the_command_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
+    write_embeddings(tmp_path / "given.parquet", {"x": np.ones((2, 1))}, ["a", "b"])
+    datasets = [{"name": "given", "embeddings": str(tmp_path / "given.parquet")}]
+    given = config.parse({"output": str(tmp_path / "out"), "datasets": datasets})
+    done = subprocess.run(
+        command(given, tmp_path),
+        env={**os.environ, "SPARK_REMOTE": "sc://spark.example"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2, done.stderr
+    *progress, last = done.stderr.splitlines()
+    assert last.startswith(
+        "kdsspark: Spark must be classic, got Spark Connect by SPARK_REMOTE=sc://"
+    )
+    assert not any(line.startswith(("kdsspark:", "Traceback")) for line in progress)
