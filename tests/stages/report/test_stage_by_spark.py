@@ -166,8 +166,8 @@ def ranked(values: pd.Series) -> pd.Series:
 def gaps(study: Study) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
     """(dataset, distance) -> every pair with its gap, from the tables by pandas."""
     read = {name: pd.read_parquet(study.output.path(name)) for name in ("ks", "distances")}
-    ks = read["ks"][read["ks"]["labels"] == "true"]
     keys = ["network", "dataset", "layer", "unit", "class_id"]
+    ks = read["ks"][read["ks"]["labels"] == "true"][[*keys, "ks"]]
     pairs = ks.astype({"dataset": str}).merge(read["distances"].astype({"dataset": str}), on=keys)
     assert len(pairs) == 36 * 3 + 36 * 2
     for dataset, rows in pairs.groupby("dataset"):
