@@ -17,6 +17,24 @@ AGRAWAL: Final = "Agrawal et al."
 AZIZPOUR: Final = "Azizpour et al."
 ZEILER: Final = "Zeiler & Fergus"
 
+_CLASSES = (
+    "aero bike bird boat bottle bus car cat chair cow table dog horse mbike person plant sheep "
+    "sofa train tv"
+)
+
+FILTERS_NEEDED: Final = pd.DataFrame(
+    {
+        "class": _CLASSES.split(),
+        "half": [15, 3, 15, 15, 10, 10, 3, 2, 5, 15, 15, 2, 10, 3, 1, 10, 20, 25, 10, 2],
+        "most": [40, 35, 80, 80, 35, 40, 30, 20, 35, 100, 80, 30, 45, 40, 15, 45, 50, 100, 45, 25],
+    }
+)
+"""Agrawal et al., table 5: filters of conv-5, of 256, that reach a half and nine tenths of all."""
+
+FILTERS_OF_CONV5: Final = 256
+CHANCE_OVERLAP: Final = 0.195
+"""Agrawal et al., figure 5: what the best 50 filters of two classes would share by chance."""
+
 SPARSITY: Final = pd.DataFrame(
     {
         "layer": ["conv-1", "conv-2", "conv-3", "conv-4", "conv-5", "fc-6", "fc-7"],

@@ -532,6 +532,70 @@ SPARSITY = Table(
     "share of features above zero, by layer (Agrawal et al. 2014, table 6); NaN counts as zero",
 )
 
+FILTERS = Table(
+    "filters",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        _UNIT,
+        (
+            "average_precision",
+            pa.float64(),
+            "exact average precision of the feature alone as a detector of the class, all images",
+        ),
+        Column(
+            "place",
+            pa.int32(),
+            "1 for the feature of the layer with the highest average precision, to 5; else null",
+            True,
+        ),
+        Column(
+            "weight_place",
+            pa.int32(),
+            "1 for the feature with the largest absolute weight in the machine on all features of "
+            "the layer, to 50; else null",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "class_id", "unit"),
+    "the features of each layer that matter most for a class (Agrawal et al. 2014, section 4); "
+    "classes without images to test with are left out, as they are of the next two tables",
+)
+FILTERS_NEEDED = Table(
+    "filters_needed",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("k", pa.int32(), "number of features, those of the largest absolute weights"),
+        (
+            "average_precision",
+            pa.float64(),
+            "average precision, on the test images, of a linear support vector machine on them",
+        ),
+        ("share", pa.float64(), "the same as a share of that of all features of the layer"),
+        ("n_train", pa.int64(), "training images of all classes"),
+        ("n_test", pa.int64(), "test images of all classes"),
+    ),
+    ("network", "dataset", "layer", "class_id", "k"),
+    "how much of a layer's performance its best features reach (Agrawal et al. 2014, figure 4)",
+)
+FILTERS_CURVES = Table(
+    "filters_curves",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("kind", pa.string(), "best: of the highest average precision; random: drawn by chance"),
+        ("place", pa.int32(), "1 to 5"),
+        ("recall", pa.float64(), "recall, on the grid 0, 0.05, .. 1"),
+        ("precision", pa.float64(), "the highest precision at this recall or a higher one"),
+    ),
+    ("network", "dataset", "layer", "class_id", "kind", "place", "recall"),
+    "precision and recall of single features as detectors (Agrawal et al. 2014, figure 3)",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -558,6 +622,9 @@ TABLES: Final[dict[str, Table]] = {
         PROBE,
         LABEL_ENTROPY,
         SPARSITY,
+        FILTERS,
+        FILTERS_NEEDED,
+        FILTERS_CURVES,
     )
 }
 

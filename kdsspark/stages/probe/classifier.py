@@ -36,6 +36,15 @@ class Classifier(Protocol):
         """The class of each image, from ``vectors`` [images, features]."""
 
 
+class Linear(Classifier, Protocol):
+    """A fitted linear model."""
+
+    coef_: npt.NDArray[np.float64]  # [classes or, of two classes, 1; features]
+
+    def decision_function(self, vectors: Vectors, /) -> npt.NDArray[np.float64]:
+        """The score of each image: [images], for the second class, where there are two."""
+
+
 @dataclass(frozen=True)
 class Majority:
     """Always answers the class with most images, for want of anything to learn from."""
@@ -52,7 +61,7 @@ class Majority:
         return np.full(len(vectors), self.class_id)
 
 
-def fit_at_once(vectors: Vectors, labels: Labels, c: float) -> tuple[Classifier, bool]:
+def fit_at_once(vectors: Vectors, labels: Labels, c: float) -> tuple[Linear, bool]:
     """Fit ``LinearSVC`` to ``vectors`` [images, features]; also returns whether it converged.
 
     Raises :class:`KdssparkError` if scikit-learn is missing.

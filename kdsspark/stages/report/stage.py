@@ -155,11 +155,10 @@ def _queries(config: Config) -> dict[str, str]:
 
 def _experiments(output: Output) -> dict[str, str]:
     """The queries of the experiments that have written all of their tables."""
-    return {
-        one.name: EXPERIMENT_QUERIES[one.name]
-        for one in EXPERIMENTS
-        if all(output.files(table.name) for table in one.tables)
-    }
+    done = [
+        one.name for one in EXPERIMENTS if all(output.files(table.name) for table in one.tables)
+    ]
+    return {name: q for name, q in EXPERIMENT_QUERIES.items() if name.partition("/")[0] in done}
 
 
 def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:
