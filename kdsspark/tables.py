@@ -91,6 +91,17 @@ _UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
 _SIGN = Column("sign", pa.string(), "'+' for positive distances, '-' for negative ones")
 
+_DEVIATION = Column(
+    "deviation", pa.float64(), "standard deviation of accuracy over folds; null for one", True
+)
+_LOW = Column(
+    "low",
+    pa.float64(),
+    "lower end of the 95 % interval of accuracy: Student's over folds, Wilson's for one",
+    True,
+)
+_HIGH = Column("high", pa.float64(), "upper end", True)
+
 IMAGES = Table(
     "images",
     ("dataset",),
@@ -488,15 +499,55 @@ PROBE = Table(
             pa.int32(),
             "position of the class in the sorted list of names; -1: all classes",
         ),
-        ("method", pa.string(), "LinearSVC; SGD if the images did not fit into memory; majority"),
+        (
+            "method",
+            pa.string(),
+            "LinearSVC, LogisticRegression or neighbours; SGD if the images did not fit into "
+            "memory; majority",
+        ),
         ("n_features", pa.int32(), "number of features of an image"),
-        ("n_train", pa.int64(), "training images of the class"),
-        ("n_test", pa.int64(), "test images of the class; none if the class has one image"),
+        ("n_train", pa.int64(), "training images of the class, of one fold"),
+        (
+            "n_test",
+            pa.int64(),
+            "test images of the class, of all folds; none if the class has one image",
+        ),
         ("correct", pa.int64(), "test images that got their own class"),
         Column("accuracy", pa.float64(), "correct / n_test; null without test images", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column(
+            "mean_of_classes",
+            pa.float64(),
+            "mean of the accuracies of the classes; null in the row of a class",
+            True,
+        ),
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
     ),
     ("network", "dataset", "layer", "features", "class_id"),
-    "accuracy of linear support vector machines on the features of each layer",
+    "accuracy of classifiers on the features of each layer",
+)
+TRAINING_SIZE = Table(
+    "training_size",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("classifier", pa.string(), "svm, softmax or knn"),
+        ("train_per_class", pa.int32(), "images of a class to train with, or all but one of fewer"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images of all classes, of one fold"),
+        ("n_test", pa.int64(), "test images of all classes, of one fold"),
+        Column("accuracy", pa.float64(), "mean of the accuracies of the classes, over folds", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
+    ),
+    ("network", "dataset", "layer", "classifier", "train_per_class"),
+    "accuracy by the number of training images (Zeiler & Fergus 2013, tables 4, 5 and 7, figure 9)",
 )
 
 LABEL_ENTROPY = Table(
@@ -625,6 +676,7 @@ TABLES: Final[dict[str, Table]] = {
         FILTERS,
         FILTERS_NEEDED,
         FILTERS_CURVES,
+        TRAINING_SIZE,
     )
 }
 

@@ -26,6 +26,7 @@ from kdsspark.config.sections import (
     LARGEST_SEED,
     Embed,
     Exemplars,
+    Experiments,
     Measure,
     Probe,
     Report,
@@ -167,6 +168,7 @@ class Config(Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
+    experiments: Experiments = Experiments()
     exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(exemplars_or_none)] = (
         Exemplars()
     )  # false: none
@@ -223,6 +225,7 @@ _KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
     ("measure",): Measure.model_fields,
     ("transform",): Transform.model_fields,
     ("probe",): Probe.model_fields,
+    ("experiments",): Experiments.model_fields,
     ("exemplars",): Exemplars.model_fields,
     ("report",): Report.model_fields,
 }

@@ -76,7 +76,7 @@ _FILTERS_CURVES = dedent("""\
 
 _FILTERS_OVERLAP = dedent("""\
     SELECT a.network, a.dataset, t.images_per_class, d.depth, d.kind, a.layer, d.n_features,
-           a.class_id, b.class_id AS other, COUNT(*) / 50.0 AS overlap
+           a.class_id, b.class_id AS other, CAST(COUNT(*) AS DOUBLE) / 50 AS overlap
     FROM filters AS a
     JOIN filters AS b
       ON b.network = a.network AND b.dataset = a.dataset AND b.layer = a.layer
@@ -90,6 +90,17 @@ _FILTERS_OVERLAP = dedent("""\
              a.class_id, b.class_id
     ORDER BY a.network, t.images_per_class, a.dataset, d.depth, a.class_id, other""")
 
+_TRAINING_SIZE = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.classifier,
+           s.train_per_class, s.method, s.n_train, s.n_test, s.accuracy, s.deviation, s.low, s.high,
+           s.folds
+    FROM training_size AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.classifier, s.train_per_class""")
+
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "label-entropy": _LABEL_ENTROPY,
     "sparsity": _SPARSITY,
@@ -97,6 +108,7 @@ EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "filters/needed": _FILTERS_NEEDED,
     "filters/curves": _FILTERS_CURVES,
     "filters/overlap": _FILTERS_OVERLAP,
+    "training-size": _TRAINING_SIZE,
 }
 """The queries of every experiment; rows have network, dataset and images_per_class.
 

@@ -131,6 +131,11 @@ EXPERIMENTS: Final = (
         "how many features a class needs, and how many it shares with others",
         (tables.FILTERS, tables.FILTERS_NEEDED, tables.FILTERS_CURVES),
     ),
+    _experiment(
+        "training-size",
+        "accuracy by the number of images to train with, by layer",
+        (tables.TRAINING_SIZE,),
+    ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
 

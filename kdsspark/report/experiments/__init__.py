@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from kdsspark.report.experiments import filters, label_entropy, sparsity
+from kdsspark.report.experiments import filters, label_entropy, sparsity, training_size
 from kdsspark.report.experiments.shown import Picture, Shown
 
 SHOWN: Final[dict[str, Shown]] = {
-    shown.name: shown for shown in (label_entropy.SHOWN, sparsity.SHOWN, filters.SHOWN)
+    module.SHOWN.name: module.SHOWN for module in (label_entropy, sparsity, filters, training_size)
 }
 """Every experiment by name, in the order of the report."""
 

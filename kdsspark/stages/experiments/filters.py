@@ -67,7 +67,7 @@ def plan(output: Output, config: Config, pair: Pair) -> PairPlan:
     """What is to do for a pair; raises :class:`DatasetError` if it is not embedded."""
     source, settings = pairs.embedded(output, pair), config.probe
     memory = config.measure.memory_bytes
-    used = [settings.test, settings.seed, settings.c]
+    used = [settings.test, settings.seed, _penalty(settings)]
     items = []
     for depth, (layer, width) in enumerate(source.widths.items()):
         fits = memory // (_BYTES_OF_A_VALUE * width) >= source.n_images
@@ -243,10 +243,17 @@ def _fit(
     values = layer.values[:, units]
     length = float(np.linalg.norm(values[trained], axis=1).mean()) or 1.0
     positive = (layer.labels == c).astype(np.int32)
-    model, converged = fit_at_once(values[trained] / length, positive[trained], item.settings.c)
+    model, converged = fit_at_once(
+        values[trained] / length, positive[trained], _penalty(item.settings)
+    )
     scores = model.decision_function(values[tested] / length)
     precision = average_precisions(scores[:, None], positive[tested], 2)[0, 1]
     return float(precision), model.coef_[0], converged
+
+
+def _penalty(settings: Probe) -> float:
+    """The penalty of errors; 1 where it would be chosen, since thousands of machines are fitted."""
+    return 1.0 if settings.c is None else settings.c
 
 
 def _best(
