@@ -647,6 +647,27 @@ FILTERS_CURVES = Table(
     "precision and recall of single features as detectors (Agrawal et al. 2014, figure 3)",
 )
 
+DIMENSIONS = Table(
+    "dimensions",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("dimensions", pa.int32(), "principal components, or all features of the layer"),
+        ("reduced", pa.bool_(), "whether they are components; false for the features themselves"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images, of one fold"),
+        ("n_test", pa.int64(), "test images, of one fold"),
+        Column("accuracy", pa.float64(), "share of the test images that get their class", True),
+        Column("share", pa.float64(), "accuracy as a share of that of all features", True),
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "layer", "dimensions", "reduced"),
+    "accuracy by the number of principal components, which are those of the training images "
+    "(Azizpour et al. 2014, section 3.2.2)",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -677,6 +698,7 @@ TABLES: Final[dict[str, Table]] = {
         FILTERS_NEEDED,
         FILTERS_CURVES,
         TRAINING_SIZE,
+        DIMENSIONS,
     )
 }
 

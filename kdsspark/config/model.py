@@ -79,6 +79,7 @@ class _NamedDataset(Section):
 
     name: Name
     group: str | None = None  # datasets of one group are drawn together (paper figure 8)
+    rank: int | None = Field(None, ge=1)  # place by distance from the source task, 1 the nearest
 
     @model_serializer(mode="wrap")
     def _with_the_keys_of_both(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -101,6 +101,17 @@ _TRAINING_SIZE = dedent("""\
       ON t.network = s.network AND t.dataset = s.dataset
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.classifier, s.train_per_class""")
 
+_DIMENSIONS = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
+           s.dimensions, s.reduced, s.method, s.n_train, s.n_test, s.accuracy, s.share, s.low,
+           s.high
+    FROM dimensions AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.reduced, s.dimensions""")
+
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "label-entropy": _LABEL_ENTROPY,
     "sparsity": _SPARSITY,
@@ -109,8 +120,10 @@ EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "filters/curves": _FILTERS_CURVES,
     "filters/overlap": _FILTERS_OVERLAP,
     "training-size": _TRAINING_SIZE,
+    "dimensions": _DIMENSIONS,
 }
-"""The queries of every experiment; rows have network, dataset and images_per_class.
+"""The queries of every experiment; rows have network, dataset and images_per_class, in
+the report also the rank of the dataset.
 
 The first has the name of the experiment, the others begin with it: ``filters/needed``.
 """

@@ -136,6 +136,11 @@ EXPERIMENTS: Final = (
         "accuracy by the number of images to train with, by layer",
         (tables.TRAINING_SIZE,),
     ),
+    _experiment(
+        "dimensions",
+        "accuracy by the number of principal components, by layer",
+        (tables.DIMENSIONS,),
+    ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
 

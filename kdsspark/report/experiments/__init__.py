@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from kdsspark.report.experiments import filters, label_entropy, sparsity, training_size
+from kdsspark.report.experiments import (
+    dimensions,
+    filters,
+    label_entropy,
+    sparsity,
+    training_size,
+)
 from kdsspark.report.experiments.shown import Picture, Shown
 
 SHOWN: Final[dict[str, Shown]] = {
-    module.SHOWN.name: module.SHOWN for module in (label_entropy, sparsity, filters, training_size)
+    module.SHOWN.name: module.SHOWN
+    for module in (label_entropy, sparsity, filters, training_size, dimensions)
 }
 """Every experiment by name, in the order of the report."""
 

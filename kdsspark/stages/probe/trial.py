@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -35,6 +35,8 @@ PENALTIES: Final = (0.01, 0.1, 1.0, 10.0, 100.0)
 _PARTS: Final = 4  # of the training images, to choose it by (Azizpour et al., section 5)
 
 Mask = npt.NDArray[np.bool_]
+Prepare = Callable[[Source, Mask], Source]
+"""The vectors of a fold, learned from its images to train with, as principal components are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +103,8 @@ def interval(values: npt.NDArray[np.float64], n_test: npt.NDArray[np.int64]) -> 
     return of_folds(values) if len(values) > 1 else wilson(values[0], n_test[0])
 
 
-def run(source: Source, settings: Probe) -> Result:
-    """Train and test on every fold.
+def run(source: Source, settings: Probe, prepare: Prepare | None = None) -> Result:
+    """Train and test on every fold, on what ``prepare`` makes of the vectors if it is given.
 
     Raises :class:`KdssparkError` if scikit-learn is missing.
     """
@@ -114,8 +116,9 @@ def run(source: Source, settings: Probe) -> Result:
         found = split(
             places, source.labels, settings.test, settings.train_per_class, settings.max_test
         )
-        fit = _fit(source, settings, found.trained)
-        right = _right(source, fit.classifier, found.tested)
+        ready = prepare(source, found.trained) if prepare else source
+        fit = _fit(ready, settings, found.trained)
+        right = _right(ready, fit.classifier, found.tested)
         some = (source.labels[chosen] for chosen in (*found, right))
         counts.append([np.bincount(labels, minlength=n_classes) for labels in some])
         fits.append(fit)
@@ -128,7 +131,7 @@ def _fit(source: Source, settings: Probe, trained: Mask) -> Fitted:
     if not source.n_features or len(np.unique(labels)) == 1:
         return Fitted(Majority.of(labels), MAJORITY)
     if settings.classifier == "knn":
-        batches = partial(_to_train, source, trained, None)
+        batches = partial(to_train, source, trained, None)
         return Fitted(Neighbours(batches, 1 + int(labels.max())), METHODS["knn"])
     c = _chosen(source, settings, trained) if settings.c is None else settings.c
     return _fit_linear(source, settings, trained, c)
@@ -139,9 +142,9 @@ def _fit_linear(source: Source, settings: Probe, trained: Mask, c: float) -> Fit
     if len(np.unique(labels)) == 1:
         return Fitted(Majority.of(labels), MAJORITY)
     if source.streams:
-        model = fit_streaming(partial(_to_train, source, trained), labels, c, kind)
+        model = fit_streaming(partial(to_train, source, trained), labels, c, kind)
         return Fitted(model, STREAMING, c=c)
-    ((vectors, labels),) = _to_train(source, trained, None)
+    ((vectors, labels),) = to_train(source, trained, None)
     fitted, converged = fit_at_once(vectors, labels, c, kind)
     return Fitted(fitted, METHODS[kind], converged, c)
 
@@ -170,9 +173,7 @@ def _chosen(source: Source, settings: Probe, trained: Mask) -> float:
     return PENALTIES[int(np.argmax(right))]
 
 
-def _to_train(
-    source: Source, trained: Mask, number: int | None
-) -> Iterator[tuple[Vectors, Labels]]:
+def to_train(source: Source, trained: Mask, number: int | None) -> Iterator[tuple[Vectors, Labels]]:
     """One pass over the images to train with."""
     for some, vectors in source.batches(number):
         kept = trained[some]

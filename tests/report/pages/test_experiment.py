@@ -33,7 +33,8 @@ def frames(
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     for name in NAMES:
         study.do(f"experiment {name}")
-    return run_on_files(study.output, EXPERIMENT_QUERIES)
+    frames = run_on_files(study.output, EXPERIMENT_QUERIES)
+    return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
 
 
 @pytest.fixture(scope="module")
