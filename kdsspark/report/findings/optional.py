@@ -95,7 +95,7 @@ def _accuracies(e: Evidence) -> pd.DataFrame:
     if both.empty:
         raise NotTestable("probe used other methods for fc layers than for the last conv layer")
     accuracies = both.groupby(["dataset", "name"], dropna=False)[["accuracy_conv", "accuracy_fc"]]
-    found = accuracies.max().reset_index()
+    found: pd.DataFrame = accuracies.max().reset_index()
     return found.rename(columns={"accuracy_conv": "conv", "accuracy_fc": "fc"})
 
 

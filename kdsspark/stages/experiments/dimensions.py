@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Config
+from kdsspark.engine.items import Outcome
 from kdsspark.engine.stage import Context
-from kdsspark.engine.work import Outcome
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair

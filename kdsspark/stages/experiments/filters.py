@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Config, Probe
+from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stage import Context
-from kdsspark.engine.work import Outcome, WorkItem
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys

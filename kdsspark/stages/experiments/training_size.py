@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from kdsspark.config import Config, Probe
+from kdsspark.engine.items import Outcome
 from kdsspark.engine.stage import Context
-from kdsspark.engine.work import Outcome
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
