@@ -23,7 +23,7 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     A layer that is a module of several (a fire module, a block) has the parameters of all of them.
     """
     crop = spec.preprocessing.crop
-    model = skeleton(spec.architecture, crop)
+    model = skeleton(spec.architecture, crop, spec.settings)
     modules = {layer.name: layer.module for layer in spec.layers}
     found = hooks.wanted(model, modules, spec.activation, hooks.survey(model, crop))
     return {
