@@ -97,6 +97,17 @@ _UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
 _SIGN = Column("sign", pa.string(), "'+' for positive distances, '-' for negative ones")
 
+_DEVIATION = Column(
+    "deviation", pa.float64(), "standard deviation of accuracy over folds; null for one", True
+)
+_LOW = Column(
+    "low",
+    pa.float64(),
+    "lower end of the 95 % interval of accuracy: Student's over folds, Wilson's for one",
+    True,
+)
+_HIGH = Column("high", pa.float64(), "upper end", True)
+
 IMAGES = Table(
     "images",
     ("dataset",),
@@ -521,15 +532,55 @@ PROBE = Table(
             pa.int32(),
             "position of the class in the sorted list of names; -1: all classes",
         ),
-        ("method", pa.string(), "LinearSVC; SGD if the images did not fit into memory; majority"),
+        (
+            "method",
+            pa.string(),
+            "LinearSVC, LogisticRegression or neighbours; SGD if the images did not fit into "
+            "memory; majority",
+        ),
         ("n_features", pa.int32(), "number of features of an image"),
-        ("n_train", pa.int64(), "training images of the class"),
-        ("n_test", pa.int64(), "test images of the class; none if the class has one image"),
+        ("n_train", pa.int64(), "training images of the class, of one fold"),
+        (
+            "n_test",
+            pa.int64(),
+            "test images of the class, of all folds; none if the class has one image",
+        ),
         ("correct", pa.int64(), "test images that got their own class"),
         Column("accuracy", pa.float64(), "correct / n_test; null without test images", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column(
+            "mean_of_classes",
+            pa.float64(),
+            "mean of the accuracies of the classes; null in the row of a class",
+            True,
+        ),
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
     ),
     ("network", "dataset", "layer", "features", "class_id"),
-    "accuracy of linear support vector machines on the features of each layer",
+    "accuracy of classifiers on the features of each layer",
+)
+TRAINING_SIZE = Table(
+    "training_size",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("classifier", pa.string(), "svm, softmax or knn"),
+        ("train_per_class", pa.int32(), "images of a class to train with, or all but one of fewer"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images of all classes, of one fold"),
+        ("n_test", pa.int64(), "test images of all classes, of one fold"),
+        Column("accuracy", pa.float64(), "mean of the accuracies of the classes, over folds", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
+    ),
+    ("network", "dataset", "layer", "classifier", "train_per_class"),
+    "accuracy by the number of training images (Zeiler & Fergus 2013, tables 4, 5 and 7, figure 9)",
 )
 
 LABEL_ENTROPY = Table(
@@ -565,6 +616,91 @@ SPARSITY = Table(
     "share of features above zero, by layer (Agrawal et al. 2014, table 6); NaN counts as zero",
 )
 
+FILTERS = Table(
+    "filters",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        _UNIT,
+        (
+            "average_precision",
+            pa.float64(),
+            "exact average precision of the feature alone as a detector of the class, all images",
+        ),
+        Column(
+            "place",
+            pa.int32(),
+            "1 for the feature of the layer with the highest average precision, to 5; else null",
+            True,
+        ),
+        Column(
+            "weight_place",
+            pa.int32(),
+            "1 for the feature with the largest absolute weight in the machine on all features of "
+            "the layer, to 50; else null",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "class_id", "unit"),
+    "the features of each layer that matter most for a class (Agrawal et al. 2014, section 4); "
+    "classes without images to test with are left out, as they are of the next two tables",
+)
+FILTERS_NEEDED = Table(
+    "filters_needed",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("k", pa.int32(), "number of features, those of the largest absolute weights"),
+        (
+            "average_precision",
+            pa.float64(),
+            "average precision, on the test images, of a linear support vector machine on them",
+        ),
+        ("share", pa.float64(), "the same as a share of that of all features of the layer"),
+        ("n_train", pa.int64(), "training images of all classes"),
+        ("n_test", pa.int64(), "test images of all classes"),
+    ),
+    ("network", "dataset", "layer", "class_id", "k"),
+    "how much of a layer's performance its best features reach (Agrawal et al. 2014, figure 4)",
+)
+FILTERS_CURVES = Table(
+    "filters_curves",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("kind", pa.string(), "best: of the highest average precision; random: drawn by chance"),
+        ("place", pa.int32(), "1 to 5"),
+        ("recall", pa.float64(), "recall, on the grid 0, 0.05, .. 1"),
+        ("precision", pa.float64(), "the highest precision at this recall or a higher one"),
+    ),
+    ("network", "dataset", "layer", "class_id", "kind", "place", "recall"),
+    "precision and recall of single features as detectors (Agrawal et al. 2014, figure 3)",
+)
+
+DIMENSIONS = Table(
+    "dimensions",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("dimensions", pa.int32(), "principal components, or all features of the layer"),
+        ("reduced", pa.bool_(), "whether they are components; false for the features themselves"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images, of one fold"),
+        ("n_test", pa.int64(), "test images, of one fold"),
+        Column("accuracy", pa.float64(), "share of the test images that get their class", True),
+        Column("share", pa.float64(), "accuracy as a share of that of all features", True),
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "layer", "dimensions", "reduced"),
+    "accuracy by the number of principal components, which are those of the training images "
+    "(Azizpour et al. 2014, section 3.2.2)",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -591,6 +727,11 @@ TABLES: Final[dict[str, Table]] = {
         PROBE,
         LABEL_ENTROPY,
         SPARSITY,
+        FILTERS,
+        FILTERS_NEEDED,
+        FILTERS_CURVES,
+        TRAINING_SIZE,
+        DIMENSIONS,
     )
 }
 

@@ -26,6 +26,7 @@ from kdsspark.config.sections import (
     LARGEST_SEED,
     Embed,
     Exemplars,
+    Experiments,
     Measure,
     Probe,
     Report,
@@ -80,6 +81,7 @@ class _NamedDataset(Section):
 
     name: Name
     group: str | None = None  # datasets of one group are drawn together (paper figure 8)
+    rank: int | None = Field(None, ge=1)  # place by distance from the source task, 1 the nearest
 
     @model_serializer(mode="wrap")
     def _with_the_keys_of_both(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -172,6 +174,7 @@ class Config(Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
+    experiments: Experiments = Experiments()
     exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(exemplars_or_none)] = (
         Exemplars()
     )  # false: none
@@ -228,6 +231,7 @@ _KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
     ("measure",): Measure.model_fields,
     ("transform",): Transform.model_fields,
     ("probe",): Probe.model_fields,
+    ("experiments",): Experiments.model_fields,
     ("exemplars",): Exemplars.model_fields,
     ("report",): Report.model_fields,
 }

@@ -25,7 +25,7 @@ from kdsspark.tables import IMAGES
 Kind = Literal["network", "dataset"]
 
 _PATH: Final = "_definitions.json"
-_NO_DEFINITION: Final = ("group",)  # of a dataset: how it is drawn may change at any time
+_NO_DEFINITION: Final = ("group", "rank")  # of a dataset: how it is drawn may change at any time
 _PLACES: Final = ("path", "embeddings", "weights")  # keys whose values may lead to files
 _ABSOLUTE: Final = "absolute"  # beside them: key -> :func:`absolute`, for texts that are not
 _KINDS: Final[dict[str, Kind]] = {"networks": "network", "datasets": "dataset"}

@@ -93,7 +93,7 @@ class ReportData:
     disagreements: Disagreements | None = None
     galleries: Sequence[Gallery] = ()  # of every network and dataset
     filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
-    experiments: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # name -> its query
+    experiments: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # query -> its rows
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
     computed_on: Sequence[ComputedOn] = ()
     mixtures: Sequence[str] = ()  # sentences about pairs that mix kinds of processors

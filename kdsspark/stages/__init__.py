@@ -126,6 +126,21 @@ EXPERIMENTS: Final = (
         needs=MEASURE,
     ),
     _experiment("sparsity", "share of features above zero, by layer", (tables.SPARSITY,)),
+    _experiment(
+        "filters",
+        "how many features a class needs, and how many it shares with others",
+        (tables.FILTERS, tables.FILTERS_NEEDED, tables.FILTERS_CURVES),
+    ),
+    _experiment(
+        "training-size",
+        "accuracy by the number of images to train with, by layer",
+        (tables.TRAINING_SIZE,),
+    ),
+    _experiment(
+        "dimensions",
+        "accuracy by the number of principal components, by layer",
+        (tables.DIMENSIONS,),
+    ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
 

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
-from kdsspark.report.experiments.shown import Numbers, Shown, by_depth
+from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown, in_order
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import key
 from kdsspark.report.figures.panels import dataset_panels
@@ -70,15 +70,15 @@ def _colour(depth: int, last: int) -> tuple[float, float, float, float]:
     return _COLOURS(depth / max(1, last))
 
 
-def table(frame: pd.DataFrame) -> pd.DataFrame:
+def table(frames: Frames) -> pd.DataFrame:
     """Per dataset and layer: features, and the mean entropy of the best tenth and of all."""
     rows = []
-    for head, own in frame.groupby(_HEAD, sort=False):
+    for head, own in frames["label-entropy"].groupby(_HEAD, sort=False):
         values = np.sort(own["entropy"].dropna().to_numpy(float))
         best = values[: max(1, len(values) // 10)]
         means = {"tenth": best.mean(), "all": values.mean()} if len(values) else {}
         rows.append(dict(zip(_HEAD, head, strict=True)) | {"features": len(own)} | means)
-    return by_depth(pd.DataFrame(rows, columns=[*_HEAD, "features", "tenth", "all"]))
+    return in_order(pd.DataFrame(rows, columns=[*_HEAD, "features", "tenth", "all"]))
 
 
 SHOWN: Final = Shown(
@@ -89,18 +89,26 @@ SHOWN: Final = Shown(
         "Layers become more selective from the first to the last: the curve of each layer lies "
         "below that of the layer before it. The paper prints no numbers beside its figure.",
     ),
-    ours=(
-        "For each value of a feature, the entropy of the labels of all images at or above it, as "
-        "a share of that of equally many images of each class; averaged over the feature's 100 "
-        "bins. A low average means that high values are of few classes. Each curve sorts the "
-        "features of a layer and averages over the most selective ones, from one to all; darker "
-        "curves are of deeper layers.",
-        "The paper takes every place of a filter's map for a value, here a feature is pooled over "
-        "space. The highest bins hold few images, which are of few classes by chance alone: in "
-        "small datasets and for features with outliers every curve lies low.",
+    pictures=(
+        Picture(
+            name="entropy",
+            title="Entropy of the labels above a value (figure 1 of the paper)",
+            query="label-entropy",
+            text=(
+                "For each value of a feature, the entropy of the labels of all images at or above "
+                "it, as a share of that of equally many images of each class; averaged over the "
+                "feature's 100 bins. A low average means that high values are of few classes. "
+                "Each curve sorts the features of a layer and averages over the most selective "
+                "ones, from one to all; darker curves are of deeper layers.",
+                "The paper takes every place of a filter's map for a value, here a feature is "
+                "pooled over space. The highest bins hold few images, which are of few classes by "
+                "chance alone: in small datasets and for features with outliers every curve lies "
+                "low.",
+            ),
+            drawn=curves,
+            figure=figure,
+        ),
     ),
-    drawn=curves,
-    figure=figure,
     numbers=(
         Numbers(
             "Mean area under the entropy curve, of the most selective tenth and of all features.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,23 @@ from matplotlib.lines import Line2D
 from kdsspark.report.figures.canvas import GREY, key
 from kdsspark.report.parts.grid import GridColumn
 
+Frames = Mapping[str, pd.DataFrame]
+"""Name of a query -> its rows, of one network."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of an experiment's page. ``drawn`` makes of the rows of its query what it draws,
+    which is also its CSV; ``figure`` draws that.
+    """
+
+    name: str  # of its files
+    title: str
+    query: str  # by its name
+    text: Sequence[str]  # how to read it, and where ours differs; a paragraph each
+    drawn: Callable[[pd.DataFrame], pd.DataFrame]
+    figure: Callable[[pd.DataFrame], Figure]
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -22,23 +39,18 @@ class Numbers:
 
     caption: str
     columns: Sequence[GridColumn]
-    rows: Callable[[pd.DataFrame], pd.DataFrame]  # from the rows that the query gives
+    rows: Callable[[Frames], pd.DataFrame]  # from what the queries give
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One experiment in the report; all of its page, for one network.
-
-    ``drawn`` makes of the rows of its query what the figure draws, which is also the figure's CSV.
-    """
+    """One experiment in the report; all of its page, for one network."""
 
     name: str  # of the experiment
     title: str
     paper: str  # whose question it is, with figures and tables
     says: Sequence[str]  # what the paper says; a paragraph each
-    ours: Sequence[str]  # how ours is measured, and where it differs
-    drawn: Callable[[pd.DataFrame], pd.DataFrame]
-    figure: Callable[[pd.DataFrame], Figure]
+    pictures: Sequence[Picture]
     numbers: Sequence[Numbers]
 
 
@@ -47,14 +59,25 @@ def as_given(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def published(table: pd.DataFrame) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def published(table: pd.DataFrame) -> Callable[[Frames], pd.DataFrame]:
     """Rows that are the paper's, whatever ours are."""
     return lambda _: table
 
 
-def by_depth(frame: pd.DataFrame) -> pd.DataFrame:
+def in_order(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows in the order of the datasets of the report and of the layers of the network."""
     return frame.sort_values(["images_per_class", "dataset", "depth"], kind="stable")
+
+
+def last_convolution(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last convolutional layer, or of the last one where there is none.
+
+    ``frame`` has kind and depth.
+    """
+    convolutions = frame[frame["kind"] == "conv"]
+    some = convolutions if len(convolutions) else frame
+    found: pd.DataFrame = frame[frame["depth"] == some["depth"].max()]
+    return found
 
 
 def paper_by_layer(ax: Axes, values: Sequence[float], depths: npt.ArrayLike) -> None:

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import (
     Numbers,
+    Picture,
     Shown,
     as_given,
-    by_depth,
+    in_order,
     paper_by_layer,
     paper_key,
     published,
@@ -59,17 +60,24 @@ SHOWN: Final = Shown(
         "conv-2, about 30 % of conv-3 to conv-5, and 16.1 and 21.6 % of the fully connected "
         "layers.",
     ),
-    ours=(
-        "The share of the layer's features above zero in one image: mean and standard deviation "
-        "over images.",
-        "The paper counts every place of the maps of one view. A feature here is pooled over space "
-        "and averaged over the crops of the embedding, so that it is zero only if its filter fires "
-        "nowhere in any crop. For convolutions ours are therefore upper bounds, higher still for "
-        "ten crops than for one; fully connected layers of an embedding of one crop can be "
-        "compared.",
+    pictures=(
+        Picture(
+            name="sparsity",
+            title="Features above zero, by layer (table 6 of the paper)",
+            query="sparsity",
+            text=(
+                "The share of the layer's features above zero in one image: mean and standard "
+                "deviation over images.",
+                "The paper counts every place of the maps of one view. A feature here is pooled "
+                "over space and averaged over the crops of the embedding, so that it is zero only "
+                "if its filter fires nowhere in any crop. For convolutions ours are therefore "
+                "upper bounds, higher still for ten crops than for one; fully connected layers of "
+                "an embedding of one crop can be compared.",
+            ),
+            drawn=as_given,
+            figure=figure,
+        ),
     ),
-    drawn=as_given,
-    figure=figure,
     numbers=(
         Numbers(
             "Features above zero, of an image.",
@@ -79,7 +87,7 @@ SHOWN: Final = Shown(
                 grid.number("features", "n_features"),
                 grid.number("never above zero", "never"),
             ),
-            by_depth,
+            lambda frames: in_order(frames["sparsity"]),
         ),
         Numbers(
             "The paper's table 6: responses that are not zero, of one view.",

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pandas as pd
-
 from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments import SHOWN
-from kdsspark.report.experiments.shown import Shown
+from kdsspark.report.experiments.shown import Frames, Picture, Shown
 from kdsspark.report.parts import grid, names
 from kdsspark.report.parts.drawing import Figures, Wanted
 from kdsspark.report.parts.page import Page, files_of
 
 
-def of(network: str, data: ReportData) -> dict[str, pd.DataFrame]:
-    """The experiments that have rows of a network, in their order, with these rows."""
+def of(network: str, data: ReportData) -> dict[str, Frames]:
+    """The experiments that have rows of a network, in their order, with the rows of each query."""
     own = of_network(data.experiments, network)
-    return {name: own[name] for name in SHOWN if name in own and len(own[name])}
+    return {name: own for name in SHOWN if name in own and len(own[name])}
 
 
 def links(network: str, data: ReportData) -> list[dict[str, str]]:
@@ -32,34 +30,39 @@ def links(network: str, data: ReportData) -> list[dict[str, str]]:
 
 def figures(network: str, data: ReportData) -> Iterator[Wanted]:
     """The figures of the experiments of a network that have something to draw."""
-    for name, frame in of(network, data).items():
-        drawn = SHOWN[name].drawn(frame)
-        if len(drawn):
-            yield Wanted(name, drawn, _stem(network, name))
+    for name, frames in of(network, data).items():
+        for picture in SHOWN[name].pictures:
+            drawn = picture.drawn(frames[picture.query])
+            if len(drawn):
+                yield Wanted(picture.name, drawn, _stem(network, picture))
 
 
 def pages(info: NetworkInfo, data: ReportData, drawn: Figures) -> Iterator[Page]:
     """A page for every experiment that has rows of the network."""
     network = info["name"]
     others = links(network, data)
-    for name, frame in of(network, data).items():
-        yield _page(info, SHOWN[name], frame, drawn, others)
+    for name, frames in of(network, data).items():
+        yield _page(info, SHOWN[name], frames, drawn, others)
 
 
 def _page(
     info: NetworkInfo,
     shown: Shown,
-    frame: pd.DataFrame,
+    frames: Frames,
     drawn: Figures,
     others: Sequence[dict[str, str]],
 ) -> Page:
     network = info["name"]
-    figure = drawn.get(_stem(network, shown.name))
+    own = {picture.name: drawn.get(_stem(network, picture)) for picture in shown.pictures}
+    pictures = [
+        {"shown": one, "drawn": own[one.name], "query": EXPERIMENT_QUERIES[one.query]}
+        for one in shown.pictures
+    ]
     grids = [
         grid.make(
             numbers.caption,
             numbers.columns,
-            numbers.rows(frame),
+            numbers.rows(frames),
             names.data_file(network, "experiment", shown.name, str(number)),
         )
         for number, numbers in enumerate(shown.numbers, start=1)
@@ -68,14 +71,15 @@ def _page(
     values: dict[str, Any] = {
         "info": info,
         "shown": shown,
-        "query": EXPERIMENT_QUERIES[shown.name],
-        "figure_drawn": figure,
+        "pictures": pictures,
         "grids": grids,
         "others": [other for other in others if other["page"] != path],
     }
-    files = files_of(*grids, *([figure] if figure else []))
-    return Page(path=path, template="experiment.html", values=values, files=files)
+    figures = [made for made in own.values() if made]
+    return Page(
+        path=path, template="experiment.html", values=values, files=files_of(*grids, *figures)
+    )
 
 
-def _stem(network: str, name: str) -> str:
-    return names.figure_stem(network, "experiment", name)
+def _stem(network: str, picture: Picture) -> str:
+    return names.figure_stem(network, "experiment", picture.name)

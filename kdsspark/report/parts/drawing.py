@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kdsspark.report.data import FeatureClass
-from kdsspark.report.experiments import SHOWN
+from kdsspark.report.experiments import PICTURES
 from kdsspark.report.figures import FIGURES, canvas, disagreement, figure1, figure_data
 from kdsspark.report.figures.feature_class import curves_of, distance_of
 from kdsspark.report.parts import names
@@ -62,7 +62,7 @@ def draw(wanted: Wanted) -> Drawn:
     """Draw one figure."""
     data = figure_data(wanted.name, wanted.frame) if wanted.data else None
     name = wanted.name
-    function = FIGURES[name] if name in FIGURES else SHOWN[name].figure
+    function = FIGURES[name] if name in FIGURES else PICTURES[name].figure
     return _drawn(function(wanted.frame), wanted.stem, data)
 
 

@@ -148,7 +148,7 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         disagreements,
         galleries(context, frames),
         filters.of_networks(output, config),
-        {name: frames[name] for name in experiments},
+        {name: _ranked(frames[name], config) for name in experiments},
         others,
         _computed_on(context),
         processors.mixtures(output, context.pairs),
@@ -161,11 +161,16 @@ def _queries(config: Config) -> dict[str, str]:
 
 def _experiments(output: Output) -> dict[str, str]:
     """The queries of the experiments that have written all of their tables."""
-    return {
-        one.name: EXPERIMENT_QUERIES[one.name]
-        for one in EXPERIMENTS
-        if all(output.files(table.name) for table in one.tables)
-    }
+    done = [
+        one.name for one in EXPERIMENTS if all(output.files(table.name) for table in one.tables)
+    ]
+    return {name: q for name, q in EXPERIMENT_QUERIES.items() if name.partition("/")[0] in done}
+
+
+def _ranked(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The rows of an experiment with the rank that the configuration gives each dataset."""
+    ranks = {dataset.name: dataset.rank for dataset in config.datasets}
+    return frame.assign(rank=frame["dataset"].map(ranks).astype(float))
 
 
 def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:

@@ -11,7 +11,8 @@ import pytest
 from kdsspark.query.view_queries import VIEW_QUERIES, reads
 from kdsspark.report.data import ReportData
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
-from kdsspark.report.experiments import SHOWN
+from kdsspark.report.experiments import PICTURES, SHOWN
+from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import experiment
 from kdsspark.report.site import render
 from kdsspark.stages import EXPERIMENTS
@@ -32,7 +33,8 @@ def frames(
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     for name in NAMES:
         study.do(f"experiment {name}")
-    return run_on_files(study.output, EXPERIMENT_QUERIES)
+    frames = run_on_files(study.output, EXPERIMENT_QUERIES)
+    return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
 
 
 @pytest.fixture(scope="module")
@@ -43,38 +45,44 @@ def shown(report: ReportData, frames: Mapping[str, pd.DataFrame]) -> dict[str, b
 
 
 def test_every_experiment_is_shown() -> None:
-    assert list(SHOWN) == list(EXPERIMENT_QUERIES) == NAMES
+    assert list(SHOWN) == NAMES
+    assert list(dict.fromkeys(name.partition("/")[0] for name in EXPERIMENT_QUERIES)) == NAMES
+    pictures = [picture for shown in SHOWN.values() for picture in shown.pictures]
+    assert len(PICTURES) == len(pictures)  # no two of one name
+    assert not set(PICTURES) & set(FIGURES)
     assert all(shown.name == name for name, shown in SHOWN.items())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXPERIMENT_QUERIES)
 def test_queries_read_what_users_have(name: str) -> None:
     named = set(reads(EXPERIMENT_QUERIES[name]))
     assert named <= {*TABLES, *VIEW_QUERIES}
-    (tables,) = (one.tables for one in EXPERIMENTS if one.name == name)
+    (tables,) = (one.tables for one in EXPERIMENTS if one.name == name.partition("/")[0])
     assert named & {table.name for table in tables}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_has_a_figure_its_data_and_numbers(shown: dict[str, bytes], name: str) -> None:
     page = Page(shown[f"experiments/vgg16/{name}.html"].decode())
-    stem = f"figures/vgg16/experiment-{name}"
-    assert f"../../{stem}.svg" in page.all("src")
     for link in page.all("href"):
         if link.startswith("../../"):
             assert link.removeprefix("../../").partition("#")[0] in shown, link
-    assert b"<svg" in shown[f"{stem}.svg"]
-    assert shown[f"{stem}.csv"].startswith(b"network,dataset,")
-    assert EXPERIMENT_QUERIES[name] in page.codes
     text = words(page)
+    for picture in SHOWN[name].pictures:
+        stem = f"figures/vgg16/experiment-{picture.name}"
+        assert f"../../{stem}.svg" in page.all("src")
+        assert b"<svg" in shown[f"{stem}.svg"]
+        assert shown[f"{stem}.csv"].startswith(b"network,dataset,")
+        assert EXPERIMENT_QUERIES[picture.query] in page.codes
+        assert all(paragraph in text for paragraph in (picture.title, *picture.text))
     assert SHOWN[name].title in text
-    assert all(paragraph in text for paragraph in (*SHOWN[name].says, *SHOWN[name].ours))
+    assert all(paragraph in text for paragraph in SHOWN[name].says)
     assert len([row for row in page.cells if row]) > 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_are_those_of_the_query(frames: Mapping[str, pd.DataFrame], name: str) -> None:
-    rows = SHOWN[name].numbers[0].rows(frames[name])
+    rows = SHOWN[name].numbers[0].rows(frames)
     assert set(rows["dataset"]) == {"birds"}
 
 
