@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from kdsspark.config import Spark
 from kdsspark.engine import session as sessions
 from kdsspark.engine import stalls
-from kdsspark.engine.stalls import RunningTask, Stalls
 from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.stalls import RunningTask, Stalls
 from kdsspark.engine.work import run_items
 from kdsspark.errors import StalledError
 from kdsspark.output.names import ItemName

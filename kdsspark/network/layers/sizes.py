@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
-
 from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
@@ -25,13 +23,12 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     A layer that is a module of several (a fire module, a block) has the parameters of all of them.
     """
     crop = spec.preprocessing.crop
-    model = skeleton(spec.architecture, crop)
+    model = skeleton(spec.architecture, crop, spec.settings)
     modules = {layer.name: layer.module for layer in spec.layers}
-    raw, nodes = activations.unpooled(model, modules, spec.activation)
-    outputs = dict(zip(nodes, raw(torch.empty(1, 3, crop, crop, device="meta")), strict=True))
+    shapes = activations.shapes(model, modules, spec.activation, crop)
     return {
         name: LayerSize(
-            math.prod(outputs[name].shape[1:]),
+            math.prod(shapes[name][1:]),
             sum(p.numel() for p in model.get_submodule(module).parameters()),
         )
         for name, module in modules.items()

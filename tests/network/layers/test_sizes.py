@@ -9,8 +9,9 @@ from torchvision import models
 from kdsspark import paper
 from kdsspark.config import Preprocessing
 from kdsspark.network.activations import inspect
-from kdsspark.network.architectures import layer_table, skeleton
-from kdsspark.network.sizes import layer_sizes
+from kdsspark.network.architectures import skeleton
+from kdsspark.network.layers.sizes import layer_sizes
+from kdsspark.network.layers.tables import layer_table
 from kdsspark.network.spec import NetworkSpec
 
 
