@@ -131,7 +131,7 @@ def _whole_crops(spec: NetworkSpec) -> dict[str, str]:
     from kdsspark.network.receptive_fields import Whole, receptive_fields
 
     crop = spec.preprocessing.crop
-    model = skeleton(spec.architecture, crop)
+    model = skeleton(spec.architecture, crop, spec.settings)
     fields = receptive_fields(model, spec.layers, spec.activation, crop)
     return {name: field.reason for name, field in fields.items() if isinstance(field, Whole)}
 
