@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from kdsspark.network.architectures import BUILT_IN
+from kdsspark.network.sources.torchvision import BUILT_IN
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output

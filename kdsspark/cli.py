@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from kdsspark import __version__, interrupts
-from kdsspark.command import QUESTIONS, Command
+from kdsspark.command import LAYERS, QUESTIONS, Command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     whole = ", ".join(stage.name for stage in STAGES if stage.part_of_run)
     stages = {RUN: whole} | {stage.name: stage.help for stage in STAGES}
     for name, text in (stages | QUESTIONS).items():
+        if name == LAYERS:  # of a network that no configuration has yet
+            added = commands.add_parser(name, help=text, description=text)
+            added.add_argument("architecture", metavar="ARCHITECTURE", help="as in `networks`")
+            added.set_defaults(verbose=False, metrics=None)
+            continue
         added = commands.add_parser(name, parents=[common], help=text, description=text)
         if name in stages:
             _add_stage_options(added, name)

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from kdsspark.pipeline.records import Run
     from kdsspark.pipeline.study import Study
 
+LAYERS: Final = "layers"
 QUESTIONS: Final = {
     "status": "say what is done, stale, missing and failed; computes nothing",
     "sql": "run Spark SQL on the tables and ready-made views",
     "register": "make the tables and views known to a metastore",
     "forget": "remove a network or dataset from all tables of the output",
     "look": "draw one more unit or class into the report",
+    LAYERS: "list what can be a layer of a network, and what each layer table selects",
 }
 _INTERRUPTED: Final = "interrupted; run again to go on"
 # After a signal. Then the process ends, even if a store that is out of reach has no record yet.
@@ -70,6 +72,11 @@ class Command:
 
     def _do(self) -> int:
         """Do it; the exit code."""
+        if self.options.command == LAYERS:
+            from kdsspark.network.layers.listing import listing
+
+            print(listing(self.options.architecture))
+            return 0
         self._prepare()
         assert self.config is not None, "read by _prepare"
         if self.options.command == "forget":

@@ -64,8 +64,8 @@ class Network(Section):
     """One source network and how its activations become an embedding."""
 
     name: Name
-    architecture: str = "vgg16"  # a torchvision classification model
-    weights: Location = "IMAGENET1K_V1"  # torchvision's name | path or URL of a state dict | random
+    architecture: str = "vgg16"  # torchvision's | timm/NAME | hf/ID or folder | open_clip/NAME
+    weights: Location = "IMAGENET1K_V1"  # name of published ones | path or URL | random
     seed: int = Field(0, ge=0, le=LARGEST_SEED)  # for weights: random
     layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"

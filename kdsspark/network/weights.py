@@ -23,7 +23,7 @@ from kdsspark.network.architectures import (
     resolve_settings,
     skeleton,
 )
-from kdsspark.network.layer_tables import layer_table
+from kdsspark.network.layers.tables import layer_table
 from kdsspark.network.spec import Layer, NetworkSpec
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from kdsspark.network.architectures import (
     skeleton,
 )
 from kdsspark.network.crops import normalise
-from kdsspark.network.layer_tables import BUILT_IN, layer_table
+from kdsspark.network.layers.tables import BUILT_IN, layer_table
 
 VGG16 = [
     *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),

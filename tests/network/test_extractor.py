@@ -22,7 +22,7 @@ from kdsspark.errors import WeightsError
 from kdsspark.network import devices
 from kdsspark.network import extractor as extractor_module
 from kdsspark.network.extractor import Extractor, cached_extractor
-from kdsspark.network.layer_tables import BUILT_IN
+from kdsspark.network.layers.tables import BUILT_IN
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.network.weights import prepare
 

@@ -2,6 +2,16 @@
 
 from kdsspark.network.activations.graph import ancestors
 from kdsspark.network.activations.pooling import PEAK, over_views, pool
-from kdsspark.network.activations.reading import inspect, needs, read, unpooled
+from kdsspark.network.activations.reading import inspect, needs, read, shapes, unpooled
 
-__all__ = ["PEAK", "ancestors", "inspect", "needs", "over_views", "pool", "read", "unpooled"]
+__all__ = [
+    "PEAK",
+    "ancestors",
+    "inspect",
+    "needs",
+    "over_views",
+    "pool",
+    "read",
+    "shapes",
+    "unpooled",
+]

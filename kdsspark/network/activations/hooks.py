@@ -100,12 +100,12 @@ def wanted(
                 f"network's output, got {table[layer]!r}"
             )
         ended = call.begun if point.before else call.ended
-        kind = _kind(shape, calls[: last[point.path] + (not point.before)], modules)
-        found[layer] = Wanted(point, ended, shape, kind)
+        found_kind = kind(shape, calls[: last[point.path] + (not point.before)], modules)
+        found[layer] = Wanted(point, ended, shape, found_kind)
     return found
 
 
-def _kind(shape: Sequence[int], calls: Sequence[Call], modules: Mapping[str, nn.Module]) -> Kind:
+def kind(shape: Sequence[int], calls: Sequence[Call], modules: Mapping[str, nn.Module]) -> Kind:
     """By the module that was called last of ``calls``, in front of ReLUs and batch-norms."""
     if len(shape) == 4:
         return "conv"

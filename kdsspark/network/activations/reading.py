@@ -116,6 +116,13 @@ def _pooled(how: tuple[int, str, int, Tokens], activation: torch.Tensor) -> torc
     return pool(activation, *how)
 
 
+def shapes(
+    model: nn.Module, table: Mapping[str, str], activation: str, crop: int
+) -> dict[str, Sequence[int]]:
+    """{layer name: the shape [views, ...] of its activation}; raises like :func:`inspect`."""
+    return {name: form.shape for name, form in _forms(model, table, activation, crop).items()}
+
+
 class _Form(NamedTuple):
     """What an activation is, for crops of one size and of twice that size."""
 

@@ -109,6 +109,8 @@ def _follow(
     """The maps that ``node`` returns; None if it returns no tensor that depends on pixels."""
     outputs = _tensors(values[node])
     if node.op == "placeholder":
+        if not outputs:  # an option that is not given
+            return None
         height, width = outputs[0].shape[2:]
         return _Maps(Field(Axis(1, 1, 0, height), Axis(1, 1, 0, width)))
     inputs = [(values[i], found) for i in node.all_input_nodes if (found := maps[i]) is not None]
@@ -252,7 +254,7 @@ def _taken(call: _Call) -> _Maps | Whole:
 _Rule = Callable[[_Call], _Maps | Whole]
 _OPERATIONS: Final[dict[_Rule, str]] = {
     _pointwise: "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Sigmoid Tanh BatchNorm2d Dropout "
-    "Identity relu sigmoid add mul stochastic_depth contiguous",
+    "Identity relu gelu silu sigmoid batch_norm add mul stochastic_depth contiguous",
     _windowed: "Conv2d MaxPool2d AvgPool2d max_pool2d avg_pool2d",
     _adaptive: "AdaptiveAvgPool2d AdaptiveMaxPool2d adaptive_avg_pool2d",
     _apart_from(_channels): "cat chunk",

@@ -20,7 +20,7 @@ def of_networks(output: Output, config: Config) -> pd.DataFrame:
 
 
 def _sizes(spec: NetworkSpec) -> Iterator[tuple[str, int, int]]:
-    from kdsspark.network.sizes import layer_sizes  # torch, which takes seconds to import
+    from kdsspark.network.layers.sizes import layer_sizes  # torch, which takes seconds to import
 
     for layer, (neurons, parameters) in layer_sizes(spec).items():
         yield layer, neurons, parameters

@@ -15,7 +15,7 @@ from kdsspark.network.activations import inspect, read
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.crop_sharing.sharing import Shared, split
-from kdsspark.network.layer_tables import BUILT_IN, layer_table
+from kdsspark.network.layers.tables import BUILT_IN, layer_table
 from kdsspark.network.spec import NetworkSpec
 from tests.network.crop_sharing.networks import EVERY, tiny
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdsspark.network.activations import graph, inspect, needs, read
 from kdsspark.network.architectures import initialised, resolve_settings, skeleton
-from kdsspark.network.layer_tables import TABLES, layer_table
+from kdsspark.network.layers.tables import TABLES, layer_table
 from kdsspark.network.spec import Layer
 
 # Crop, whether torch.fx can trace it, and the units of each table's layers by their number.

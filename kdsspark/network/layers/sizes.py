@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from kdsspark.network.activations import hooks
+from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 
@@ -25,10 +25,10 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     crop = spec.preprocessing.crop
     model = skeleton(spec.architecture, crop, spec.settings)
     modules = {layer.name: layer.module for layer in spec.layers}
-    found = hooks.wanted(model, modules, spec.activation, hooks.survey(model, crop))
+    shapes = activations.shapes(model, modules, spec.activation, crop)
     return {
         name: LayerSize(
-            math.prod(found[name].shape[1:]),
+            math.prod(shapes[name][1:]),
             sum(p.numel() for p in model.get_submodule(module).parameters()),
         )
         for name, module in modules.items()

@@ -10,8 +10,8 @@ from kdsspark import paper
 from kdsspark.config import Preprocessing
 from kdsspark.network.activations import inspect
 from kdsspark.network.architectures import skeleton
-from kdsspark.network.layer_tables import layer_table
-from kdsspark.network.sizes import layer_sizes
+from kdsspark.network.layers.sizes import layer_sizes
+from kdsspark.network.layers.tables import layer_table
 from kdsspark.network.spec import NetworkSpec
 
 

@@ -67,8 +67,8 @@ def _blocks(model: nn.Module, calls: Sequence[Call]) -> Table:
 def _stages(model: nn.Module, calls: Sequence[Call]) -> Table:
     blocks = _calls_of_blocks(model, calls)
     sizes = [_places(call) for call in blocks]
-    after = [*sizes[1:], -1]
-    last = [b.path for b, size, then in zip(blocks, sizes, after, strict=True) if size != then]
+    after = zip(blocks, sizes, [*sizes[1:], -1], strict=False)
+    last = [block.path for block, size, then in after if size != then]
     return _named("stage", last)
 
 

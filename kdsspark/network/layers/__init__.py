@@ -1,0 +1,1 @@
+"""What a network can be read at: tables of layers, lists of modules, sizes."""
