@@ -40,7 +40,7 @@ from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 3  # of the pages: with another number, every report is drawn again
+_FORMAT: Final = 4  # of the pages: with another number, every report is drawn again
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
