@@ -243,6 +243,7 @@ def log_fit(images_per_class: npt.ArrayLike, t: npt.ArrayLike) -> LogFit | None:
     Leaves out datasets whose threshold is NaN. None if fewer than three remain, or if they have
     equal class sizes or equal thresholds: any curve would fit.
     """
+
     x, y = np.log(np.asarray(images_per_class, float)), np.asarray(t, float)
     x, y = x[~np.isnan(y)], y[~np.isnan(y)]
     if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:

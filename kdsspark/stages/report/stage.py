@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -37,7 +36,7 @@ from kdsspark.stages.report import layer_sizes, looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
-from kdsspark.stages.report.pictures.galleries import galleries
+from kdsspark.stages.report.pictures.galleries import CHOSEN_FROM, galleries
 from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
@@ -122,14 +121,17 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     output, config = context.output, context.config
     experiments = _experiments(output)
     queries = _queries(config) | experiments
+    order = [*CHOSEN_FROM, *(name for name in queries if name not in CHOSEN_FROM)]
     read = view_queries.reads(*queries.values(), histograms_of(1))
     opened = views.opened(context.session, output, read)
     drawn = read_feature_classes(opened, output, config, context.drawn)
-    frames = {}
     with ThreadPoolExecutor(_TOGETHER) as pool:
-        results = pool.map(partial(views.query, opened), queries.values())
-        for done, (name, frame) in enumerate(zip(queries, results, strict=True), start=1):
-            frames[name] = _of_config(frame, config)
+        asked = {name: pool.submit(views.query, opened, queries[name]) for name in order}
+        chosen_from = {name: _of_config(asked[name].result(), config) for name in CHOSEN_FROM}
+        shown = galleries(context, chosen_from)  # while the others are under way
+        frames = {}
+        for done, name in enumerate(order, start=1):
+            frames[name] = _of_config(asked[name].result(), config)
             progress.show(done)
     frames["failures"] = _redacted(frames["failures"])
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
@@ -146,7 +148,7 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         groups,
         drawn,
         disagreements,
-        galleries(context, frames),
+        shown,
         filters.of_networks(output, config),
         {name: _ranked(frames[name], config) for name in experiments},
         others,

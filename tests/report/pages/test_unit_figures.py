@@ -36,7 +36,7 @@ def test_all_figures_are_on_the_page_with_their_units(
     text, links = words(page), page.all("href")
     assert [figure.number for figure in gallery.figures] == [2, 3, 4, 7]
     for figure in gallery.figures:
-        assert f"figure {figure.number} of the paper, chosen alike" in text
+        assert f"figure {figure.number} of the paper, the same choice here" in text
         for unit in figure.units:
             layer, position = gallery.unit_of(unit.feature)
             assert f"../{names.unit_page('vgg16', layer, position)}" in links

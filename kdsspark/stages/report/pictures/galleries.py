@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,11 +40,14 @@ from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
 
+CHOSEN_FROM: Final = ("layers", "thresholds", "classes")
+"""The queries whose results say what is shown."""
+
 
 def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gallery]:
     """The gallery of every pair that has distances (driver).
 
-    ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
+    ``frames`` are the results of the queries ``CHOSEN_FROM``.
     """
     output = context.output
     size = sizes.of_site(len(frames["classes"]), context.config.report.units)
@@ -83,10 +88,10 @@ def _wanted(subject: Subject) -> curves.WantedCounts:
 
 
 class _Picture(NamedTuple):
-    """A picture and its file."""
+    """A picture, and how its file is made."""
 
     shown: Sample
-    content: bytes
+    encoded: Callable[[], bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +129,10 @@ class _Material:
         }
         if subject.sampled_by == subject.pair:
             side = self.size.sample
-            made += [_Picture(samples[c], sprites.strip(t, side)) for c, t in strips.items()]
+            made += [
+                _Picture(samples[c], partial(sprites.strip, tiles, side))
+                for c, tiles in strips.items()
+            ]
         return Gallery(
             network=subject.pair.network,
             dataset=subject.pair.dataset,
@@ -140,7 +148,7 @@ class _Material:
             sheets={layer: sheet for layer, (sheet, _) in sheets.items()},
             figures=subject.figures,
             rows={feature: picture.shown for feature, picture in rows.items()},
-            files={picture.shown.path: picture.content for picture in made},
+            files=_files(made),
         )
 
     @property
@@ -174,7 +182,7 @@ class _Material:
         layer = self.subject.layer_of(feature)
         network, unit = self.subject.pair.network, str(feature - layer.first)
         path = named(network, self._corpus, layer.name, unit)
-        return _Picture(Sample(path, len(tiles)), drawn(tiles, self.size.patch))
+        return _Picture(Sample(path, len(tiles)), partial(drawn, tiles, self.size.patch))
 
     def _samples(self, c: int) -> list[npt.NDArray[np.uint8] | None]:
         """The sample images of a class; empty where none can be read."""
@@ -219,8 +227,8 @@ class _Material:
             tiles = [self.tiles.get(("sheet", feature)) for feature in features]
             if any(tile is not None for tile in tiles):
                 path = names.sheet(self.subject.pair.network, layer.name)
-                content = sprites.strip(tiles, self.size.tile)
-                picture = _Picture(Sample(path, len(tiles)), content)
+                encoded = partial(sprites.strip, tiles, self.size.tile)
+                picture = _Picture(Sample(path, len(tiles)), encoded)
                 found[layer.name] = self._sheet(path, layer, features), picture
         return found
 
@@ -228,6 +236,13 @@ class _Material:
         own = range(layer.first, layer.first + layer.units)
         active = {f: int(self.best.n_active[f]) for f in own}
         return Sheet(path, self._corpus, features, active, self.best.n)
+
+
+def _files(pictures: Sequence[_Picture]) -> dict[str, bytes]:
+    """Path -> content, encoded by all cores of the driver: Pillow lets other threads run."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        contents = list(pool.map(lambda picture: picture.encoded(), pictures))
+    return {one.shown.path: content for one, content in zip(pictures, contents, strict=True)}
 
 
 def _exemplar(row: Any, images: Images) -> Exemplar:
