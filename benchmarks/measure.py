@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import race
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812  (as everyone calls it)
 from pyspark.sql.window import Window
@@ -299,7 +300,12 @@ def _grown(images: int, classes: int, shuffles: int, cores: int) -> None:
     )
 
 
-SECTIONS = {"read": against_reading, "others": against_others, "growth": growth}
+SECTIONS = {
+    "read": against_reading,
+    "race": race.race,
+    "others": against_others,
+    "growth": growth,
+}
 
 
 if __name__ == "__main__":

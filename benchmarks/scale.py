@@ -123,7 +123,7 @@ def stub_shard(job: ImageJob, item: ShardItem) -> Outcome:
     table = pa.Table.from_arrays(columns, schema=files.schema)
     parquet.write(job.output, files.part(EMBEDDINGS), table, files.schema)
     n = len(rows)
-    counts = {"images": n, "failed": 0, "embedded": n, "computed": n}
+    counts = {"images": n, "failed": 0, "embedded": n, "computed": n, "reused": 0}
     return Outcome(counts, {OWN: time.process_time() - start})
 
 
@@ -181,7 +181,7 @@ class Simulation:
 
     def plan(self) -> list[ShardItem]:
         """The shards that are not up to date, as the stage plans them."""
-        return embed._items(self.study.output, self.study.config, PAIR)
+        return list(embed._work(self.study.output, self.study.config, PAIR).items)
 
     def embed(self, items: list[ShardItem]) -> None:
         """The stage, Spark's start included."""

@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     received = interrupts.Interrupts()
     options = _parser().parse_args(arguments)
+    if options.command == "experiment":
+        options.command = f"experiment {options.experiment}"
     _encode_output(options)
     command = Command(options)
     code, line = command.outcome(received)
@@ -45,7 +47,7 @@ def _encode_output(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from kdsspark.stages import RUN, STAGES
+    from kdsspark.stages import EXPERIMENTS, RUN, STAGES
 
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", required=True, metavar="FILE", help="YAML; any fsspec URL")
@@ -86,6 +88,18 @@ def _parser() -> argparse.ArgumentParser:
             which = added.add_mutually_exclusive_group(required=True)
             which.add_argument("--unit", nargs=3, metavar=("NETWORK", "LAYER", "UNIT"))
             which.add_argument("--class", nargs=2, metavar=("DATASET", "NAME"))
+    text = "answer one question of another paper from the same features"
+    listed = "\n".join(f"  {one.name:15} {one.help}" for one in EXPERIMENTS)
+    added = commands.add_parser(
+        "experiment",
+        parents=[common],
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. NAME is one of:\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [one.name for one in EXPERIMENTS]
+    added.add_argument("experiment", metavar="NAME", choices=names, help="see above")
+    _add_stage_options(added, "experiment")
     return parser
 
 

@@ -50,6 +50,10 @@ class PlacementError(KdssparkError):
     """
 
 
+class StalledError(KdssparkError):
+    """No task has ended for ``spark.stalled_after``, and ``spark.when_stalled`` is ``fail``."""
+
+
 class StartError(KdssparkError):
     """Spark did not start, and no setting of the configuration is known to be to blame."""
 

@@ -86,10 +86,27 @@ _CONTENT = Column(
     "128-bit BLAKE2b hash (hex) of the file's bytes; null if there is no file or it is unreadable",
     nullable=True,
 )
+_COMPUTED_ON = Column(
+    "computed_on",
+    pa.string(),
+    "processor, libraries and size of a pass that the features are of; null if not recorded",
+    nullable=True,
+)
 _LAYER = Column("layer", pa.string(), "layer of the network")
 _UNIT = Column("unit", pa.int32(), "position within the layer, counted from 0")
 _SHUFFLE = Column("shuffle", pa.int32(), "0 for the true labels, 1..R for the permutations")
 _SIGN = Column("sign", pa.string(), "'+' for positive distances, '-' for negative ones")
+
+_DEVIATION = Column(
+    "deviation", pa.float64(), "standard deviation of accuracy over folds; null for one", True
+)
+_LOW = Column(
+    "low",
+    pa.float64(),
+    "lower end of the 95 % interval of accuracy: Student's over folds, Wilson's for one",
+    True,
+)
+_HIGH = Column("high", pa.float64(), "upper end", True)
 
 IMAGES = Table(
     "images",
@@ -118,7 +135,7 @@ FAILURES = Table(
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT, _COMPUTED_ON),
     ("network", "dataset", "image_id"),
     "one row for each image; after these columns follows one array<float> column for each layer",
     open_ended=True,
@@ -213,6 +230,24 @@ KS = Table(
             "the same over the raw values; null if measure.exact is false",
             True,
         ),
+        Column(
+            "auc",
+            pa.float64(),
+            "area under the ROC curve over the raw values: probability that an inner value is "
+            "higher than an outer one, where equal values count half; the Mann-Whitney U is "
+            "auc * n_inner * n_outer. This and the next four are null for shuffled labels, if "
+            "measure.exact is false, and if inner or outer is empty",
+            True,
+        ),
+        Column(
+            "p_auc",
+            pa.float64(),
+            "two-sided p-value of U: normal limit, corrected for ties and for continuity",
+            True,
+        ),
+        Column("mean_difference", pa.float64(), "mean of inner minus mean of outer", True),
+        Column("nonzero_inner", pa.float64(), "share of the inner values that are not 0", True),
+        Column("nonzero_outer", pa.float64(), "share of the outer values that are not 0", True),
     ),
     ("network", "dataset", "labels", "layer", "unit", "class_id", "shuffle"),
     "signed Kolmogorov-Smirnov distance of every feature for every class (paper equation 3)",
@@ -279,6 +314,15 @@ SIGNIFICANCE = Table(
         ),
         Column("q", pa.float64(), "p, adjusted by Benjamini-Hochberg over the dataset", True),
         Column("q_layer", pa.float64(), "the same over the layer", True),
+        Column(
+            "p_max",
+            pa.float64(),
+            "family-wise p-value of ks: share of the labelings, the true one and the shuffles, "
+            "under which any feature and class of the dataset has |ks| * sqrt(n_inner * n_outer / "
+            "(n_inner + n_outer)) as large as here; at least 1 / (1 + measure.shuffles)",
+            True,
+        ),
+        Column("p_max_layer", pa.float64(), "the same for any feature of the layer", True),
     ),
     ("network", "dataset", "layer", "unit", "class_id"),
     "p-values of the distances, from two-sample Kolmogorov-Smirnov tests: how often chance alone "
@@ -488,15 +532,173 @@ PROBE = Table(
             pa.int32(),
             "position of the class in the sorted list of names; -1: all classes",
         ),
-        ("method", pa.string(), "LinearSVC; SGD if the images did not fit into memory; majority"),
+        (
+            "method",
+            pa.string(),
+            "LinearSVC, LogisticRegression or neighbours; SGD if the images did not fit into "
+            "memory; majority",
+        ),
         ("n_features", pa.int32(), "number of features of an image"),
-        ("n_train", pa.int64(), "training images of the class"),
-        ("n_test", pa.int64(), "test images of the class; none if the class has one image"),
+        ("n_train", pa.int64(), "training images of the class, of one fold"),
+        (
+            "n_test",
+            pa.int64(),
+            "test images of the class, of all folds; none if the class has one image",
+        ),
         ("correct", pa.int64(), "test images that got their own class"),
         Column("accuracy", pa.float64(), "correct / n_test; null without test images", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column(
+            "mean_of_classes",
+            pa.float64(),
+            "mean of the accuracies of the classes; null in the row of a class",
+            True,
+        ),
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
     ),
     ("network", "dataset", "layer", "features", "class_id"),
-    "accuracy of linear support vector machines on the features of each layer",
+    "accuracy of classifiers on the features of each layer",
+)
+TRAINING_SIZE = Table(
+    "training_size",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("classifier", pa.string(), "svm, softmax or knn"),
+        ("train_per_class", pa.int32(), "images of a class to train with, or all but one of fewer"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images of all classes, of one fold"),
+        ("n_test", pa.int64(), "test images of all classes, of one fold"),
+        Column("accuracy", pa.float64(), "mean of the accuracies of the classes, over folds", True),
+        ("folds", pa.int32(), "random splits"),
+        _DEVIATION,
+        _LOW,
+        _HIGH,
+        Column("c", pa.float64(), "penalty of errors, the median of the folds; null if none", True),
+    ),
+    ("network", "dataset", "layer", "classifier", "train_per_class"),
+    "accuracy by the number of training images (Zeiler & Fergus 2013, tables 4, 5 and 7, figure 9)",
+)
+
+LABEL_ENTROPY = Table(
+    "label_entropy",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _UNIT,
+        Column(
+            "entropy",
+            pa.float64(),
+            "area under the entropy of the labels of all images at or above a value, over the bins "
+            "of the feature, as a share of ln(classes): low if the highest values are of few "
+            "classes; null without a finite value, or for a single class",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "unit"),
+    "how selective each feature is (Agrawal et al. 2014, figure 1 and appendix)",
+)
+SPARSITY = Table(
+    "sparsity",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("n_images", pa.int64(), "images embedded"),
+        ("n_features", pa.int32(), "features of the layer"),
+        ("mean", pa.float64(), "share of the features of an image above 0, averaged over images"),
+        ("deviation", pa.float64(), "standard deviation over images, divided by n_images"),
+        ("never", pa.int32(), "features that are above 0 for no image"),
+    ),
+    ("network", "dataset", "layer"),
+    "share of features above zero, by layer (Agrawal et al. 2014, table 6); NaN counts as zero",
+)
+
+FILTERS = Table(
+    "filters",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        _UNIT,
+        (
+            "average_precision",
+            pa.float64(),
+            "exact average precision of the feature alone as a detector of the class, all images",
+        ),
+        Column(
+            "place",
+            pa.int32(),
+            "1 for the feature of the layer with the highest average precision, to 5; else null",
+            True,
+        ),
+        Column(
+            "weight_place",
+            pa.int32(),
+            "1 for the feature with the largest absolute weight in the machine on all features of "
+            "the layer, to 50; else null",
+            True,
+        ),
+    ),
+    ("network", "dataset", "layer", "class_id", "unit"),
+    "the features of each layer that matter most for a class (Agrawal et al. 2014, section 4); "
+    "classes without images to test with are left out, as they are of the next two tables",
+)
+FILTERS_NEEDED = Table(
+    "filters_needed",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("k", pa.int32(), "number of features, those of the largest absolute weights"),
+        (
+            "average_precision",
+            pa.float64(),
+            "average precision, on the test images, of a linear support vector machine on them",
+        ),
+        ("share", pa.float64(), "the same as a share of that of all features of the layer"),
+        ("n_train", pa.int64(), "training images of all classes"),
+        ("n_test", pa.int64(), "test images of all classes"),
+    ),
+    ("network", "dataset", "layer", "class_id", "k"),
+    "how much of a layer's performance its best features reach (Agrawal et al. 2014, figure 4)",
+)
+FILTERS_CURVES = Table(
+    "filters_curves",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        _CLASS_ID,
+        ("kind", pa.string(), "best: of the highest average precision; random: drawn by chance"),
+        ("place", pa.int32(), "1 to 5"),
+        ("recall", pa.float64(), "recall, on the grid 0, 0.05, .. 1"),
+        ("precision", pa.float64(), "the highest precision at this recall or a higher one"),
+    ),
+    ("network", "dataset", "layer", "class_id", "kind", "place", "recall"),
+    "precision and recall of single features as detectors (Agrawal et al. 2014, figure 3)",
+)
+
+DIMENSIONS = Table(
+    "dimensions",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("dimensions", pa.int32(), "principal components, or all features of the layer"),
+        ("reduced", pa.bool_(), "whether they are components; false for the features themselves"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images, of one fold"),
+        ("n_test", pa.int64(), "test images, of one fold"),
+        Column("accuracy", pa.float64(), "share of the test images that get their class", True),
+        Column("share", pa.float64(), "accuracy as a share of that of all features", True),
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "layer", "dimensions", "reduced"),
+    "accuracy by the number of principal components, which are those of the training images "
+    "(Azizpour et al. 2014, section 3.2.2)",
 )
 
 TABLES: Final[dict[str, Table]] = {
@@ -523,6 +725,13 @@ TABLES: Final[dict[str, Table]] = {
         FULL_NETWORK,
         PRUNED,
         PROBE,
+        LABEL_ENTROPY,
+        SPARSITY,
+        FILTERS,
+        FILTERS_NEEDED,
+        FILTERS_CURVES,
+        TRAINING_SIZE,
+        DIMENSIONS,
     )
 }
 

@@ -64,6 +64,13 @@ class Progress:
         elif self._total and time.monotonic() - self._printed_at >= _SECONDS_BETWEEN_LINES:
             self._print()
 
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._bar:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
+
     def _print(self) -> None:
         done, failed = self._printed = self._state
         self._printed_at = time.monotonic()

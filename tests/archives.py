@@ -51,9 +51,9 @@ def _cells(names: list[str]) -> np.ndarray:
 
 
 def dataset(
-    layout: str, path: Path | str, split: str | None = None, name: str = "set"
+    layout: str, path: Path | str, split: str | None = None, name: str = "set", **more: object
 ) -> ImageDataset:
-    values = {"name": name, "path": str(path), "layout": layout, "split": split}
+    values = {"name": name, "path": str(path), "layout": layout, "split": split, **more}
     return ImageDataset.model_validate(values)
 
 

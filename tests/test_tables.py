@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import EMBEDDINGS, KS, TABLES, embeddings_schema
 
 PUBLIC = {  # table: (partition columns, columns)
@@ -36,9 +37,10 @@ PUBLIC = {  # table: (partition columns, columns)
     ),
 }
 EXTRA = {
+    "ks": {"auc", "p_auc", "mean_difference", "nonzero_inner", "nonzero_outer"},
     "images": {"version"},
     "failures": {"version", "content"},
-    "embeddings": {"version", "content"},
+    "embeddings": {"version", "content", "computed_on"},
     "survival": {"shuffle"},  # which permutation a curve of a shuffled class belongs to
     "exemplars": {"n_active", "n"},
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
@@ -63,9 +65,9 @@ TYPES = {
 }
 NULLABLE = {
     "failures": {"content"},
-    "embeddings": {"content"},
+    "embeddings": {"content", "computed_on"},
     "ranges": {"lo", "hi"},
-    "ks": {"ks", "ks_exact"},
+    "ks": {"ks", "ks_exact", *EXTRA["ks"]},
     "thresholds": {
         *("t_plus", "davg_plus", "t_minus", "davg_minus"),
         *("t_plus_std", "t_minus_std"),
@@ -76,7 +78,8 @@ NULLABLE = {
 
 
 def test_there_are_the_public_tables_and_known_others() -> None:
-    assert set(TABLES) == set(PUBLIC) | EXTRA_TABLES
+    of_experiments = {table.name for one in EXPERIMENTS for table in one.tables}
+    assert set(TABLES) == set(PUBLIC) | EXTRA_TABLES | of_experiments
     assert all(name == table.name for name, table in TABLES.items())
 
 

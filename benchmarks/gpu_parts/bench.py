@@ -24,9 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from kdsspark.config import Network
 from kdsspark.images import decoding
 from kdsspark.network import activations, fusing, weights
-from kdsspark.network.architectures import BUILT_IN, skeleton
+from kdsspark.network.architectures import skeleton
 from kdsspark.network.crops import VIEWS
 from kdsspark.network.extractor import Extractor
+from kdsspark.network.layer_tables import BUILT_IN
 from kdsspark.network.spec import NetworkSpec
 
 Pixels = npt.NDArray[np.uint8]
@@ -178,9 +179,9 @@ class Bench:
 
 def flops(spec: NetworkSpec) -> int:
     """Of the convolutions and linear layers, per image, all views apart."""
-    model = skeleton(spec.architecture, spec.preprocessing.crop)
-    reader = activations.read(model, spec.layers, spec.activation, spec.pooling)
     crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop, spec.settings)
+    reader = activations.read(model, spec.layers, spec.activation, spec.pooling, crop)
     with FlopCounterMode(display=False) as counter:
         reader(torch.empty(1, 3, crop, crop, device="meta"))
     return counter.get_total_flops() * VIEWS[spec.crops]

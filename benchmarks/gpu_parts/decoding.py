@@ -128,7 +128,7 @@ def _rate(bench: Bench, number: int, call: Callable[[bytes], object], threads: i
 
 
 def _isolated_rate(bench: Bench, number: int, processes: int) -> Values:
-    with isolation.decoder(bench.resize) as decode:
+    with isolation.decoder(decoding.Decoder(bench.resize)) as decode:
         return _rate(bench, number, decode, processes)
 
 

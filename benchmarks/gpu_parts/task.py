@@ -108,7 +108,7 @@ def _loaded(bench: Bench, job: Job, files: Sequence[str], call: int, clock: Cloc
 
 class _Isolated:
     def __init__(self, bench: Bench, files: Sequence[str], ahead: int, clock: Clock) -> None:
-        self._decoder = isolation.decoder(bench.resize)
+        self._decoder = isolation.decoder(decoding.Decoder(bench.resize))
         self._make = partial(Loader, threads=bench.threads, ahead=ahead, seconds=60, clock=clock)
         self._files, self._threads = files, bench.threads
 

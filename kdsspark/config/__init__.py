@@ -10,7 +10,7 @@ from kdsspark.config.model import (
     load,
     parse,
 )
-from kdsspark.config.sections import Embed, Exemplars, Measure, Probe, Spark, Transform
+from kdsspark.config.sections import Embed, Exemplars, Experiments, Measure, Probe, Spark, Transform
 
 __all__ = [
     "Config",
@@ -18,6 +18,7 @@ __all__ = [
     "Embed",
     "EmbeddingsDataset",
     "Exemplars",
+    "Experiments",
     "ImageDataset",
     "Measure",
     "Network",

@@ -26,6 +26,7 @@ from kdsspark.config.sections import (
     LARGEST_SEED,
     Embed,
     Exemplars,
+    Experiments,
     Measure,
     Probe,
     Report,
@@ -48,6 +49,7 @@ class Preprocessing(Section):
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), strict=False)
     channels: Literal["rgb", "bgr"] = "rgb"  # order the network was trained with
     scale: Literal[1, 255] = 1  # pixel values run from 0 to this before mean and std
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"  # of resizing
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Preprocessing:
@@ -68,6 +70,7 @@ class Network(Section):
     layers: LayerNames = None
     activation: Literal["post_relu", "pre_relu"] = "post_relu"
     pooling: Literal["mean", "max"] = "mean"  # over space
+    tokens: Literal["mean", "cls", "cls+mean"] = "mean"  # of vision transformers
     crops: Literal["ten", "center", "twelve"] = "ten"
     preprocessing: Preprocessing | None = None  # null: what the weights name
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -78,6 +81,7 @@ class _NamedDataset(Section):
 
     name: Name
     group: str | None = None  # datasets of one group are drawn together (paper figure 8)
+    rank: int | None = Field(None, ge=1)  # place by distance from the source task, 1 the nearest
 
     @model_serializer(mode="wrap")
     def _with_the_keys_of_both(self, own: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -92,6 +96,7 @@ class ImageDataset(_NamedDataset):
     path: Location  # what the layout reads: a folder, a manifest, a shard
     layout: LayoutName = "folder"
     split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
+    background: bool = False  # caltech101, caltech256: their background folder is a class, too
 
     @property
     def location(self) -> str:
@@ -151,6 +156,8 @@ def _of_its_kind(value: object) -> object:
         raise ValueError(f"must have either path or embeddings, got {got}")
     if given == ["embeddings"] and value.get("split") is not None:
         raise ValueError(f"split must be null where embeddings are given, got {value['split']!r}")
+    if given == ["embeddings"] and value.get("background"):
+        raise ValueError("background must be false where embeddings are given, got true")
     return found[given[0]]
 
 
@@ -167,6 +174,7 @@ class Config(Section):
     measure: Measure = Measure()
     transform: Transform = Transform()
     probe: Probe = Probe()
+    experiments: Experiments = Experiments()
     exemplars: Annotated[Exemplars | Literal[False], BeforeValidator(exemplars_or_none)] = (
         Exemplars()
     )  # false: none
@@ -223,6 +231,7 @@ _KEYS: Final[dict[tuple[str, ...], Collection[str]]] = {
     ("measure",): Measure.model_fields,
     ("transform",): Transform.model_fields,
     ("probe",): Probe.model_fields,
+    ("experiments",): Experiments.model_fields,
     ("exemplars",): Exemplars.model_fields,
     ("report",): Report.model_fields,
 }

@@ -5,11 +5,20 @@ One documented field per line, refused when unknown or out of range.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kdsspark.config.types import Distance, Master, Name, Scalar, Size, parse_size
+from kdsspark.config.types import (
+    Distance,
+    Duration,
+    Master,
+    Name,
+    Scalar,
+    Size,
+    parse_duration,
+    parse_size,
+)
 
 LARGEST_SEED: Final = 2**63 - 1
 _LARGEST_SHARD: Final = 65_536  # images: what a task that dies does again
@@ -26,6 +35,14 @@ class Spark(Section):
 
     master: Master = "local[*]"
     conf: dict[str, Scalar] = Field(default_factory=dict)
+    # No task has ended for so long: the work items that hang are named. Null: nobody looks.
+    stalled_after: Duration | None = "30min"
+    when_stalled: Literal["wait", "fail"] = "wait"
+
+    @property
+    def stalled_seconds(self) -> float | None:
+        """``stalled_after`` in seconds."""
+        return None if self.stalled_after is None else parse_duration(self.stalled_after)
 
     @model_validator(mode="after")
     def _one_master(self) -> Spark:
@@ -75,13 +92,33 @@ class Transform(Section):
 
 
 class Probe(Section):
-    """Linear support vector machines on the embeddings."""
+    """Classifiers on the embeddings: how images are split, and what learns from them."""
 
+    classifier: Literal["svm", "softmax", "knn"] = "svm"
     test: float = Field(0.3, gt=0, lt=1)  # share of each class's images to test with
+    # Images of each class to train with, the others to test; null: all but the share `test`.
+    train_per_class: int | None = Field(None, ge=1)
+    max_test: int | None = Field(None, ge=1)  # of each class; null: all
+    folds: int = Field(1, ge=1, le=100)  # random splits
     seed: int = Field(0, ge=0, le=LARGEST_SEED)  # of the split
     l2: bool = True  # every image's vector divided by its length
     signed_root: bool = False  # after that, its values replaced by their signed square roots
-    c: float = Field(1.0, gt=0)  # penalty of errors, as scikit-learn has it
+    # Penalty of errors, as scikit-learn has it; null: chosen by 4-fold cross-validation.
+    c: float | None = Field(1.0, gt=0)
+
+
+class Experiments(Section):
+    """The experiments of other papers, where they need settings of their own."""
+
+    # Images of a class to train with, of training-size, each where a class has more.
+    train_per_class: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 5, 10, 15, 30, 45, 60), strict=False, min_length=1
+    )
+    classifiers: tuple[Literal["svm", "softmax", "knn"], ...] = Field(
+        ("svm", "softmax"), strict=False, min_length=1
+    )
+    folds: int = Field(5, ge=1, le=100)  # of training-size
+    max_test: int = Field(50, ge=1)  # test images of a class, of training-size
 
 
 class Exemplars(Section):

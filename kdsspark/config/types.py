@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import fsspec
-from pydantic import AfterValidator, PlainValidator
+from pydantic import (
+    AfterValidator,
+    PlainValidator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import ErrorDetails
 
 from kdsspark.config.overrides import Written
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?\s*", re.IGNORECASE)
 _ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?!//|:)(/)?")
 _MASTER = re.compile(
@@ -22,10 +28,12 @@ _MASTER = re.compile(
     | spark://[^\s:]+:\d+(,[^\s:]+:\d+)* | yarn | k8s://\S+""",
     re.VERBOSE,
 )
+_OF_A_TYPE: Final = "dict[str,"
 _LONGEST_VALUE: Final = 200  # characters of a wrong value that an error shows
 
 RESERVED_LAYERS: Final = frozenset(
-    {"network", "dataset", "image_id", "class_id", "class_name", "version", "content"}
+    {"network", "dataset"}
+    | {"image_id", "class_id", "class_name", "version", "content", "computed_on"}
 )
 """Columns of ``embeddings`` that every network has: no layer may be named so, in any case."""
 
@@ -51,7 +59,17 @@ def check_layer_names(names: Iterable[str]) -> None:
         seen[column] = name
 
 
-def _layer_names(layers: dict[str, str] | None) -> dict[str, str] | None:
+def _layer_table(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+    """A table's name as it is, so that a mistake in it is told in one line."""
+    if isinstance(value, str) and value not in get_args(LayerTable):
+        names = ", ".join(get_args(LayerTable))
+        raise ValueError(f"must be {{layer name: module path}} or one of {names}")
+    return check(value)
+
+
+def _layer_names(layers: dict[str, str] | str | None) -> dict[str, str] | str | None:
+    if isinstance(layers, str):
+        return layers
     for name in layers or ():
         if not _NAME.fullmatch(name):
             raise ValueError(f"names must match [A-Za-z][A-Za-z0-9_.-]*, got {name!r}")
@@ -102,12 +120,21 @@ def _memory(value: str) -> str:
     return value
 
 
+def _duration(value: str) -> str:
+    parse_duration(value)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
-LayerNames = Annotated[dict[str, str] | None, AfterValidator(_layer_names)]
+LayerTable = Literal["blocks", "mlp", "attention", "stages"]
+LayerNames = Annotated[
+    dict[str, str] | LayerTable | None, AfterValidator(_layer_names), WrapValidator(_layer_table)
+]
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 Location = Annotated[str, AfterValidator(_location)]
 Master = Annotated[str, AfterValidator(_master)]
 Size = Annotated[str, AfterValidator(_memory)]
+Duration = Annotated[str, AfterValidator(_duration)]
 LayoutName = Literal[
     "folder", "manifest", "webdataset", "huggingface", "imagenet", "cub200", "wood", "flowers102",
     "caltech101", "mit67", "textures", "caltech256", "stanforddogs", "catsdogs", "food101",
@@ -116,6 +143,17 @@ Distance = Literal[
     "kullback_leibler", "jensen_shannon", "bhattacharyya", "mutual_information", "wasserstein",
     "auc", "average_precision",
 ]  # fmt: skip
+
+
+def parse_duration(text: str) -> float:
+    """``"30min"`` -> seconds. Units are s, min and h.
+
+    Raises ValueError for anything else, and for zero.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match or not float(match[1]):
+        raise ValueError(f"must be a duration such as 90s, 30min or 2h, got {text!r}")
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
 
 def parse_size(text: str) -> int:
@@ -136,7 +174,8 @@ def one_line(error: ErrorDetails, known: Mapping[tuple[str, ...], Collection[str
 
     ``known`` are the keys of every section, by the keys that lead to it.
     """
-    key = ".".join(str(part) for part in error["loc"])
+    # Where one of several types is taken, pydantic names the type behind the key.
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(_OF_A_TYPE))
     if error["type"] == "extra_forbidden":
         section = tuple(part for part in error["loc"][:-1] if isinstance(part, str))
         return f"{key}: unknown key, must be one of {', '.join(known[section])}"

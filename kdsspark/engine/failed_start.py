@@ -12,7 +12,10 @@ _MEMORY: Final = "spark.driver.memory"
 _BY_CHANCE: Final = 3  # so many characters of a value may be in a message by chance
 # What a JVM writes when it does not start or has to end.
 _LAST_WORDS: Final = (
-    re.compile(r"^Error occurred during initialization of VM\n(.+)", re.MULTILINE),
+    re.compile(
+        r"^Error occurred during initialization of (?:VM|boot layer)\n(?:java[\w.$]+: )?(.+)",
+        re.MULTILINE,
+    ),
     re.compile(r"(UnsupportedClassVersionError: .+)"),
     re.compile(r"^Exception in thread \"main\" (?:[\w.$]+: )?(.+)", re.MULTILINE),
     re.compile(r"^(?:Error: )?(Invalid .+|Not allowed .+)", re.MULTILINE),

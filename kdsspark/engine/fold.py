@@ -51,7 +51,7 @@ def fold(
     result: dict[Key, Value] = {}
     with Progress(what, sum(len(group.files) for group in work), "files") as progress:
         if work:
-            watch = Watch(session.sparkContext)
+            watch = Watch(session.sparkContext, what)
             tasks = session.sparkContext.parallelize(work, len(work))
             folded = tasks.map(_Fold(load, merge, watch.watched))
             for key, value in watch.results(folded.collect, progress):

@@ -51,13 +51,16 @@ def check_files(output: str) -> None:
 
     Under spark-submit, Java has started before this program, with the user's locale.
     """
+    given = os.environ.get("TMPDIR")
     try:
-        tempfile.gettempdir()
+        used = tempfile.gettempdir()
     except OSError as error:
-        given = os.environ.get("TMPDIR", "nothing")
         raise KdssparkError(
-            f"TMPDIR must be a folder that can be written, got {given}: {error}"
+            f"TMPDIR must be a folder that can be written, got {given or 'nothing'}: {error}"
         ) from error
+    # Python goes on to the next folder without a word.
+    if given and Path(given).resolve() != Path(used).resolve():
+        _note(f"TMPDIR={given} is not used: it must be a folder that can be written; {used} is")
     if "PYSPARK_GATEWAY_PORT" in os.environ and not output.isascii() and not _java_has_utf8():
         raise KdssparkError(
             f"LC_ALL must be a locale with UTF-8, such as C.UTF-8, for Java to find {output}, "

@@ -23,7 +23,7 @@ from pyspark.errors import PySparkException, PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
-from kdsspark.engine import connect, failed_start, machine
+from kdsspark.engine import connect, failed_start, machine, stalls
 from kdsspark.errors import ConfigError, KdssparkError, StartError
 
 Session = SparkSession
@@ -254,6 +254,9 @@ def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
         # Rows of one Arrow batch to Python; wide rows make the default of 10,000 half a gigabyte.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "1000",
     }
+    if settings.stalled_seconds is not None:
+        wanted[stalls.AFTER] = str(settings.stalled_seconds)
+        wanted[stalls.FAILS] = str(settings.when_stalled == "fail").lower()
     if not submitted:
         wanted["spark.driver.defaultJavaOptions"] = machine.java_options()
     if machine.is_local(master):

@@ -110,6 +110,12 @@ class Stage:
     beside: tuple[str, ...] = ()  # folders of internal files, filed by network and dataset
     needs: Stage | None = None  # what must be done before it can be planned
     part_of_run: bool = True
+    is_experiment: bool = False  # one of ``kdsspark experiment``
+
+    @property
+    def command(self) -> str:
+        """What a user types after ``kdsspark`` to run it alone."""
+        return f"experiment {self.name}" if self.is_experiment else self.name
 
     @property
     def _code(self) -> Any:

@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from pyspark import Accumulator, AccumulatorParam, SparkContext
 
-from kdsspark.errors import KdssparkError, PlacementError
+from kdsspark.engine.stalls import Stalls
+from kdsspark.errors import KdssparkError, PlacementError, StalledError
 from kdsspark.terminal import Progress
 
 T = TypeVar("T")
@@ -42,11 +43,17 @@ class Watched:
 class Watch:
     """Runs one job in a thread, and shows its progress until it ends or an error is fatal."""
 
-    def __init__(self, context: SparkContext) -> None:
+    def __init__(self, context: SparkContext, what: str) -> None:
+        """``what`` names the step on the terminal."""
         self._context = context
+        self._stalls = Stalls.of(context, what)
         self._group = f"kdsspark-{uuid.uuid4().hex}"
         fatal = context.accumulator([], _Concatenated())
         self.watched = Watched(context.accumulator(0), context.accumulator(0), fatal)
+
+    def runs(self, names: Sequence[str]) -> None:
+        """Tell the names of the work items of the tasks that run next, in their order."""
+        self._stalls.names = names
 
     @property
     def fatal(self) -> list[KdssparkError]:
@@ -58,7 +65,8 @@ class Watch:
     ) -> list[T]:
         """What ``collect``, a Spark action, returns; raises the first error among it.
 
-        A fatal error, or an interrupt, cancels the job, and no other of the session.
+        A fatal error, or an interrupt, cancels the job, and no other of the session. A stall is
+        reported, or, if the configuration says so, cancels it and raises a :class:`StalledError`.
         """
 
         def in_group() -> Sequence[T | KdssparkError]:
@@ -81,10 +89,17 @@ class Watch:
                 self._show(progress)
                 if self.fatal:
                     raise self.fatal[0]
+                self._look_for_a_stall(progress)
             self._show(progress)
         except (KeyboardInterrupt, KdssparkError):
             self._context.cancelJobGroup(self._group)
             raise
+
+    def _look_for_a_stall(self, progress: Progress) -> None:
+        if line := self._stalls.found(self.watched.done.value):
+            if self._stalls.fails:
+                raise StalledError(line)
+            progress.say(line)
 
     def _show(self, progress: Progress) -> None:
         progress.show(self.watched.done.value, self.watched.failed.value)

@@ -74,7 +74,7 @@ class _Job:
 
     def run(self, items: Sequence[WorkItem], progress: Progress) -> list[Receipt]:
         cpus = self._cpus(self.at_once) if self.at_once else None
-        watch = Watch(self.session.sparkContext)
+        watch = Watch(self.session.sparkContext, self.receipts.stage)
         runner = _Runner(self.receipts, self.task, watch.watched, cpus)
         return watch.results(lambda: self._collect(items, runner, watch), progress)
 
@@ -90,6 +90,7 @@ class _Job:
         for start in range(0, len(items), size):
             if watch.fatal:
                 break
+            watch.runs([item.name for item in items[start : start + size]])
             wave = self.spread(self.session, items[start : start + size])
             results += wave.map(runner).collect()
         return results

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Final
 
@@ -41,6 +42,14 @@ MAX_PIXELS: Final = 2**27
 The limit on the resized image refuses only extreme shapes: at a short side of 256 pixels, those
 that are more than 2,048 times as long as they are wide.
 """
+
+INTERPOLATIONS: Final = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""The ways to resize, by their names in the configuration."""
 
 _ORIENTATION_TAG: Final = 0x0112
 _UPRIGHT: Final = {
@@ -75,12 +84,25 @@ def read(uri: str) -> bytes:
         raise _image_error("read", error) from error
 
 
-def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True)
+class Decoder:
+    """:func:`decode` with its settings, as threads call it and as other processes get it."""
+
+    short_side: int
+    interpolation: str = "bilinear"
+
+    def __call__(self, data: bytes) -> npt.NDArray[np.uint8]:
+        """RGB uint8 [height, width, channels=3] of an encoded image."""
+        return decode(data, self.short_side, self.interpolation)
+
+
+def decode(data: bytes, short_side: int, interpolation: str = "bilinear") -> npt.NDArray[np.uint8]:
     """Decode an encoded image to RGB and resize its short side to ``short_side`` pixels.
 
     Returns uint8 ``[height, width, channels=3]``. For pictures of 8 bits it equals
     ``torchvision.transforms.functional.resize(image.convert("RGB"), short_side)`` of the PIL
-    image: bilinear with antialias, long side ``int(short_side * long / short)``. Before that:
+    image, with one of :data:`INTERPOLATIONS` and antialias, long side
+    ``int(short_side * long / short)``. Before that:
 
     - The EXIF orientation is applied. Unreadable EXIF counts as upright.
     - The first picture of an animation, or the first page, is taken.
@@ -107,7 +129,7 @@ def decode(data: bytes, short_side: int) -> npt.NDArray[np.uint8]:
             rgb = to_rgb(_upright(image), levels)
             if rgb.width > rgb.height:
                 size = size[::-1]
-            return np.array(rgb.resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
+            return np.array(rgb.resize(size, INTERPOLATIONS[interpolation]), dtype=np.uint8)
     except Exception as error:
         raise _image_error("decode", error) from error
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding
 from kdsspark.images.loading import Decode, Pixels
 
 # Not forked: the parent runs threads and holds a network.
@@ -17,13 +16,13 @@ _context = multiprocessing.get_context("spawn")
 
 
 @contextmanager
-def decoder(short_side: int) -> Iterator[Decode]:
-    """:func:`.decoding.decode`, run in one process for each thread that calls it.
+def decoder(decode: Decode) -> Iterator[Decode]:
+    """``decode``, which can be pickled, run in one process for each thread that calls it.
 
     If a process ends on an image, by a crash or because memory runs out, the image fails with
     ``ChildProcessError``, and the next image gets a new process. All end with the block.
     """
-    children = _Children(short_side)
+    children = _Children(decode)
     try:
         yield children.decode
     finally:
@@ -31,8 +30,8 @@ def decoder(short_side: int) -> Iterator[Decode]:
 
 
 class _Children:
-    def __init__(self, short_side: int) -> None:
-        self._short_side = short_side
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
         self._own = threading.local()
         self._started: list[multiprocessing.process.BaseProcess] = []
 
@@ -56,7 +55,7 @@ class _Children:
 
     def _start(self) -> Connection:
         ours, theirs = _context.Pipe()
-        process = _context.Process(target=_serve, args=(theirs, self._short_side), daemon=True)
+        process = _context.Process(target=_serve, args=(theirs, self._decode), daemon=True)
         process.start()
         theirs.close()
         self._started.append(process)
@@ -64,7 +63,7 @@ class _Children:
         return ours
 
 
-def _serve(connection: Connection, short_side: int) -> None:
+def _serve(connection: Connection, decode: Decode) -> None:
     """Decode what comes until the parent closes the connection or is gone."""
     while True:
         try:
@@ -72,7 +71,7 @@ def _serve(connection: Connection, short_side: int) -> None:
         except EOFError:
             return
         try:
-            result: Pixels | ImageError = decoding.decode(data, short_side)
+            result: Pixels | ImageError = decode(data)
         except ImageError as error:
             result = error
         connection.send(result)

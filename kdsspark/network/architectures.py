@@ -1,103 +1,55 @@
-"""Torchvision's classification models: which layers an embedding reads, and empty models to fill.
-
-The layer tables follow the paper's order (section 3): convolutions from input to output, then
-the fully connected layers without the last, which is the classifier of the source task.
-"""
+"""Architectures by their names in the configuration: what they expect, and models to fill."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torchvision import models
 
 from kdsspark.config import Preprocessing
-from kdsspark.errors import ConfigError
-
-_VGG_CONVOLUTIONS: Final = {  # per block; each block ends with a max pooling
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-_TENSORFLOW_WEIGHTS: Final = ("googlenet", "inception_v3")
-"""Their published weights expect pixels in [-1, 1]. Torchvision's builders undo its usual mean and
-standard deviation inside the model (``transform_input``); here both are 0.5 instead."""
+from kdsspark.errors import ConfigError, WeightsError
+from kdsspark.network.sources import source_of
 
 
-def _vgg_layers(convolutions: Sequence[int], modules_per_convolution: int) -> dict[str, str]:
-    layers = {}
-    position = 0
-    for block, count in enumerate(convolutions, start=1):
-        for i in range(1, count + 1):
-            layers[f"conv{block}_{i}"] = f"features.{position}"
-            position += modules_per_convolution
-        position += 1  # the max pooling
-    return {**layers, "fc6": "classifier.0", "fc7": "classifier.3"}
+def resolve_settings(architecture: str) -> str:
+    """What building the network takes beside its name (driver): :class:`.sources.Source`.
 
-
-def _built_in() -> dict[str, dict[str, str]]:
-    alexnet = {f"conv{i}": f"features.{at}" for i, at in enumerate((0, 3, 6, 8, 10), start=1)}
-    tables = {"alexnet": {**alexnet, "fc6": "classifier.1", "fc7": "classifier.4"}}
-    for name, convolutions in _VGG_CONVOLUTIONS.items():
-        tables[name] = _vgg_layers(convolutions, 2)  # convolution, ReLU
-        tables[f"{name}_bn"] = _vgg_layers(convolutions, 3)  # convolution, batch-norm, ReLU
-    return tables
-
-
-BUILT_IN: Final = _built_in()
-"""{architecture: {layer name: module path}} of the architectures that need no ``layers``."""
-
-
-def layer_table(architecture: str, layers: Mapping[str, str] | None) -> dict[str, str]:
-    """{layer name: module path} of a network, in the order of the embedding.
-
-    ``layers`` comes from the configuration; null takes the built-in table. Raises ConfigError if
-    the architecture is unknown, or if it has no built-in table and ``layers`` is null or empty.
+    Raises ConfigError if there is no such network, or if its library is not installed.
     """
-    _check_architecture(architecture)
-    if layers:
-        return dict(layers)
-    if layers is None and architecture in BUILT_IN:
-        return dict(BUILT_IN[architecture])
-    raise ConfigError(
-        f"layers: must be {{layer name: module path}} for {architecture}, got {layers} "
-        f"(null is for {', '.join(BUILT_IN)})"
-    )
+    source, name = source_of(architecture)
+    return source.settings(name)
 
 
-def _check_architecture(architecture: str) -> None:
-    known = models.list_models(module=models)
-    if architecture not in known:
-        close = difflib.get_close_matches(architecture, known)
-        hint = f" (did you mean {', '.join(close)}?)" if close else ""
-        raise ConfigError(
-            f"architecture: must be a torchvision classification model, got {architecture!r}{hint}"
-        )
+def published_weights(architecture: str) -> list[str]:
+    """The names of the published weights of an architecture."""
+    source, name = source_of(architecture)
+    return source.published(name)
 
 
-def published_weights(architecture: str) -> dict[str, Any]:
-    """{name: torchvision weights} of an architecture, aliases such as DEFAULT included."""
-    return dict(models.get_model_weights(architecture).__members__)
+def download(architecture: str, weights: str, crop: int, settings: str) -> dict[str, Tensor]:
+    """Published weights, fetched by the network's library; raises WeightsError if that fails."""
+    source, name = source_of(architecture)
+    try:
+        return source.download(name, weights, crop, settings)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"weights: cannot download {weights}: {reason}") from error
 
 
 def resolve_preprocessing(
-    architecture: str, weights: str, given: Preprocessing | None
+    architecture: str, weights: str, given: Preprocessing | None, settings: str = ""
 ) -> Preprocessing:
     """The preprocessing with a value for every key: as given, else the weights' own, else default.
 
     Raises ConfigError if the given keys contradict those of the weights (a crop larger than their
     resize).
     """
-    own = Preprocessing()
-    published = published_weights(architecture).get(weights)
-    if published is not None:
-        own = _published_preprocessing(architecture, published.transforms())
+    source, name = source_of(architecture)
+    own = source.preprocessing(name, weights, settings)
     if given is None:
         return own
     try:
@@ -105,17 +57,6 @@ def resolve_preprocessing(
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(f"preprocessing: {message}") from None
-
-
-def _published_preprocessing(architecture: str, preset: Any) -> Preprocessing:
-    half = (0.5, 0.5, 0.5)
-    tensorflow = architecture in _TENSORFLOW_WEIGHTS
-    return Preprocessing(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        mean=half if tensorflow else tuple(preset.mean),
-        std=half if tensorflow else tuple(preset.std),
-    )
 
 
 class _EmptyOnMeta(TorchFunctionMode):
@@ -138,38 +79,49 @@ class _EmptyOnMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def skeleton(architecture: str, crop: int) -> nn.Module:
+def skeleton(architecture: str, crop: int, settings: str = "") -> nn.Module:
     """The model on the meta device, in evaluation mode: shapes without values.
 
-    Raises ConfigError if the architecture cannot take crops of ``crop`` pixels.
+    Its state dict has all buffers, also those that its library builds and does not save. Raises
+    ConfigError if the architecture cannot take crops of ``crop`` pixels.
     """
     with _EmptyOnMeta():
-        return _build(architecture, crop).to("meta").eval()
+        model = _build(architecture, crop, settings).to("meta")
+    for module in model.modules():
+        module._non_persistent_buffers_set.clear()
+    return model
 
 
-def initialised(architecture: str, crop: int, seed: int) -> nn.Module:
-    """The model as torchvision initialises it, which is equal everywhere for one version of torch.
+def initialised(architecture: str, crop: int, seed: int, settings: str = "") -> nn.Module:
+    """The model as its library initialises it, equal everywhere for one version of the libraries.
 
     The caller's random state stays as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return _build(architecture, crop).eval()
+        return _build(architecture, crop, settings)
 
 
-def _build(architecture: str, crop: int) -> nn.Module:
-    options: dict[str, Any] = {}
-    if architecture.startswith("vit_"):
-        options = {"image_size": crop}
-    elif architecture.startswith("maxvit_"):
-        options = {"input_size": (crop, crop)}
-    elif architecture in _TENSORFLOW_WEIGHTS:
-        options = {"init_weights": True}  # the default, but torchvision warns if it is left out
+def constants(architecture: str, crop: int, settings: str) -> dict[str, Tensor]:
+    """The buffers that the library fills itself and does not save: tables of places, for example.
+
+    Executors get them with the weights.
+    """
+    with _EmptyOnMeta():
+        model = _build(architecture, crop, settings)
+    unsaved = {k: t for k, t in model.named_buffers() if k not in model.state_dict()}
+    if any(tensor.is_meta for tensor in unsaved.values()):
+        filled = dict(initialised(architecture, crop, 0, settings).named_buffers())
+        unsaved = {key: filled[key] for key in unsaved}
+    return unsaved
+
+
+def _build(architecture: str, crop: int, settings: str) -> nn.Module:
+    source, name = source_of(architecture)
     try:
-        model: nn.Module = models.get_model(architecture, weights=None, **options)
+        return source.build(name, crop, settings).eval()
     except (AssertionError, ValueError) as error:
         raise crop_error(architecture, crop, error) from None
-    return model
 
 
 def crop_error(architecture: str, crop: int, error: Exception) -> ConfigError:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, fx
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
@@ -102,11 +105,31 @@ class _Sizes(NamedTuple):
 
 @cache
 def _sizes(spec: NetworkSpec) -> _Sizes:
-    model = skeleton(spec.architecture, spec.preprocessing.crop)
-    reader = activations.read(model, spec.layers, spec.activation, spec.pooling)
-    shapes, crop = _Metered(reader.to(_dtype(spec))), spec.preprocessing.crop
-    shapes.run(torch.empty(_SHAPE_VIEWS, 3, crop, crop, device="meta", dtype=_dtype(spec)))
-    return _Sizes(shapes.bytes // _SHAPE_VIEWS, math.gcd(*shapes.elements))
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop, spec.settings)
+    reader = activations.read(model, spec.layers, spec.activation, spec.pooling, crop)
+    reader, sizes = reader.to(_dtype(spec)), _Counted()
+    views = torch.empty(_SHAPE_VIEWS, 3, crop, crop, device="meta", dtype=_dtype(spec))
+    if isinstance(reader, fx.GraphModule):
+        _Metered(reader, sizes).run(views)
+    else:
+        with torch.inference_mode(), _MeteredOperations(sizes):
+            reader(views)
+    return _Sizes(sizes.bytes // _SHAPE_VIEWS, math.gcd(*sizes.elements))
+
+
+@dataclass
+class _Counted:
+    """What a pass on the meta device has shown so far."""
+
+    bytes: int = 0  # most that are in memory at a time
+    elements: set[int] = field(default_factory=set)  # of a view, in any of the activations
+
+    def note(self, output: Any, alive: int) -> None:
+        """Count what an operation returns, while so many bytes are ``alive``."""
+        self.bytes = max(self.bytes, alive)
+        if isinstance(output, Tensor) and output.ndim and output.shape[0] % _SHAPE_VIEWS == 0:
+            self.elements.add(output.numel() // _SHAPE_VIEWS)
 
 
 def _dtype(spec: NetworkSpec) -> torch.dtype:
@@ -115,20 +138,42 @@ def _dtype(spec: NetworkSpec) -> torch.dtype:
 
 
 class _Metered(fx.Interpreter):
-    """Runs a module on the meta device and notes the sizes of its tensors."""
+    """Runs a traced network on the meta device and notes the sizes of its tensors."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
+    def __init__(self, module: fx.GraphModule, sizes: _Counted) -> None:
         super().__init__(module)
-        self.bytes = 0  # most that are in memory at a time
-        self.elements: set[int] = set()  # of a view, in any of the activations
+        self.sizes = sizes
 
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
         # By identity, because an in-place ReLU returns its input.
         alive = {id(value): value for value in [*self.env.values(), output]}.values()
-        self.bytes = max(self.bytes, sum(v.nbytes for v in alive if isinstance(v, Tensor)))
-        if isinstance(output, Tensor) and output.ndim and output.shape[0] % _SHAPE_VIEWS == 0:
-            self.elements.add(output.numel() // _SHAPE_VIEWS)
+        self.sizes.note(output, sum(v.nbytes for v in alive if isinstance(v, Tensor)))
+        return output
+
+
+class _MeteredOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes the sizes of all tensors that a network makes which cannot be traced."""
+
+    def __init__(self, sizes: _Counted) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sizes = sizes
+        self._alive: dict[int, weakref.ref[Tensor]] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for tensor in output if isinstance(output, list | tuple) else (output,):
+            if isinstance(tensor, Tensor):
+                self._alive[id(tensor)] = weakref.ref(tensor)
+                alive = [t for reference in self._alive.values() if (t := reference()) is not None]
+                self._alive = {id(t): weakref.ref(t) for t in alive}
+                self.sizes.note(tensor, sum(t.nbytes for t in alive if t._base is None))
         return output
 
 

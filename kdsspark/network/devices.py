@@ -43,6 +43,11 @@ def kind(device: str = "cpu") -> str:
     return ", ".join([*words, f"torch {torch.__version__}"])
 
 
+def arithmetic(device: str, batch: int) -> str:
+    """What features are computed by; where it is equal for a network, so are they."""
+    return f"{kind(device)}, {batch} images a pass"
+
+
 def _processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """The design of the CPU on Linux, by vendor and numbers, or elsewhere the architecture."""
     fields: dict[str, str] = {}

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from kdsspark.errors import WeightsError
 from kdsspark.network import activations, batches, crop_sharing, crops, devices, fusing
@@ -55,7 +55,7 @@ def cached_extractor(
     return held(key, lambda: Extractor.load(spec, weights_path, device, threads, batch))
 
 
-def loaded(spec: NetworkSpec, weights_path: str | Path, device: str) -> fx.GraphModule:
+def loaded(spec: NetworkSpec, weights_path: str | Path, device: str) -> nn.Module:
     """The float32 network of ``spec`` around the tensors that ``weights.prepare`` wrote.
 
     It maps crops to the layers' features (:func:`activations.read`), in evaluation mode. Raises
@@ -65,8 +65,9 @@ def loaded(spec: NetworkSpec, weights_path: str | Path, device: str) -> fx.Graph
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     # Trying algorithms out would choose another one, with other last bits, in every process.
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
-    model = skeleton(spec.architecture, spec.preprocessing.crop)
-    network = activations.read(model, spec.layers, spec.activation, spec.pooling)
+    model = skeleton(spec.architecture, spec.preprocessing.crop, spec.settings)
+    how = spec.activation, spec.pooling, spec.preprocessing.crop
+    network = activations.read(model, spec.layers, *how)
     try:
         tensors = load_file(weights_path, device=device)
     except (SafetensorError, OSError) as error:
@@ -96,7 +97,7 @@ class Extractor:
     def __init__(
         self,
         spec: NetworkSpec,
-        network: fx.GraphModule,
+        network: nn.Module,
         device: str,
         threads: int = 1,
         batch: int | None = None,
@@ -108,7 +109,8 @@ class Extractor:
         self._network = network
         self._layout = _layout(spec, device)
         shares = device == "cpu" and spec.pooling != activations.PEAK  # parts have no whole maps
-        self._shared = crop_sharing.split(network, spec) if shares else None
+        traced = network if shares and isinstance(network, fx.GraphModule) else None
+        self._shared = crop_sharing.split(traced, spec) if traced is not None else None
 
     @classmethod
     def load(
@@ -127,14 +129,14 @@ class Extractor:
         """
         network = loaded(spec, weights_path, device)
         network.to(getattr(torch, spec.precision)).to(memory_format=_layout(spec, device))
-        if device != "cpu":
+        if device != "cpu" and isinstance(network, fx.GraphModule):
             fusing.fuse(network)
         return cls(spec, network, device, threads or torch.get_num_threads(), batch)
 
     @property
     def arithmetic(self) -> str:
         """What features are computed by; where it is equal for a network, so are they."""
-        return f"{devices.kind(self.device)}, {self.batch} images a pass"
+        return devices.arithmetic(self.device, self.batch)
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         """{layer name: float32 [images, units]}, averaged over each image's views.

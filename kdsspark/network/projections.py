@@ -12,16 +12,18 @@ activation functions, pass on their plain gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from kdsspark.network import activations, crops
+from kdsspark.network.activations.hooks import Hooked
 from kdsspark.network.extractor import held, loaded
 from kdsspark.network.spec import NetworkSpec
 
@@ -44,11 +46,13 @@ class Projector:
     It computes in float32 whatever the precision of the features is, in evaluation mode.
     """
 
-    def __init__(self, spec: NetworkSpec, network: fx.GraphModule, device: str = "cpu") -> None:
+    def __init__(self, spec: NetworkSpec, network: nn.Module, device: str = "cpu") -> None:
         self.spec = spec
         self.device = device
         self._network = network
-        self._layers: dict[str, fx.GraphModule] = {}
+        self._layers: dict[str, Callable[[Tensor], Tensor]] = {}
+        if isinstance(network, Hooked):
+            _rectify_backwards(network)
 
     @classmethod
     def load(cls, spec: NetworkSpec, weights_path: str | Path, device: str = "cpu") -> Projector:
@@ -114,22 +118,28 @@ class Projector:
         places: Sequence[tuple[int, int]] | None,
     ) -> Tensor:
         pixels.requires_grad_()
-        axis = next((known.axis for known in self.spec.layers if known.name == layer), None)
-        if axis is None:
+        known = next((known for known in self.spec.layers if known.name == layer), None)
+        if known is None:
             raise ValueError(f"layer must be one of {self.spec.name}, got {layer!r}")
-        maps = self._up_to(layer)(pixels).movedim(axis, 1)
+        maps = self._up_to(layer)(pixels).movedim(known.axis, 1)
         maps = maps.unsqueeze(2) if maps.ndim == 3 else maps  # tokens are a single row
+        if known.tokens == "cls+mean":
+            maps = torch.cat([maps, maps], 1)
         seeds = maps[_index(maps, layer, units, places)]
         (projection,) = torch.autograd.grad(seeds, pixels, seeds.detach())
         return projection.flip(1) if self.spec.preprocessing.channels == "bgr" else projection
 
-    def _up_to(self, layer: str) -> fx.GraphModule:
+    def _up_to(self, layer: str) -> Callable[[Tensor], Tensor]:
         """The network up to where ``layer`` is read."""
         if layer not in self._layers:
-            (outputs,) = next(iter(reversed(self._network.graph.nodes))).args
-            names = [known.name for known in self.spec.layers]
-            pooled = outputs[names.index(layer)]
-            self._layers[layer] = _deconvnet(self._network, pooled.all_input_nodes[0])
+            position = [known.name for known in self.spec.layers].index(layer)
+            if isinstance(self._network, Hooked):
+                self._layers[layer] = partial(self._network.activation, position)
+            else:
+                assert isinstance(self._network, fx.GraphModule)
+                (outputs,) = next(iter(reversed(self._network.graph.nodes))).args
+                pooled = outputs[position]
+                self._layers[layer] = _deconvnet(self._network, pooled.all_input_nodes[0])
         return self._layers[layer]
 
 
@@ -164,6 +174,14 @@ def _deconvnet(network: fx.GraphModule, layer: fx.Node) -> fx.GraphModule:
             copies[node] = graph.call_function(_rectified, (before, highest))
     graph.output(copies[layer])
     return fx.GraphModule(network, graph)
+
+
+def _rectify_backwards(network: Hooked) -> None:
+    """Replace what ReLUs compute; the hooks on them stay."""
+    for module in network.modules():
+        highest = _HIGHEST.get(type(module).__name__)
+        if highest is not None:
+            module.forward = partial(_rectified, highest=highest)
 
 
 def _operation(network: fx.GraphModule, node: fx.Node) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from kdsspark.config import Preprocessing
 from kdsspark.hashing import fingerprint
 
 Kind = Literal["conv", "fc", "other"]
+Tokens = Literal["mean", "cls", "cls+mean"]
+
+_LATER: Final = {"prefix": 0, "tokens": "mean", "interpolation": "bilinear", "settings": ""}.items()
+"""Keys that came later, with what they are where they change nothing: they count only where they
+are something else, so that outputs made before stay valid."""
+_OF_TOKENS: Final = 2  # the axis that numbers the units of [views, tokens, units]
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,8 @@ class Layer:
     """One layer of an embedding and how its activations become one number per unit.
 
     ``axis`` is the axis of the activation [views, ...] that numbers the units. The mean or maximum
-    is taken over all other axes but the views.
+    is taken over all other axes but the views. Of [views, tokens, units], the first ``prefix``
+    tokens are not of patches; ``tokens`` says which are read (:mod:`.activations.pooling`).
     """
 
     name: str  # column of the embeddings
@@ -24,6 +31,8 @@ class Layer:
     units: int
     kind: Kind  # conv: pooled over space; fc: of a linear layer; other
     axis: int
+    prefix: int = 0
+    tokens: Tokens = "mean"
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class NetworkSpec:
     precision: Literal["float32", "bfloat16"]
     weights: str  # as the user named them
     weights_digest: str  # BLAKE2b-128 (hex) of the tensors that the layers need
+    settings: str = ""  # JSON: what building the network takes beside its name
 
     @property
     def fingerprint(self) -> str:
@@ -50,6 +60,12 @@ class NetworkSpec:
         """
         values = self.to_dict()
         del values["name"], values["weights"]
+        if self.settings:  # which say it all; the name may be a folder's
+            values["architecture"] = self.architecture.partition("/")[0]
+        for section in (values, *values["layers"], values["preprocessing"]):
+            for key, default in _LATER:
+                if section.get(key) == default:
+                    del section[key]
         return fingerprint(values)
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,8 +77,16 @@ class NetworkSpec:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> NetworkSpec:
-        """The inverse of :meth:`to_dict`, also after the values went through JSON."""
-        layers = tuple(Layer(**layer) for layer in values["layers"])
+        """The inverse of :meth:`to_dict`, also after the values went through JSON.
+
+        Earlier versions mixed the class token of torchvision's vision transformers into the mean;
+        their networks are taken for what they should be, another one, and so are embedded again.
+        """
+        class_tokens = values["architecture"].startswith("vit_")
+        layers = tuple(
+            Layer(**{"prefix": int(class_tokens and layer["axis"] == _OF_TOKENS), **layer})
+            for layer in values["layers"]
+        )
         preprocessing = Preprocessing.model_validate(values["preprocessing"], strict=False)
         return cls(**{**values, "layers": layers, "preprocessing": preprocessing})
 

@@ -1,7 +1,8 @@
-"""Reads a state dict from a file, a URL or torchvision, without executing anything in it."""
+"""Reads a state dict from a file, a URL or the network's library; executes nothing in it."""
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 import tempfile
@@ -14,11 +15,12 @@ from fsspec.implementations.local import LocalFileSystem
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torchvision import models
 
 from kdsspark.errors import ConfigError, WeightsError
-from kdsspark.network.architectures import initialised, published_weights
+from kdsspark.network.architectures import download, initialised, published_weights
 from kdsspark.output.filesystems import http_url, locate
+
+_log = logging.getLogger(__name__)
 
 _HTTP: Final = ("http://", "https://")
 _SUFFIXES: Final = (".pth", ".pt", ".safetensors")
@@ -26,18 +28,21 @@ _ABSENT: Final = (404, 410)  # HTTP: not found, gone
 _WRAPPERS: Final = ("state_dict", "model")  # keys under which training scripts keep the tensors
 
 
-def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Tensor]:
+def read(
+    weights: str, architecture: str, crop: int, seed: int, settings: str = ""
+) -> dict[str, Tensor]:
     """The tensors that ``weights`` names, on the CPU, in the precision in which they were saved.
 
-    ``weights`` is ``random``, one of torchvision's names for this architecture, or a path or URL
-    of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these or leads
-    nowhere, and WeightsError if it cannot be fetched, is damaged, or holds anything but tensors.
+    ``weights`` is ``random``, a name of published weights (``pretrained`` for most libraries), or a
+    path or URL of a state dict (.pth, .pt, .safetensors). Raises ConfigError if it is none of these
+    or leads nowhere, and WeightsError if it cannot be fetched, is damaged, or holds anything but
+    tensors.
     """
     published = published_weights(architecture)
     if weights == "random":
-        return dict(initialised(architecture, crop, seed).state_dict())
+        return dict(initialised(architecture, crop, seed, settings).state_dict())
     if weights in published:
-        return _download(architecture, published[weights])
+        return download(architecture, weights, crop, settings)
     suffix = _suffix(weights)
     if suffix not in _SUFFIXES:
         raise ConfigError(
@@ -53,20 +58,6 @@ def read(weights: str, architecture: str, crop: int, seed: int) -> dict[str, Ten
 def _suffix(weights: str) -> str:
     name = weights.partition("?")[0] if weights.startswith(_HTTP) else weights
     return Path(name).suffix.lower()
-
-
-def _download(architecture: str, published: Any) -> dict[str, Tensor]:
-    """Use torchvision's own builder, which knows the old spellings of keys in older files."""
-    try:
-        model = models.get_model(architecture, weights=published)
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(f"weights: cannot download {published.url}: {error}") from error
-    # Published files hold NaN for layers that have no values.
-    return {key: t for key, t in model.state_dict().items() if not _absent(t)}
-
-
-def _absent(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and bool(tensor.isnan().all())
 
 
 def _fetch(weights: str, copy: Path) -> Path:
@@ -119,6 +110,7 @@ def _plain(content: Any) -> dict[str, Tensor]:
     for wrapper in _WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
+            _log.warning("weights: the tensors are those of %r in the file", wrapper)
     if not isinstance(content, dict) or not content:
         raise WeightsError(f"weights: must be a state dict, got {type(content).__name__}")
     for key, value in content.items():
@@ -126,4 +118,7 @@ def _plain(content: Any) -> dict[str, Tensor]:
             raise WeightsError(
                 f"weights: must map names to tensors, got {type(value).__name__} at {key!r}"
             )
-    return {re.sub(r"(^|\.)module\.", r"\1", key): value for key, value in content.items()}
+    plain = {re.sub(r"(^|\.)module\.", r"\1", key): value for key, value in content.items()}
+    if plain.keys() != content.keys():
+        _log.warning("weights: module. is left out of the names of tensors")
+    return plain

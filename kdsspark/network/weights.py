@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from kdsspark.config import Network
 from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import KdssparkError, WeightsError
 from kdsspark.network import activations, state_dicts
-from kdsspark.network.architectures import crop_error, layer_table, resolve_preprocessing, skeleton
+from kdsspark.network.architectures import (
+    constants,
+    crop_error,
+    resolve_preprocessing,
+    resolve_settings,
+    skeleton,
+)
+from kdsspark.network.layer_tables import layer_table
 from kdsspark.network.spec import Layer, NetworkSpec
 
 _log = logging.getLogger(__name__)
@@ -38,13 +46,16 @@ def prepare(network: Network, target: Path) -> NetworkSpec:
 
 def _prepare(network: Network, target: Path) -> NetworkSpec:
     architecture = network.architecture
-    table = layer_table(architecture, network.layers)
-    preprocessing = resolve_preprocessing(architecture, network.weights, network.preprocessing)
+    settings = resolve_settings(architecture)
+    preprocessing = resolve_preprocessing(
+        architecture, network.weights, network.preprocessing, settings
+    )
     crop = preprocessing.crop
-    model = skeleton(architecture, crop)
-    needs = activations.needs(model, table, network.activation)
-    layers = _layers(network, model, table, crop)
-    state = state_dicts.read(network.weights, architecture, crop, network.seed)
+    table = layer_table(architecture, network.layers, crop, settings)
+    model = skeleton(architecture, crop, settings)
+    layers, needs = _layers(network, model, table, crop)
+    state = state_dicts.read(network.weights, architecture, crop, network.seed, settings)
+    state = constants(architecture, crop, settings) | _fitted(network, state, model)
     covered = _covered(network, needs, state, model.state_dict().keys())
     arrays = _arrays(state, model, set().union(*(needs[layer] for layer in covered)))
     save_file(arrays, target)
@@ -59,7 +70,34 @@ def _prepare(network: Network, target: Path) -> NetworkSpec:
         precision=network.precision,
         weights=without_secrets(network.weights),
         weights_digest=_digest(arrays),
+        settings=settings,
     )
+
+
+def _fitted(network: Network, state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state dict by the model's own names, without a prefix that most of them have in it.
+
+    What has another prefix belongs to other models, of texts for example, or to a task.
+    """
+    known = model.state_dict().keys()
+    prefixes = Counter(
+        key[: len(key) - len(name)] for key in state for name in _ends(key) if name in known
+    )
+    prefix = max(prefixes, key=lambda p: (prefixes[p], -len(p)), default="")
+    if not prefix:
+        return state
+    own = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
+    _log.warning(
+        "networks.%s: of the weights, the %d tensors below %s are read, and %d others are not",
+        *(network.name, len(own), prefix.removesuffix("."), len(state) - len(own)),
+    )
+    return own
+
+
+def _ends(key: str) -> Iterator[str]:
+    """``a.b.c``, ``b.c``, ``c``."""
+    parts = key.split(".")
+    return (".".join(parts[i:]) for i in range(len(parts)))
 
 
 def _covered(
@@ -110,10 +148,12 @@ def _arrays(
 
 def _layers(
     network: Network, model: nn.Module, table: Mapping[str, str], crop: int
-) -> tuple[Layer, ...]:
+) -> tuple[tuple[Layer, ...], dict[str, set[str]]]:
+    """The layers, and the tensors that each needs."""
     try:
-        return activations.inspect(model, table, network.activation, crop)
-    except (RuntimeError, AssertionError) as error:
+        layers = activations.inspect(model, table, network.activation, crop, network.tokens)
+        return layers, activations.needs(model, table, network.activation, crop)
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise crop_error(network.architecture, crop, error) from error
 
 

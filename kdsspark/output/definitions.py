@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from kdsspark.config import Config, Network
+from kdsspark.config import Config, Network, Preprocessing
 from kdsspark.config.model import dataset_kind, foreign_keys
 from kdsspark.config.redaction import with_texts, without_secrets
 from kdsspark.errors import ConfigError
@@ -25,10 +25,11 @@ from kdsspark.tables import IMAGES
 Kind = Literal["network", "dataset"]
 
 _PATH: Final = "_definitions.json"
-_NO_DEFINITION: Final = ("group",)  # of a dataset: how it is drawn may change at any time
+_NO_DEFINITION: Final = ("group", "rank")  # of a dataset: how it is drawn may change at any time
 _PLACES: Final = ("path", "embeddings", "weights")  # keys whose values may lead to files
 _ABSOLUTE: Final = "absolute"  # beside them: key -> :func:`absolute`, for texts that are not
 _KINDS: Final[dict[str, Kind]] = {"networks": "network", "datasets": "dataset"}
+_PREPROCESSING: Final = Preprocessing().model_dump(mode="json")
 _Definitions = dict[str, dict[str, Any]]  # "networks.vgg16" -> the fields of its section
 
 
@@ -106,6 +107,9 @@ def _saved(output: Output) -> _Definitions:
         section = Network if is_network else dataset_kind(fields)
         defaults = {key: field.default for key, field in section.model_fields.items()}
         found[name] = defaults | fields | ({} if is_network else foreign_keys(section))
+        if found[name].get("preprocessing"):
+            before = found[name]["preprocessing"]
+            found[name]["preprocessing"] = _PREPROCESSING | before
         for key in _NO_DEFINITION:
             found[name].pop(key, None)
     return found

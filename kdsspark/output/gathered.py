@@ -28,21 +28,28 @@ _ORIGIN: Final = [("path", _TEXT), ("version", _TEXT)]
 
 
 def rows(
-    store: Store, kept: str, below: str, load: Callable[[str], pa.Table], schema: pa.Schema
+    store: Store,
+    kept: str,
+    below: str,
+    load: Callable[[str], pa.Table],
+    schema: pa.Schema,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table:
     """The rows of every file below a folder: columns ``path``, ``version`` and those of ``schema``.
 
     ``load`` reads one file; ``kept`` names what :func:`keep` has gathered of them, if it has.
+    ``columns`` limits what is held in memory of the schema's.
     """
-    current, fresh = _known(store, kept, below, schema)
-    return _with_fresh(current, fresh, load, schema)
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    current, fresh = _known(store, kept, below, schema, wanted)
+    return _with_fresh(current, fresh, load, wanted)
 
 
 def keep(
     store: Store, kept: str, below: str, load: Callable[[str], pa.Table], schema: pa.Schema
 ) -> None:
     """Gather the files below a folder, where enough of them are not; only under the lock."""
-    current, fresh = _known(store, kept, below, schema)
+    current, fresh = _known(store, kept, below, schema, schema)
     if len(fresh) >= _WORTH_KEEPING:
         gathered = _with_fresh(current, fresh, load, schema)
         parquet.write(store, _path(kept), gathered, gathered.schema)
@@ -53,18 +60,22 @@ def _path(kept: str) -> str:
 
 
 def _known(
-    store: Store, kept: str, below: str, schema: pa.Schema
+    store: Store, kept: str, below: str, schema: pa.Schema, wanted: pa.Schema
 ) -> tuple[pa.Table, dict[str, str]]:
-    """What is gathered and still so; path -> version of the other files."""
-    versions, path = store.versions(below), _path(kept)
-    known = parquet.read_file(store, path) if versions and store.exists(path) else None
-    if known is None or known.schema.names != _with_origin(schema).names:
-        known = _with_origin(schema).empty_table()
-    known = known.cast(_with_origin(schema))
+    """What is gathered and still so, columns ``wanted``; path -> version of the other files."""
+    versions, columns = store.versions(below), _with_origin(wanted)
+    known = _gathered(store, _path(kept), schema, columns) if versions else columns.empty_table()
     good = _is_current(known, versions)
     current = known if good.all() else known.filter(pa.array(good))
     held = set(pc.unique(current["path"]).to_pylist())
     return current, {name: version for name, version in versions.items() if name not in held}
+
+
+def _gathered(store: Store, path: str, schema: pa.Schema, columns: pa.Schema) -> pa.Table:
+    """Nothing where nothing is gathered, or other columns are, by an earlier version."""
+    if not store.exists(path) or parquet.schema(store, path).names != _with_origin(schema).names:
+        return columns.empty_table()
+    return parquet.read_file(store, path, columns.names).cast(columns)
 
 
 def _with_fresh(

@@ -14,6 +14,9 @@ SUMMARIES: Final = "_summaries"
 BEST: Final = "_exemplars"
 """The folder of the images of each shard that excite each unit most."""
 
+REUSE: Final = "_reuse"
+"""The folder of what ``embed`` looks for features in that it need not compute again."""
+
 COLUMNS: Final = "_columns"
 """The folder of scratch files of ``measure``, in column order."""
 

@@ -71,6 +71,17 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names).cast(schema)  # which refuses nulls, too
 
 
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of ``schema``, null where the table lacks one, as files of earlier versions do.
+
+    Raises ValueError where that column must not be null.
+    """
+    for field in schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field.name, pa.nulls(len(table), field.type))
+    return table.select(schema.names).cast(schema)
+
+
 def read(
     store: Store, table: Table, *partition: str, columns: Sequence[str] | None = None
 ) -> pa.Table:

@@ -23,6 +23,7 @@ from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, MEASURE, index
+from kdsspark.stages.embed import processors
 from kdsspark.stages.embed.shards import state as shards
 from kdsspark.versions import versions
 
@@ -49,6 +50,8 @@ class Record:
     # Files below a dataset's path that are no images: dataset, class_name (where the class is left
     # out whole), ending, reason, files. Records of earlier versions have none.
     left_out: list[dict[str, Any]] = field(default_factory=list)
+    # What embeddings were computed on: network, dataset, computed_on, images. As with left_out.
+    processors: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass
@@ -93,14 +96,15 @@ class Run:
         counts: list[dict[str, Any]] = []
         failures: list[dict[str, Any]] = []
         left_out: list[dict[str, Any]] = []
+        kinds: list[dict[str, Any]] = []
         if self.config and self.stages:
             try:
                 output = Output.at(self.config.output)
                 pairs = [Pair(network, dataset.name) for network, dataset in self.config.pairs()]
                 counts, failures = _counts(output, pairs), _failures(output, pairs)
-                left_out = _left_out(output, self.config)
+                left_out, kinds = _left_out(output, self.config), _processors(output, pairs)
             except Exception:  # whatever it is, the run's own error is the one to tell
-                counts, failures, left_out = [], [], []
+                counts, failures, left_out, kinds = [], [], [], []
         return Record(
             id=f"{self._started:%Y%m%dT%H%M%S.%fZ}-{uuid.uuid4().hex[:8]}",
             command=self.command,
@@ -116,6 +120,7 @@ class Run:
             counts=counts,
             failures=failures,
             left_out=left_out,
+            processors=kinds,
         )
 
 
@@ -165,6 +170,15 @@ def _failures(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
             for (stage, error), n in sorted(counts.items())
         ]
     return rows
+
+
+def _processors(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """How many images were embedded on which kind of processor."""
+    return [
+        {**pair._asdict(), "computed_on": kind, "images": n}
+        for pair in pairs
+        for kind, n in processors.of_pair(output, pair).items()
+    ]
 
 
 def _left_out(output: Output, config: Config) -> list[dict[str, Any]]:

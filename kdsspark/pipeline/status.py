@@ -21,7 +21,8 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records
 from kdsspark.pipeline.records import Record
-from kdsspark.stages import STAGES
+from kdsspark.stages import EVERY
+from kdsspark.stages.embed import processors
 from kdsspark.terminal import aligned
 
 NOTE: Final = "Compared with the index, not with the folders: kdsspark index lists them anew."
@@ -58,13 +59,15 @@ class StageStatus:
 class Status:
     """All stages, why the next run would be refused if it would, and the last recorded run.
 
-    ``beyond``: what the output holds and the configuration does not name.
+    ``beyond``: what the output holds and the configuration does not name. ``mixtures``: a line for
+    each pair whose embeddings were computed on several kinds of processors.
     """
 
     stages: tuple[StageStatus, ...]
     refusal: str | None
     last_run: Record | None
     beyond: tuple[Beyond, ...] = ()
+    mixtures: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         heads = "network dataset stage state done stale missing failed of"
@@ -73,7 +76,12 @@ class Status:
             n = s.standing
             counts = (f"{count:,}" for count in (n.done, n.stale, n.missing, n.failed))
             rows.append((s.network, s.dataset, s.stage, s.state, *counts, s.counted))
-        lines = [aligned(rows, to_the_right=range(4, 8)), "", *map(str, self.beyond)]
+        lines = [
+            aligned(rows, to_the_right=range(4, 8)),
+            "",
+            *map(str, self.beyond),
+            *self.mixtures,
+        ]
         lines += [NOTE, _last_line(self.last_run)]
         if self.refusal:
             lines.append(f"The next run would be refused: {self.refusal}")
@@ -85,14 +93,20 @@ def status(config: Config) -> Status:
     output = Output.at(config.output)
     stages = [
         _status(output, config, stage, Pair(NO_NETWORK, dataset.name))
-        for stage in STAGES
+        for stage in EVERY
         if stage.scope == "dataset"
         for dataset in config.datasets
     ]
     for network, dataset in config.pairs():
         stages += _of_pair(output, config, Pair(network, dataset.name))
-    others = tuple(beyond(output, config))
-    return Status(tuple(stages), _refusal(output, config), records.latest(output), others)
+    pairs = [Pair(network, dataset.name) for network, dataset in config.pairs()]
+    return Status(
+        tuple(stages),
+        _refusal(output, config),
+        records.latest(output),
+        tuple(beyond(output, config)),
+        tuple(processors.mixtures(output, pairs)),
+    )
 
 
 def _last_line(run: Record | None) -> str:
@@ -113,7 +127,7 @@ def _refusal(output: Output, config: Config) -> str | None:
 def _of_pair(output: Output, config: Config, pair: Pair) -> Iterator[StageStatus]:
     """The stages of one pair; stages that are not part of a run, where they were run on it."""
     finished: set[str] = set()
-    for stage in STAGES:
+    for stage in EVERY:
         if stage.scope != "pair":
             continue
         if not stage.part_of_run and not _receipts_below(output, stage, pair):

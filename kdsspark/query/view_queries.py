@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from textwrap import dedent
 from typing import Final
 
+from kdsspark import paper
+
 _CLASSES = dedent("""\
     SELECT i.dataset, i.class_id, i.class_name, COUNT(*) AS n_images
     FROM images AS i
@@ -29,7 +31,8 @@ _NETWORK_LAYERS = dedent("""\
 # Spark pushes filters by dataset and class through the windows below, which partition by both.
 _FEATURE_CLASSES = dedent("""\
     SELECT k.network, k.dataset, k.class_id, c.class_name, k.layer, k.unit, f.feature, f.kind,
-           f.depth, k.ks, k.ks_exact
+           f.depth, k.ks, k.ks_exact, k.auc, k.p_auc, k.mean_difference, k.nonzero_inner,
+           k.nonzero_outer
     FROM ks AS k
     JOIN features AS f
       ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit
@@ -85,6 +88,23 @@ _CLASS_SUMMARY = dedent("""\
                GROUP BY x.network, x.dataset, x.class_id) AS fa
            ON fa.network = b.network AND fa.dataset = b.dataset
           AND fa.class_id = b.class_id""")
+
+# Distances of a unit. Pairs without a distance count nowhere, so a dataset of one class has zeros.
+_UNIT_SUMMARY = dedent(f"""\
+    SELECT k.network, k.dataset, f.depth, k.layer, f.kind, k.unit, f.feature,
+           COUNT(k.ks) AS n_classes,
+           COUNT(IF(k.ks > t.t_plus, 1, NULL)) AS present,
+           COUNT(IF(k.ks < t.t_minus, 1, NULL)) AS absent,
+           COUNT(IF(k.ks < {paper.FAR_ABSENT}, 1, NULL)) AS far_absent,
+           COUNT(IF(k.ks = 0, 1, NULL)) AS at_zero,
+           MAX(k.ks) AS highest, MIN(k.ks) AS lowest
+    FROM ks AS k
+    JOIN features AS f
+      ON f.network = k.network AND f.layer = k.layer AND f.unit = k.unit
+    JOIN thresholds AS t
+      ON t.network = k.network AND t.dataset = k.dataset
+    WHERE k.labels = 'true'
+    GROUP BY k.network, k.dataset, f.depth, k.layer, f.kind, k.unit, f.feature""")
 
 
 def _of_sign(sign: str, column: str, name: str) -> str:
@@ -148,6 +168,7 @@ VIEW_QUERIES: Final[dict[str, str]] = {
     "top_features": _TOP_FEATURES,
     "relevant": _RELEVANT,
     "class_summary": _CLASS_SUMMARY,
+    "unit_summary": _UNIT_SUMMARY,
     "layer_summary": _LAYER_SUMMARY,
     "kind_distribution": _KIND_DISTRIBUTION,
     "noise": _NOISE,

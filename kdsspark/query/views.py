@@ -33,7 +33,9 @@ RUNS_SCHEMA: Final = """
     failures ARRAY<STRUCT<network: STRING, dataset: STRING, stage: STRING, error: STRING,
                           n: BIGINT>>,
     left_out ARRAY<STRUCT<dataset: STRING, class_name: STRING, ending: STRING, reason: STRING,
-                          files: BIGINT>>
+                          files: BIGINT>>,
+    processors ARRAY<STRUCT<network: STRING, dataset: STRING, computed_on: STRING,
+                            images: BIGINT>>
 """
 """The fields of a run record; :mod:`kdsspark.pipeline.records` writes them."""
 

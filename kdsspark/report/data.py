@@ -33,6 +33,16 @@ class NetworkInfo(TypedDict):
     precision: str | None
     activation: str | None
     pooling: str | None
+    preprocessing: str | None  # in words
+
+
+class ComputedOn(TypedDict):
+    """How many images of a pair were embedded on one kind of processor."""
+
+    network: str
+    dataset: str
+    computed_on: str
+    images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +77,12 @@ class Disagreements:
 class ReportData:
     """Everything that the report shows.
 
-    ``frames``: the result of every query of ``QUERIES``, by name. ``groups``: dataset -> its group
-    in the configuration; datasets without a group are absent. ``disagreements``: None unless the
-    configuration asks for other distances.
+    ``frames``: the result of every query of ``QUERIES``, by name; also ``rest`` (network, dataset,
+    layer, unit, class_id, ks, own, rest: where the class and all others have their medians, as
+    shares of the feature's range, for the lowest distances) and ``sizes`` (network, layer, neurons,
+    parameters). ``groups``: dataset -> its group in the configuration; datasets without a group are
+    absent. ``disagreements``: None unless the configuration asks for other distances.
+    ``experiments`` has those whose tables are there.
     """
 
     run: RunInfo
@@ -80,7 +93,10 @@ class ReportData:
     disagreements: Disagreements | None = None
     galleries: Sequence[Gallery] = ()  # of every network and dataset
     filters: Mapping[str, bytes] = field(default_factory=dict)  # network -> a picture
+    experiments: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # query -> its rows
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
+    computed_on: Sequence[ComputedOn] = ()
+    mixtures: Sequence[str] = ()  # sentences about pairs that mix kinds of processors
 
 
 def of_network(frames: Mapping[str, pd.DataFrame], network: str) -> dict[str, pd.DataFrame]:

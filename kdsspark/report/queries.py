@@ -117,18 +117,68 @@ CLASSES = dedent("""\
     FROM class_summary AS s
     ORDER BY s.network, s.dataset, n_plus DESC, s.class_id""")
 
-# Below, the two ends apart, so that Spark keeps five rows of each group before it moves any.
+# Images that excite the unit at all are known where the dataset is its own reference corpus.
+UNITS = dedent("""\
+    SELECT u.network, u.dataset, u.depth, u.kind, u.layer, u.unit, u.n_classes, u.present,
+           u.absent, u.far_absent, u.at_zero, u.highest, u.lowest,
+           CAST(x.n_active AS DOUBLE) / NULLIF(x.n, 0) AS active
+    FROM unit_summary AS u
+    LEFT JOIN (SELECT e.network, e.dataset, e.layer, e.unit, e.n_active, e.n
+               FROM exemplars AS e WHERE e.rank = 1) AS x
+           ON x.network = u.network AND x.dataset = u.dataset AND x.layer = u.layer
+          AND x.unit = u.unit
+    WHERE u.n_classes > 0
+    ORDER BY u.network, u.dataset, u.depth, u.unit""")
+
+# A probe of fewer or other images than those measured is left out.
+PROBED = dedent("""\
+    SELECT p.network, p.dataset, d.depth, d.kind, p.layer, p.n_features, p.method, p.n_test,
+           p.accuracy
+    FROM probe AS p
+    JOIN network_layers AS d
+      ON d.network = p.network AND d.layer = p.layer
+    JOIN thresholds AS t
+      ON t.network = p.network AND t.dataset = p.dataset AND t.n_images = p.n_train + p.n_test
+    WHERE p.class_id = -1 AND p.features = 'all' AND p.accuracy IS NOT NULL
+    ORDER BY p.network, p.dataset, d.depth""")
+
+# Spearman's correlation: that of the ranks, where equal values share the mean of their ranks. By
+# layer, so that no task sorts all distances of a dataset.
+INFORMATION = dedent("""\
+    SELECT r.network, r.dataset, r.layer, COUNT(*) AS n, CORR(r.rank_mi, r.rank_kl) AS spearman,
+           MAX(r.share) AS largest_share
+    FROM (SELECT s.network, s.dataset, s.layer, s.share,
+                 RANK() OVER (PARTITION BY s.network, s.dataset, s.layer ORDER BY s.mi)
+                   + COUNT(*) OVER (PARTITION BY s.network, s.dataset, s.layer, s.mi) / 2.0
+                   AS rank_mi,
+                 RANK() OVER (PARTITION BY s.network, s.dataset, s.layer ORDER BY s.kl)
+                   + COUNT(*) OVER (PARTITION BY s.network, s.dataset, s.layer, s.kl) / 2.0
+                   AS rank_kl
+          FROM (SELECT d.network, d.dataset, d.layer, d.kullback_leibler AS kl,
+                       d.mutual_information * t.n_images / c.n_images AS mi,
+                       c.n_images / CAST(t.n_images AS DOUBLE) AS share
+                FROM distances AS d
+                JOIN thresholds AS t
+                  ON t.network = d.network AND t.dataset = d.dataset
+                JOIN classes AS c
+                  ON c.dataset = d.dataset AND c.class_id = d.class_id
+                WHERE d.kullback_leibler IS NOT NULL
+                  AND d.mutual_information IS NOT NULL) AS s) AS r
+    GROUP BY r.network, r.dataset, r.layer
+    ORDER BY r.network, r.dataset, r.layer""")
+
+# Below, the two ends apart, so that Spark keeps a few rows of each group before it moves any.
 
 CLASS_EXTREMES = dedent("""\
     SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.class_name, h.ks, '+' AS sign,
            h.rank_high AS place
     FROM top_features AS h
-    WHERE h.rank_high <= 5 AND h.ks > 0
+    WHERE h.rank_high <= 10 AND h.ks > 0
     UNION ALL
     SELECT w.network, w.dataset, w.layer, w.unit, w.class_id, w.class_name, w.ks, '-' AS sign,
            w.rank_low AS place
     FROM top_features AS w
-    WHERE w.rank_low <= 5 AND w.ks < 0""")
+    WHERE w.rank_low <= 10 AND w.ks < 0""")
 
 LAYER_EXTREMES = "\nUNION ALL\n".join(
     dedent(f"""\
@@ -156,6 +206,9 @@ QUERIES: Final[dict[str, str]] = {
     "davg": DAVG,
     "layer_distribution": LAYER_DISTRIBUTION,
     "classes": CLASSES,
+    "units": UNITS,
+    "probed": PROBED,
+    "information": INFORMATION,
     "class_extremes": CLASS_EXTREMES,
     "layer_extremes": LAYER_EXTREMES,
 }

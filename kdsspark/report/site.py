@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network
-from kdsspark.report.pages import class_page, dataset, layer, overview, unit_page
+from kdsspark.report.pages import class_page, dataset, experiment, layer, overview, unit_page
 from kdsspark.report.parts import cards, drawing, formats
 from kdsspark.report.parts.page import Page, files_of
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
@@ -28,17 +28,17 @@ def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
-    environment = _environment()
+    templates = environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
     pages = list(_pages(data, drawing.draw_all(_figures(data), processes)))
     texts = {
-        page.path: environment.get_template(page.template)
+        page.path: templates.get_template(page.template)
         .render(**common, root="../" * page.path.count("/"), **page.values)
         .encode()
         for page in pages
     }
     pictures = {path: made for g in data.galleries for path, made in g.files.items()}
-    beside = {name: _text(environment, name) for name in ("style.css", "script.js")}
+    beside = {name: _text(templates, name) for name in ("style.css", "script.js")}
     return pictures | files_of(*pages) | beside | texts
 
 
@@ -46,6 +46,7 @@ def _figures(data: ReportData) -> Iterator[drawing.Wanted]:
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         yield from overview.figures(info["name"], data)
+        yield from experiment.figures(info["name"], data)
         for row in formats.rows(frames["thresholds"]):
             yield from dataset.figures(row, frames)
 
@@ -68,9 +69,11 @@ def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
         for gallery in own:
             yield from (class_page.page(info, gallery, shown) for shown in gallery.classes)
         yield from unit_page.pages(info, own)
+        yield from experiment.pages(info, data, drawn)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """The templates, which escape what comes from data."""
     environment = Environment(
         loader=PackageLoader("kdsspark", "report/templates"),
         autoescape=True,

@@ -23,7 +23,7 @@ EMBED: Final = Stage(
     "kdsspark.stages.embed.stage",
     (tables.FAILURES, tables.EMBEDDINGS, tables.DUPLICATES, tables.FEATURES),
     counted="images",
-    beside=(names.RANGES,),
+    beside=(names.RANGES, names.REUSE),
 )
 
 MEASURE: Final = Stage(
@@ -101,17 +101,63 @@ PROBE: Final = Stage(
 STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRANSFORM, PROBE)
 """Every stage, in the order in which ``kdsspark run`` goes through those that are part of it."""
 
+
+def _experiment(
+    name: str, help_text: str, tables_written: tuple[tables.Table, ...], needs: Stage = EMBED
+) -> Stage:
+    module = f"kdsspark.stages.experiments.{name.replace('-', '_')}"
+    return Stage(
+        name,
+        help_text,
+        module,
+        tables_written,
+        counted="parts",
+        needs=needs,
+        part_of_run=False,
+        is_experiment=True,
+    )
+
+
+EXPERIMENTS: Final = (
+    _experiment(
+        "label-entropy",
+        "how selective every feature is, by the entropy of the labels above a value",
+        (tables.LABEL_ENTROPY,),
+        needs=MEASURE,
+    ),
+    _experiment("sparsity", "share of features above zero, by layer", (tables.SPARSITY,)),
+    _experiment(
+        "filters",
+        "how many features a class needs, and how many it shares with others",
+        (tables.FILTERS, tables.FILTERS_NEEDED, tables.FILTERS_CURVES),
+    ),
+    _experiment(
+        "training-size",
+        "accuracy by the number of images to train with, by layer",
+        (tables.TRAINING_SIZE,),
+    ),
+    _experiment(
+        "dimensions",
+        "accuracy by the number of principal components, by layer",
+        (tables.DIMENSIONS,),
+    ),
+)
+"""The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
+
+EVERY: Final = STAGES + EXPERIMENTS
+"""Stages and experiments: all that writes tables."""
+
 RUN: Final = "run"
 """The command that goes through all stages that are part of a run."""
 
-STAGE_OF: Final = {table.name: stage.name for stage in STAGES for table in stage.tables} | {
+STAGE_OF: Final = {table.name: stage.command for stage in EVERY for table in stage.tables} | {
     "runs": RUN
 }
-"""Table -> the stage that makes it, or the command, for the records of runs."""
+"""Table -> the command that makes it, which for most is the name of a stage."""
 
 
 def stages_of(command: str) -> list[Stage]:
     """The stages that a command goes through, in order."""
     if command == RUN:
         return [stage for stage in STAGES if stage.part_of_run]
-    return [stage for stage in STAGES if stage.name == command]
+    return [stage for stage in EVERY if stage.command == command]

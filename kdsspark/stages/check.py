@@ -5,13 +5,14 @@ A run ends with this stage. It checks what has been written since it was last ch
 - every indexed image is embedded or failed, and none is there twice;
 - ``n`` over all classes and ``n_nonfinite`` add up to the embedded images;
 - ``counts`` of ``histograms`` add up to ``n``, and ``ks`` and ``bin`` follow from them bit for bit;
+- ``auc``, its p-value and the shares of non-zeros are from 0 to 1, and there wherever ``ks`` is;
 - shuffled labels keep the sizes of the classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -120,6 +121,7 @@ _Distances = dict[str, npt.NDArray[Any]]
 """Column of ``ks`` -> [units, classes, shuffles]; null reads as NaN."""
 
 _COMPARED: Final = ("unit", "n_inner", "ks", "bin")
+_SHARES: Final = ("auc", "p_auc", "nonzero_inner", "nonzero_outer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +138,12 @@ class SliceItem(CheckItem):
     def check(self) -> None:
         """Counts add up, distances follow from histograms, shuffles keep the sizes of classes."""
         ranges = [_column(rows, "n_nonfinite") for rows in self._row_groups(RANGES)]
-        blocks = [self._distances(rows) for rows in self._row_groups(KS, "true")]
+        columns = (*_COMPARED, *_SHARES)
+        blocks = [self._distances(rows, columns) for rows in self._row_groups(KS, "true")]
         both = "every feature must have a range and distances"
         self.require(bool(ranges and blocks), both)
         nonfinite = np.concatenate(ranges)
-        true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in _COMPARED}
+        true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in columns}
         sizes = true["n_inner"]
         self.require(len(sizes) == len(nonfinite), both)
         self.require(
@@ -149,8 +152,18 @@ class SliceItem(CheckItem):
         )
         if self.settings.histograms:
             self._check_histograms(true)
+        if self.settings.exact:
+            self._check_shares(true)
         if self.settings.keep_shuffled:
             self._check_shuffled(sizes, nonfinite)
+
+    def _check_shares(self, true: _Distances) -> None:
+        """They are from 0 to 1 where there is a distance, and null elsewhere."""
+        undefined = np.isnan(true["ks"])
+        for name in _SHARES:
+            found = true[name]
+            right = np.where(undefined, np.isnan(found), (found >= 0) & (found <= 1))
+            self.require(bool(right.all()), f"{name} must be from 0 to 1, and null where ks is")
 
     def _check_histograms(self, true: _Distances) -> None:
         """They add up, and give the distances ``true`` (arrays [units, classes])."""
@@ -197,11 +210,11 @@ class SliceItem(CheckItem):
             self.require(bool(same.all()), "shuffled labels must keep the sizes of classes")
         self.require(found == sizes.size * self.settings.shuffles, every)
 
-    def _distances(self, rows: pa.Table) -> _Distances:
+    def _distances(self, rows: pa.Table, columns: Sequence[str] = _COMPARED) -> _Distances:
         shape = [pc.count_distinct(rows[key]).as_py() for key in ("unit", "class_id", "shuffle")]
         whole = math.prod(shape) == len(rows)
         self.require(whole, "every feature must have a distance for every class and shuffle")
-        return {column: _column(rows, column).reshape(shape) for column in _COMPARED}
+        return {column: _column(rows, column).reshape(shape) for column in columns}
 
     def _row_groups(self, table: Table, *labels: str) -> Iterator[pa.Table]:
         """The slice's part of a table, a block of its units at a time."""

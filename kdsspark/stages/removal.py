@@ -15,7 +15,7 @@ from kdsspark.output import definitions, gathered, receipts
 from kdsspark.output.definitions import Kind
 from kdsspark.output.names import Pair, stem
 from kdsspark.output.output import Output
-from kdsspark.stages import EMBED, STAGES
+from kdsspark.stages import EMBED, EVERY
 from kdsspark.stages.embed import complete
 from kdsspark.tables import DUPLICATES, EMBEDDINGS, FEATURES, IMAGES, Table
 
@@ -36,9 +36,9 @@ def remove(output: Output, kind: Kind, name: str) -> None:
         _remove(output, [path for path, pair in files if getattr(pair, kind) == name])
     # The next run counts again, for the counts of each dataset are over all datasets.
     _remove(output, output.files(f"{receipts.FOLDER}/{DUPLICATES.name}"))
-    for folder in (*(f for stage in STAGES for f in stage.beside), gathered.FOLDER):
+    for folder in (*(f for stage in EVERY for f in stage.beside), gathered.FOLDER):
         _remove(output, _matching(output, folder, names))
-    tables = [table for stage in STAGES for table in stage.tables if table not in _LAST]
+    tables = [table for stage in EVERY for table in stage.tables if table not in _LAST]
     for table in tables:
         _remove(output, _of_table(output, table, names))
     if kind == "dataset":
@@ -52,11 +52,11 @@ def remove(output: Output, kind: Kind, name: str) -> None:
 
 def remove_results(output: Output, pair: Pair) -> None:
     """Remove all that stages after ``embed`` made of a pair, because it has no embeddings now."""
-    n_before = STAGES.index(EMBED) + 1
-    kept = {complete.KIND, *(stage.name for stage in STAGES[:n_before])}
+    n_before = EVERY.index(EMBED) + 1
+    kept = {complete.KIND, *(stage.name for stage in EVERY[:n_before])}
     for kind in set(output.folders(receipts.FOLDER)) - kept:
         output.receipts(kind).remove_of(pair)
-    for stage in STAGES[n_before:]:
+    for stage in EVERY[n_before:]:
         remove_files(output, stage, pair)
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from kdsspark.stats.bins import as_values
 from kdsspark.stats.compiled import compiled, compiled_helper
 from kdsspark.stats.histograms import check_labels
-from kdsspark.stats.order import Sorter
+from kdsspark.stats.order import Order, Sorter
 
 # The state of a class while values are swept over, by columns: the number of its values, N times
 # the number passed so far, its highest gap and its lowest.
@@ -77,21 +77,53 @@ def exact_ks(
     labels outside [0, n_classes), TypeError for another dtype of the values.
     """
     values = as_values(values)
-    units, images = values.shape
-    if labels.ndim != 2 or labels.shape[1] != images:
-        raise ValueError(f"labels must be [labelings, {images}], got shape {labels.shape}")
-    check_labels(labels, n_classes)
-    sizes = np.zeros((labels.shape[0], n_classes), np.int64)
-    for labeling, size in zip(labels, sizes, strict=True):
-        size[:] = np.bincount(labeling, minlength=n_classes)
-    # Labels are looked up in random order, which is faster if they take little memory.
-    labels = np.ascontiguousarray(labels, np.uint16 if n_classes <= 1 << 16 else np.uint32)
-    ks = np.empty((labels.shape[0], units, n_classes))
-    sort = Sorter(images)
-    seen, state = np.empty(images, labels.dtype), np.empty((n_classes, 4), np.int64)
-    for unit in range(units):
-        _sweep_values(*sort(values[unit]), labels, sizes, seen, state, ks[:, unit])
-    return ks
+    sweep = ExactSweep(labels, n_classes, values.shape)
+    sort = Sorter(values.shape[1])
+    for unit, row in enumerate(values):
+        sweep(unit, sort(row))
+    return sweep.ks
+
+
+class ExactSweep:
+    """Compares the classes over the values of one feature after the other, for all labelings.
+
+    ``ks`` (float64 [labelings, units, classes]) holds the distances of :func:`exact_ks`, as far as
+    features have been swept. The other fields are of the feature swept last, under the first
+    labeling: ``seen`` [images] begins with the labels in the order of the values above the lowest,
+    and ``state`` (int64 [classes, 4]) begins with the number of values of each class, and that of
+    those above the lowest times the number of all. Raises ValueError like :func:`exact_ks`;
+    ``shape`` is [units, images].
+    """
+
+    def __init__(self, labels: NDArray[np.int32], n_classes: int, shape: tuple[int, int]) -> None:
+        units, images = shape
+        if labels.ndim != 2 or labels.shape[1] != images:
+            raise ValueError(f"labels must be [labelings, {images}], got shape {labels.shape}")
+        check_labels(labels, n_classes)
+        self.ks = np.empty((labels.shape[0], units, n_classes))
+        # Labels are looked up in random order, which is faster if they take little memory.
+        narrow = np.uint16 if n_classes <= 1 << 16 else np.uint32
+        self._labels = np.ascontiguousarray(labels, narrow)
+        self._sizes = np.zeros((labels.shape[0], n_classes), np.int64)
+        for labeling, size in zip(labels, self._sizes, strict=True):
+            size[:] = np.bincount(labeling, minlength=n_classes)
+        self.seen: NDArray[Any] = np.empty(images, narrow)
+        self.state = np.empty((n_classes, 4), np.int64)
+
+    def __call__(self, unit: int, order: Order) -> None:
+        """Write the distances of one feature from the order of its values."""
+        _sweep_values(
+            order.images,
+            order.starts,
+            order.ends,
+            order.n,
+            order.left_out,
+            self._labels,
+            self._sizes,
+            self.seen,
+            self.state,
+            self.ks[:, unit],
+        )
 
 
 @compiled
@@ -167,10 +199,11 @@ def _sweep_values(
     """Write the distances of one feature, ``ks`` [labelings, classes], in one pass per labeling.
 
     ``images`` to ``left_out`` are an :class:`.order.Order`. ``sizes`` [labelings, classes] counts
-    all images. ``seen`` [images] and ``state`` [classes, 4] are scratch space.
+    all images. ``seen`` [images] and ``state`` [classes, 4] are scratch space; what they hold at
+    the end is of the first labeling.
     """
     above = images.shape[0]
-    for s in range(labels.shape[0]):
+    for s in range(labels.shape[0] - 1, -1, -1):
         for i in range(above):
             seen[i] = labels[s, images[i]]
         for c in range(state.shape[0]):

@@ -27,7 +27,7 @@ class Order(NamedTuple):
     image and its run, the values equal to it: the run begins at place ``starts`` and ``ends`` is
     the place after it. Places number all finite values from 0, so the values equal to the lowest
     have the first ones. ``n`` counts the finite values; ``left_out`` lists the images of the
-    others.
+    others. ``lowest`` is the lowest value, NaN if there is none; a zero is 0.0.
     """
 
     images: NDArray[np.uint32]
@@ -35,6 +35,7 @@ class Order(NamedTuple):
     ends: NDArray[np.uint32]
     n: int
     left_out: NDArray[np.intp]
+    lowest: float
 
 
 class Sorter:
@@ -49,16 +50,27 @@ class Sorter:
 
     def __call__(self, row: NDArray[Any]) -> Order:
         """The order of ``row`` [images], float32 or float64; the next call overwrites it."""
+        distinct = None
         if row.dtype == np.float32:
             _keys_of_floats(row.view(np.uint32), self._keys)
         else:
             self._keys[:] = _NONE
             finite = np.isfinite(row)
-            self._keys[finite] = 1 + np.unique(row[finite], return_inverse=True)[1]
-        above, n = _sort(self._keys, self._pairs[0], self._pairs[1], self._digits, self._order)
+            distinct, ranks = np.unique(row[finite], return_inverse=True)
+            self._keys[finite] = 1 + ranks
+        above, n, key = _sort(self._keys, self._pairs[0], self._pairs[1], self._digits, self._order)
+        lowest = np.nan
+        if n:
+            lowest = _float_of_key(int(key)) if distinct is None else float(distinct[key - 1]) + 0.0
         left_out = np.flatnonzero(self._keys == _NONE) if n < row.size else _NO_IMAGE
         images, starts, ends = self._order[:, :above]
-        return Order(images, starts, ends, int(n), left_out)
+        return Order(images, starts, ends, int(n), left_out, lowest)
+
+
+def _float_of_key(key: int) -> float:
+    """The value that has this key, the reverse of :func:`_keys_of_floats`."""
+    bits = key ^ 0x80000000 if key & 0x80000000 else key ^ 0xFFFFFFFF
+    return float(np.uint32(bits).view(np.float32))
 
 
 @compiled
@@ -79,12 +91,12 @@ def _sort(
     spare: NDArray[np.uint64],
     digits: NDArray[np.uint32],
     order: NDArray[np.uint32],
-) -> tuple[int, np.int64]:
+) -> tuple[int, np.int64, np.int64]:
     """Fill ``order`` with images, starts and ends (:class:`Order`).
 
-    Returns the numbers of values above the lowest and of finite values. The radix sort uses three
-    digits. They have only as many bits as the difference of the highest and the second lowest key
-    needs, because the lowest value, most often a zero, may lie far below.
+    Returns the numbers of values above the lowest and of finite values, and the lowest key. The
+    radix sort uses three digits. They have only as many bits as the difference of the highest and
+    the second lowest key needs, because the lowest value, most often a zero, may lie far below.
     """
     lowest, highest, n = _extremes(keys)
     second = _least_above(keys, lowest)
@@ -97,7 +109,7 @@ def _sort(
     _scatter(spare[:above], 32 + bits, digits[1, : 1 << bits], pairs)
     _scatter(pairs[:above], 32 + 2 * bits, digits[2, : 1 << bits], spare)
     _fill_order(spare[:above], n - above, order[0], order[1], order[2])
-    return above, n
+    return above, n, lowest
 
 
 @compiled_helper

@@ -26,6 +26,7 @@ networks:
                                   #   else {layer name: module path}, e.g. {fire9: features.12}
     activation: post_relu         # post_relu | pre_relu
     pooling: mean                 # mean | max over space
+    tokens: mean                  # of vision transformers: mean | cls | cls+mean
     crops: ten                    # ten | center | twelve
     preprocessing: null           # null: what the weights name; else
                                   #   {resize: 256, crop: 224, mean: [..], std: [..], ...}
@@ -93,6 +94,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         "std": [0.229, 0.224, 0.225],
         "channels": "rgb",
         "scale": 1,
+        "interpolation": "bilinear",
     }
 
 
@@ -186,6 +188,11 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             "datasets",
             [{"name": "a", "embeddings": "e", "split": "test"}],
             "datasets.0: split must be null where embeddings are given, got 'test'",
+        ),
+        (
+            "datasets",
+            [{"name": "a", "embeddings": "e", "background": True}],
+            "datasets.0: background must be false where embeddings are given, got true",
         ),
         (
             "datasets",
@@ -309,7 +316,8 @@ def test_keys_of_the_other_kind_mean_nothing(
 def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
     raw = with_key("datasets.0.group", "g")
     raw["datasets"].append({"name": "mine", "embeddings": "e"})
-    defaults = {"layout": "folder", "split": None, "label": "class_name", "network": "given"}
+    defaults = {"layout": "folder", "split": None, "background": False}
+    defaults |= {"label": "class_name", "network": "given"}
     assert parse(raw).model_dump(mode="json")["datasets"] == [
         {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
         {"name": "mine", "path": None, "embeddings": "e", "group": None, **defaults},

@@ -86,6 +86,11 @@ def test_a_setting_is_blamed(conf: dict[str, Any], written: str, line: str, key:
     [
         ("", "PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway process exited."),
         ("/opt/jdk/bin/java: cannot execute\n", "/opt/jdk/bin/java: cannot execute"),
+        (  # a Java without the modules that Spark asks for
+            "Error occurred during initialization of boot layer\n"
+            "java.lang.module.FindException: Module jdk.incubator.vector not found\n",
+            "Module jdk.incubator.vector not found",
+        ),
         (
             "Error: LinkageError occurred while loading main class org.apache.spark.launcher.Main\n"
             "\tjava.lang.UnsupportedClassVersionError: org/apache/spark/launcher/Main has been "

@@ -224,6 +224,23 @@ def test_no_temporary_folder_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
         machine.check_files("out")
 
 
+@pytest.mark.parametrize("given", ["/", "/nowhere", "relative/nowhere"])
+def test_another_temporary_folder_than_the_one_given_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    """Python takes the next one where the first is full, missing or read-only."""
+    monkeypatch.setattr(machine, "tempfile", SimpleNamespace(gettempdir=lambda: "/tmp"))
+    monkeypatch.setenv("TMPDIR", given)
+    machine.check_files("out")
+    assert capsys.readouterr().err == (
+        f"kdsspark: TMPDIR={given} is not used: it must be a folder that can be written; /tmp is\n"
+    )
+    for same in ("/tmp", "/tmp/", ""):
+        monkeypatch.setenv("TMPDIR", same)
+        machine.check_files("out")
+        assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("output", "encoding", "submitted", "refused"),
     [

@@ -49,7 +49,7 @@ class Cancelled(Context):
 
 
 def watch(context: Context) -> Watch:
-    return Watch(context)  # type: ignore[arg-type]
+    return Watch(context, "embed")  # type: ignore[arg-type]
 
 
 def results(watched: Watch, collect: Any, progress: Any) -> list[Any]:
@@ -127,7 +127,7 @@ def test_only_a_placement_error_is_reported_at_once() -> None:
 
 
 def test_errors_of_several_tasks_reach_the_driver(spark: SparkSession) -> None:
-    watched = Watch(spark.sparkContext).watched
+    watched = Watch(spark.sparkContext, "embed").watched
 
     def task(number: int) -> KdssparkError:
         watched.add(10, number)

@@ -24,7 +24,14 @@ from torchvision.transforms import functional
 from kdsspark.errors import ImageError
 from kdsspark.images import decoding as images
 from kdsspark.images import kinds
-from kdsspark.images.decoding import IMAGE_SUFFIXES, MAX_PIXELS, decode, read
+from kdsspark.images.decoding import (
+    IMAGE_SUFFIXES,
+    INTERPOLATIONS,
+    MAX_PIXELS,
+    Decoder,
+    decode,
+    read,
+)
 
 Pixels = np.ndarray
 
@@ -43,8 +50,9 @@ def encoded(image: Image.Image, format: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def oracle(image: Image.Image, short_side: int) -> Pixels:
-    return np.asarray(functional.resize(image.convert("RGB"), short_side))
+def oracle(image: Image.Image, short_side: int, interpolation: str = "bilinear") -> Pixels:
+    mode = functional.InterpolationMode(interpolation)
+    return np.asarray(functional.resize(image.convert("RGB"), short_side, mode))
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -106,12 +114,16 @@ def test_lossy_or_not_the_picture_is_the_one_drawn(name: str) -> None:
     width=st.integers(1, 300),
     height=st.integers(1, 300),
     short_side=st.sampled_from([1, 7, 224, 256]),
+    interpolation=st.sampled_from(list(INTERPOLATIONS)),
 )
 @settings(max_examples=40, deadline=None)
-def test_sizes_are_torchvisions(width: int, height: int, short_side: int) -> None:
+def test_sizes_are_torchvisions(
+    width: int, height: int, short_side: int, interpolation: str
+) -> None:
     image = picture(height, width)
-    found = decode(encoded(image, "BMP"), short_side)
-    np.testing.assert_array_equal(found, oracle(image, short_side))
+    found = decode(encoded(image, "BMP"), short_side, interpolation)
+    np.testing.assert_array_equal(found, oracle(image, short_side, interpolation))
+    assert np.array_equal(found, Decoder(short_side, interpolation)(encoded(image, "BMP")))
     assert min(found.shape[:2]) == short_side
 
 

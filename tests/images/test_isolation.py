@@ -25,7 +25,7 @@ def png(tmp_path: Path) -> bytes:
 
 def test_it_decodes_as_images_do_and_survives_a_crash(png: bytes) -> None:
     before = set(multiprocessing.active_children())
-    with isolation.decoder(32) as decode:
+    with isolation.decoder(decoding.Decoder(32)) as decode:
         np.testing.assert_array_equal(decode(png), decoding.decode(png, 32))
         (child,) = set(multiprocessing.active_children()) - before
         with pytest.raises(ImageError, match="UnidentifiedImageError"):

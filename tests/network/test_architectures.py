@@ -8,13 +8,13 @@ from torchvision import models
 from kdsspark.config import Preprocessing
 from kdsspark.errors import ConfigError
 from kdsspark.network.architectures import (
-    BUILT_IN,
     initialised,
-    layer_table,
     resolve_preprocessing,
+    resolve_settings,
     skeleton,
 )
 from kdsspark.network.crops import normalise
+from kdsspark.network.layer_tables import BUILT_IN, layer_table
 
 VGG16 = [
     *("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"),
@@ -57,8 +57,6 @@ def test_explicit_layers_win_over_the_built_in_table() -> None:
 @pytest.mark.parametrize(
     ("architecture", "layers", "message"),
     [
-        ("vgg61", None, "architecture: must be .* got 'vgg61' .did you mean .*vgg16"),
-        ("zzz", None, "got 'zzz'$"),
         ("resnet18", None, "layers: must be .* for resnet18, got None .null is for alexnet, vgg11"),
         ("vgg16", {}, "layers: must be .* got {}"),
     ],
@@ -66,6 +64,18 @@ def test_explicit_layers_win_over_the_built_in_table() -> None:
 def test_refuses(architecture: str, layers: dict[str, str] | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         layer_table(architecture, layers)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [
+        ("vgg61", "architecture: must be .* got 'vgg61' .did you mean .*vgg16"),
+        ("zzz", "got 'zzz'$"),
+    ],
+)
+def test_unknown_names(architecture: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_settings(architecture)
 
 
 def test_initialised_is_torchvisions_own_from_the_seed() -> None:
@@ -100,6 +110,11 @@ def test_vision_transformers_take_the_crop() -> None:
 def test_preprocessing_of_published_weights() -> None:
     named = resolve_preprocessing("resnet50", "IMAGENET1K_V2", None)
     assert (named.resize, named.crop) == (232, 224)
+    assert named.interpolation == "bilinear"
+    swin = resolve_preprocessing("swin_t", "IMAGENET1K_V1", None)
+    assert (swin.resize, swin.interpolation) == (232, "bicubic")
+    given = Preprocessing(interpolation="lanczos")
+    assert resolve_preprocessing("swin_t", "DEFAULT", given).interpolation == "lanczos"
     ssd = resolve_preprocessing("vgg16", "IMAGENET1K_FEATURES", None)
     assert ssd.mean == (0.48235, 0.45882, 0.40784)
     assert ssd.std == (1 / 255, 1 / 255, 1 / 255)

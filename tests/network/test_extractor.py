@@ -21,8 +21,8 @@ from kdsspark.config import Network, Preprocessing
 from kdsspark.errors import WeightsError
 from kdsspark.network import devices
 from kdsspark.network import extractor as extractor_module
-from kdsspark.network.architectures import BUILT_IN
 from kdsspark.network.extractor import Extractor, cached_extractor
+from kdsspark.network.layer_tables import BUILT_IN
 from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.network.weights import prepare
 

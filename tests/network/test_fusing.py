@@ -62,7 +62,7 @@ def test_convolutions_are_fused_where_only_a_relu_follows(
     torch.manual_seed(0)
     model = make().eval()
     layers = activations.inspect(copy.deepcopy(model).to("meta"), table, activation, 64)
-    network = activations.read(model, layers, activation, "mean")
+    network = activations.read(model, layers, activation, "mean", 64)
     pixels = torch.randn(3, 3, 64, 64)
     with torch.inference_mode():
         expected = network(pixels)

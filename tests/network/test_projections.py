@@ -41,7 +41,7 @@ def of_model(model: nn.Module, paths: Sequence[str], crop: int) -> Projector:
     table = {path: path for path in paths}
     model = copy.deepcopy(model).eval()
     layers = activations.inspect(copy.deepcopy(model).to("meta"), table, "post_relu", crop)
-    network = activations.read(model, layers, "post_relu", "mean").requires_grad_(False)
+    network = activations.read(model, layers, "post_relu", "mean", crop).requires_grad_(False)
     spec = NetworkSpec(
         name="n",
         architecture="own",

@@ -13,7 +13,8 @@ from torchvision import models
 
 from kdsspark.errors import ConfigError
 from kdsspark.network.activations import inspect
-from kdsspark.network.architectures import initialised, layer_table, skeleton
+from kdsspark.network.architectures import initialised, skeleton
+from kdsspark.network.layer_tables import layer_table
 from kdsspark.network.receptive_fields import Axis, Field, Whole, box, receptive_fields
 from kdsspark.network.spec import Layer
 

@@ -66,7 +66,10 @@ def test_the_spec_says_everything(tmp_path: Path) -> None:
         "name": "n",
         "architecture": "squeezenet1_1",
         "layers": [
-            {"name": "fire9", "module": "features.12", "units": 512, "kind": "conv", "axis": 1}
+            {
+                **{"name": "fire9", "module": "features.12", "units": 512, "kind": "conv"},
+                **{"axis": 1, "prefix": 0, "tokens": "mean"},
+            }
         ],
         "activation": "pre_relu",
         "pooling": "max",
@@ -74,6 +77,7 @@ def test_the_spec_says_everything(tmp_path: Path) -> None:
         "preprocessing": Preprocessing().model_dump(mode="json"),
         "precision": "float32",
         "weights": "random",
+        "settings": "",
     }
 
 

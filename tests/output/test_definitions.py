@@ -1,6 +1,7 @@
 """An output never mixes two definitions of one name: changes are found, named and refused."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ def test_every_difference_is_named(output: Output) -> None:
     raw = changed("networks", "a", pooling="max", preprocessing={"resize": 300})
     text = "pooling was 'mean' and is now 'max', preprocessing was None and is now {"
     assert text in refusal(output, raw)
+
+
+def test_a_key_that_is_new_had_its_default(output: Output) -> None:
+    raw = changed("networks", "a", preprocessing={"resize": 300})
+    record(output, parse(raw))
+    path = Path(output.path("_definitions.json"))
+    saved = json.loads(path.read_text())
+    del saved["networks.a"]["tokens"], saved["networks.a"]["preprocessing"]["interpolation"]
+    path.write_text(json.dumps(saved))
+    assert changes(output, parse(raw)) == []
+    raw = changed("networks", "a", preprocessing={"resize": 300, "interpolation": "bicubic"})
+    assert len(changes(output, parse(raw))) == 1
 
 
 def test_a_changed_definition_that_is_recorded_is_the_one_from_then_on(output: Output) -> None:

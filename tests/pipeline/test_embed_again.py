@@ -87,3 +87,16 @@ def test_a_lost_file_is_made_again_and_measured_again(config: Config, tmp_path: 
     assert all(after[path] > time for path, time in before.items())
     stages = "index embed measure summarize"
     assert_same(tables(again.output), tables(full(config, tmp_path, stages).output))
+
+
+def test_images_that_moved_give_the_tables_of_a_fresh_run_without_the_network(
+    config: Config, tmp_path: Path
+) -> None:
+    first = run(config)
+    before = EMBED.receipts(first.output).all()
+    (tmp_path / "images" / "b").rename(tmp_path / "images" / "z")
+    shutil.copy(tmp_path / "images" / "a" / "000.png", tmp_path / "images" / "z" / "twin.png")
+    study = run(config)
+    assert computed(study, before) == 0
+    stages = "index embed measure summarize"
+    assert_same(tables(study.output), tables(full(config, tmp_path, stages).output))

@@ -102,7 +102,7 @@ def test_the_view_declares_what_records_have(finished: tuple[Study, Record]) -> 
     declared = StructType.fromDDL(views.RUNS_SCHEMA)
     record = asdict(finished[1])
     assert declared.names == list(record)
-    for name in ("versions", "stages", "counts", "failures", "left_out"):
+    for name in ("versions", "stages", "counts", "failures", "left_out", "processors"):
         assert declared[name].dataType.elementType.names == list(record[name][0]), name
 
 

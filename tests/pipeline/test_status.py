@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -262,3 +264,20 @@ def imported() -> set[str]:
 def test_importing_status_is_quick(imported: set[str], heavy: str) -> None:
     assert "kdsspark.stages.measure.stage" in imported
     assert heavy not in imported
+
+
+def test_a_mixture_of_processors_is_told(finished: Study) -> None:
+    """An output of the version before, continued: what it holds is of an unknown kind."""
+    output, pair = finished.output, Pair("tiny", "set")
+    assert "mix" not in str(status.status(finished.config))
+    name, receipt = max(EMBED.receipts(output).of(pair).items())
+    counts = {key: n for key, n in receipt.counts.items() if not key.startswith("on ")}
+    EMBED.receipts(output).write(replace(receipt, counts=counts))
+    old, new = counts["embedded"], 13 - counts["embedded"]
+    found = str(status.status(finished.config))
+    EMBED.receipts(output).write(receipt)
+    (line,) = (line for line in found.splitlines() if " mix " in line)
+    assert line.startswith("dataset set by network tiny: embeddings mix 2 kinds of processors")
+    assert f"{new} on {platform.machine()} " in line
+    assert line.endswith(f"{old} on unknown")
+    assert name in EMBED.receipts(output).all()

@@ -83,6 +83,7 @@ def test_network_layers(study: Study, opened: SparkSession) -> None:
 def test_feature_classes(opened: SparkSession, feature_classes: pd.DataFrame) -> None:
     got = opened.table("feature_classes").toPandas()
     columns = [*FEATURE_CLASS, "class_name", "feature", "kind", "depth", "ks", "ks_exact"]
+    columns += ["auc", "p_auc", "mean_difference", "nonzero_inner", "nonzero_outer"]
     assert set(got) == set(columns)
     assert_equal(got, feature_classes[columns], FEATURE_CLASS)
 

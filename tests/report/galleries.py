@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from kdsspark.report.gallery import sprites
+from kdsspark.report.gallery import sprites, unit_figures
 from kdsspark.report.gallery.chosen import Chosen, choose
 from kdsspark.report.gallery.gallery import (
     ClassShown,
@@ -41,7 +41,11 @@ def of_tables(tables: Tables, pictures: bool = True, n_units: int = 3) -> list[G
         limits = tables["thresholds"].query("network == @network and dataset == @dataset")
         t = tuple(None if pd.isna(x) else float(x) for x in limits[["t_plus", "t_minus"]].iloc[0])
         depth = np.repeat(np.arange(len(layers), dtype=np.int32), [x.units for x in layers])
-        chosen = choose(ks, depth, t, n_units)
+        images = tables["images"].query("dataset == @dataset")
+        class_names = dict(images.groupby("class_id")["class_name"].first())
+        numbers = unit_figures.RULES if largest[network] == dataset else []
+        figures = unit_figures.choose(numbers, dataset, ks, layers, class_names, False)
+        chosen = choose(ks, depth, t, n_units, unit_figures.features(figures))
         rng = np.random.default_rng(len(found))
         classes = list(_classes(tables, (network, dataset), chosen, pictures))
         units = {f: _unit(rng, dataset, classes, layers, f, pictures) for f in chosen.drawn}
@@ -49,8 +53,11 @@ def of_tables(tables: Tables, pictures: bool = True, n_units: int = 3) -> list[G
         with_sheets = pictures and largest[network] == dataset
         sheets = dict(_sheets(network, dataset, layers, chosen)) if with_sheets else {}
         q = np.full(ks.shape, 0.5, np.float32)
-        shown = (chosen.alike, chosen.order, sheets, _files(classes, units, sheets))
-        found.append(Gallery(network, dataset, layers, classes, units, ks, q, *t, *shown))
+        in_rows = unit_figures.features(x for x in figures if x.number in unit_figures.IN_ROWS)
+        rows = {f: row for f in in_rows if (row := _row(network, units[f]))}
+        shown = (chosen.alike, chosen.order, sheets, figures, rows)
+        files = _files(classes, units, sheets, rows)
+        found.append(Gallery(network, dataset, layers, classes, units, ks, q, *t, *shown, files))
     return found
 
 
@@ -86,10 +93,12 @@ def _unit(
     pictures: bool,
 ) -> UnitShown:
     layer = next(x for x in reversed(layers) if x.first <= feature)
+    dead = feature % 5 == 0
     inner = {shown.class_id: rng.poisson(1, 100) for shown in classes}
-    best = [Exemplar(classes[i].name, 9.5 - n) for n, i in enumerate([0, 0, -1])]
-    patches = Sample("", len(best)) if pictures else None
-    n_active = 0 if feature % 5 == 0 else N_IMAGES
+    places = [] if dead else [0, 0, -1]
+    best = [Exemplar(classes[i].name, 9.5 - n) for n, i in enumerate(places)]
+    patches = Sample("", len(best)) if best and pictures else None
+    n_active = 0 if dead else N_IMAGES
     shown = (sum(inner.values()), inner, best, dataset, patches, None, n_active, N_IMAGES)
     return UnitShown(feature, layer, feature - layer.first, *shown)
 
@@ -103,6 +112,13 @@ def _at(network: str, unit: UnitShown) -> UnitShown:
     return UnitShown(**{**vars(unit), "patches": patches})
 
 
+def _row(network: str, unit: UnitShown) -> Sample | None:
+    if unit.patches is None:
+        return None
+    path = names.row(network, unit.corpus, unit.layer.name, str(unit.unit))
+    return Sample(path, unit.patches.n)
+
+
 def _sheets(
     network: str, dataset: str, layers: list[LayerShown], chosen: Chosen
 ) -> Iterator[tuple[str, Sheet]]:
@@ -114,9 +130,13 @@ def _sheets(
 
 
 def _files(
-    classes: list[ClassShown], units: dict[int, UnitShown], sheets: dict[str, Sheet]
+    classes: list[ClassShown],
+    units: dict[int, UnitShown],
+    sheets: dict[str, Sheet],
+    rows: dict[int, Sample],
 ) -> dict[str, bytes]:
     strips = {shown.samples.path: shown.samples.n for shown in classes if shown.samples}
+    strips |= {row.path: row.n for row in rows.values()}
     strips |= {sheet.path: len(sheet.features) for sheet in sheets.values()}
     patches = [unit.patches for unit in units.values() if unit.patches]
     files = {path: _strip(n) for path, n in strips.items()}
@@ -130,7 +150,7 @@ def _strip(n: int) -> bytes:
 
 @cache
 def _patches(n: int) -> bytes:
-    return sprites.sheet(list(_tiles(n)), SIDE, 3)
+    return sprites.sheet(list(_tiles(n)), SIDE)
 
 
 def _tiles(n: int) -> np.ndarray:

@@ -6,7 +6,7 @@ columns. ``tests/stages/report/test_stage.py`` compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,11 @@ from tests.report import galleries
 SCRIPT = "<script>alert(1)</script>"
 N_FAILED = 7
 SIGNS = {"+": 1, "-": -1}
+BESIDE = {
+    "rest": ["network", "dataset", "layer", "unit", "class_id", "ks", "own", "rest"],
+    "sizes": ["network", "layer", "neurons", "parameters"],
+}
+"""Frames of the report that no query gives."""
 VGG = [f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3)) for i in range(1, n + 1)]
 VGG_LAYERS = [(name, "conv") for name in VGG] + [("fc6", "fc"), ("fc7", "fc")]
 
@@ -191,14 +196,20 @@ def _typed(frame: pd.DataFrame, fields: list[pa.Field]) -> pa.Table:
     return pa.table(columns)
 
 
-def run_on(connection: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame]:
-    """The result of every query in a database that has the tables; adds the ready-made views."""
+def run_on(
+    connection: duckdb.DuckDBPyConnection, queries: Mapping[str, str] = QUERIES
+) -> dict[str, pd.DataFrame]:
+    """The result of every query in a database that has the tables; adds the ready-made views.
+
+    What no query gives is empty, as for ready-made embeddings without histograms.
+    """
     for name, sql in VIEW_QUERIES.items():
         connection.execute(f"CREATE VIEW {name} AS {sql}")
-    return {name: _fetched(connection.sql(sql)) for name, sql in QUERIES.items()}
+    beside = {name: pd.DataFrame(columns=columns) for name, columns in BESIDE.items()}
+    return {name: _fetched(connection.sql(sql)) for name, sql in queries.items()} | beside
 
 
-def run_on_files(output: Output) -> dict[str, pd.DataFrame]:
+def run_on_files(output: Output, queries: Mapping[str, str] = QUERIES) -> dict[str, pd.DataFrame]:
     """The result of every query over the files of an output."""
     with duckdb.connect() as connection:
         for name, table in TABLES.items():
@@ -213,7 +224,7 @@ def run_on_files(output: Output) -> dict[str, pd.DataFrame]:
                 ]
                 connection.register("rows", pa.schema([*partitions, *table.schema]).empty_table())
                 connection.execute(f"CREATE TABLE {name} AS SELECT * FROM rows")
-        return run_on(connection)
+        return run_on(connection, queries)
 
 
 def _fetched(result: duckdb.DuckDBPyRelation) -> pd.DataFrame:
@@ -235,6 +246,7 @@ def describe(study: Study) -> NetworkInfo:
         precision="float32",
         activation="post_relu",
         pooling="mean",
+        preprocessing="short side 256 (bilinear), crops of 224",
     )
 
 

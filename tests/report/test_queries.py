@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from kdsspark.query.view_queries import VIEW_QUERIES, reads
 from kdsspark.report.data import ReportData
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.tables import TABLES
-from tests.report.synthetic import Study, Tables, make_tables, run_queries
+from tests.report.synthetic import BESIDE, Study, Tables, make_tables, run_queries
 
 
 @pytest.mark.parametrize("sql", [*QUERIES.values(), DISAGREEMENTS, histograms_of(2)])
@@ -111,18 +112,19 @@ def extremes(coarse: Tables) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.parametrize(
-    ("name", "group", "ties"),
+    ("name", "group", "ties", "n"),
     [
-        ("class_extremes", ["network", "dataset", "class_id"], ["depth", "unit"]),
-        ("layer_extremes", ["network", "dataset", "layer"], ["unit", "class_id"]),
+        ("class_extremes", ["network", "dataset", "class_id"], ["depth", "unit"], 10),
+        ("layer_extremes", ["network", "dataset", "layer"], ["unit", "class_id"], 5),
     ],
 )
-def test_five_at_either_end(
+def test_the_first_at_either_end(
     coarse: Tables,
     extremes: dict[str, pd.DataFrame],
     name: str,
     group: list[str],
     ties: list[str],
+    n: int,
 ) -> None:
     got = extremes[name]
     features = coarse["features"][["network", "layer", "unit", "depth"]]
@@ -130,7 +132,7 @@ def test_five_at_either_end(
     for sign, ascending in (("+", False), ("-", True)):
         inside = ks[ks["ks"] > 0] if sign == "+" else ks[ks["ks"] < 0]
         inside = inside.sort_values(["ks", *ties], ascending=[ascending, True, True])
-        want = inside.groupby(group).head(5)
+        want = inside.groupby(group).head(n)
         columns = ["network", "dataset", "layer", "unit", "class_id", "ks"]
         rows = got[got["sign"] == sign].sort_values([*group, "place"])
         want = want.sort_values(group, kind="stable")
@@ -148,4 +150,82 @@ def test_runs_where_nothing_failed() -> None:
     tables = make_tables([study])
     frames = run_queries({**tables, "failures": tables["failures"].iloc[:0]})
     assert frames["counts"]["failed"].tolist() == [0]
-    assert [name for name, rows in frames.items() if rows.empty] == ["failure_counts", "failures"]
+    empty = {name for name, rows in frames.items() if rows.empty}
+    assert empty == {"failure_counts", "failures", "probed", "information", *BESIDE}
+
+
+# -- what only findings read -----------------------------------------------------------------------
+
+
+def test_a_unit_is_summarised_over_its_classes(
+    tables: Tables, frames: Mapping[str, pd.DataFrame]
+) -> None:
+    limits = tables["thresholds"].set_index(["network", "dataset"])
+    got = frames["units"].set_index(["network", "dataset", "layer", "unit"])
+    assert set(got.index.get_level_values("dataset")) == {"birds", "wood"}  # mono has no distance
+    for key, pairs in tables["ks"].groupby(["network", "dataset", "layer", "unit"]):
+        if key[1] == "mono":
+            continue
+        row, ks, t = got.loc[key], pairs["ks"].to_numpy(), limits.loc[key[:2]]
+        assert row["n_classes"] == len(ks)
+        assert (row["present"], row["absent"]) == (
+            sum(ks > t["t_plus"]),
+            sum(ks < t["t_minus"]),
+        )
+        assert (row["far_absent"], row["at_zero"]) == (sum(ks < -0.8), sum(ks == 0))
+        assert (row["highest"], row["lowest"]) == (ks.max(), ks.min())
+        assert np.isnan(row["active"])  # without exemplars
+
+
+def test_the_share_of_images_that_excite_a_unit_is_that_of_its_own_dataset(
+    tables: Tables,
+) -> None:
+    head = {"network": "vgg16", "layer": "conv1_1", "unit": 3, "n": 40}
+    rows = [
+        {**head, "dataset": "birds", "rank": 1, "n_active": 10},
+        {**head, "dataset": "birds", "rank": 2, "n_active": 10},
+        {**head, "dataset": "elsewhere", "rank": 1, "n_active": 40},
+    ]
+    units = run_queries({**tables, "exemplars": pd.DataFrame(rows)})["units"]
+    known = units.dropna(subset=["active"])
+    assert known[["dataset", "layer", "unit", "active"]].to_numpy().tolist() == [
+        ["birds", "conv1_1", 3, 0.25]
+    ]
+    assert len(units) == len(run_queries(tables)["units"])
+
+
+def test_information_is_correlated_with_divergence_layer_by_layer(tables: Tables) -> None:
+    """Spearman's correlation by scipy, with ties, of classes of unequal size."""
+    rng = np.random.default_rng(0)
+    keys = ["network", "dataset", "layer", "unit", "class_id"]
+    pairs = tables["ks"].query("network == 'vgg16' and dataset == 'birds'")[keys]
+    kl = rng.integers(1, 20, len(pairs)) / 10
+    mi = np.round(kl * rng.uniform(0.5, 1.5, len(pairs)), 1) / 12
+    pairs = pairs.assign(kullback_leibler=kl, mutual_information=mi)
+    pairs.loc[pairs.index[:5], "kullback_leibler"] = None
+    images = tables["images"]
+    uneven = images[(images["class_id"] > 0) | (images["image_id"] < "00000010")]
+    found = run_queries({**tables, "distances": pairs, "images": uneven})["information"]
+    sizes = uneven[uneven["dataset"] == "birds"].groupby("class_id").size()
+    (n,) = tables["thresholds"].query("network == 'vgg16' and dataset == 'birds'")["n_images"]
+    assert sizes.nunique() == 2
+    for layer, own in pairs.dropna().groupby("layer"):
+        row = found.set_index("layer").loc[layer]
+        scaled = own["mutual_information"] * n / own["class_id"].map(sizes)
+        rho = spearmanr(scaled, own["kullback_leibler"]).statistic
+        assert row["spearman"] == pytest.approx(rho)
+        assert row["n"] == len(own)
+        assert row["largest_share"] == pytest.approx(sizes.max() / n)
+
+
+def test_probes_are_those_of_all_features_of_the_measured_images(tables: Tables) -> None:
+    (n,) = tables["thresholds"].query("network == 'vgg16' and dataset == 'birds'")["n_images"]
+    usual = {"network": "vgg16", "dataset": "birds", "layer": "fc6", "features": "all"}
+    usual |= {"class_id": -1, "method": "SGD", "n_features": 20, "n_train": n - 9, "n_test": 9}
+    usual |= {"correct": 6, "accuracy": 2 / 3}
+    others = [{"features": "relevant"}, {"class_id": 0}, {"layer": "*"}, {"n_train": n - 10}]
+    rows = pd.DataFrame([usual, *({**usual, **other} for other in others)])
+    found = run_queries({**tables, "probe": rows})["probed"]
+    assert found[["layer", "kind", "depth", "accuracy"]].to_numpy().tolist() == [
+        ["fc6", "fc", 13, pytest.approx(2 / 3)]
+    ]

@@ -219,6 +219,7 @@ def damage(output: Output, table: Table, labels: str, damaged: Damage) -> None:
 
 
 ROWS = CLASSES * SHUFFLES  # of a unit, in the shuffled distances
+IN_RANGE = "{} must be from 0 to 1, and null where ks is"
 MISSING = "every feature must have a distance for every class and shuffle"
 
 # Table, labels, damage, and what is said. Rows of `ks` go by unit, class and shuffle.
@@ -247,6 +248,14 @@ SLICE_DAMAGES: dict[str, tuple[Table, str, Damage, str]] = {
         "true",
         change("ks", 5, None),
         "ks must be what the histograms give",
+    ),
+    "an area is above 1": (KS, "true", change("auc", 5, 1.5), IN_RANGE.format("auc")),
+    "a p-value is negative": (KS, "true", change("p_auc", 0, -0.1), IN_RANGE.format("p_auc")),
+    "a share is undefined": (
+        KS,
+        "true",
+        change("nonzero_outer", 3, None),
+        IN_RANGE.format("nonzero_outer"),
     ),
     "a bin is another": (KS, "true", more("bin", 7, 1), "ks must be what the histograms give"),
     "classes are not as large as their histograms": (

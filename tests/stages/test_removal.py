@@ -10,7 +10,7 @@ from kdsspark.output.definitions import Kind
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
-from kdsspark.stages import STAGES, removal
+from kdsspark.stages import EVERY, removal
 from kdsspark.tables import FEATURES, IMAGES
 from tests.output.made import (
     BY_PAIR,
@@ -122,13 +122,13 @@ def test_an_interrupted_removal_is_taken_up(
 def test_every_folder_that_a_stage_declares_is_looked_through(tmp_path: Path) -> None:
     """A new table or folder of a stage needs no line in the code that removes."""
     output, pair = Output.at(str(tmp_path)), Pair("net", "set")
-    tables = [table for stage in STAGES for table in stage.tables]
+    tables = [table for stage in EVERY for table in stage.tables]
     assert {*BY_PAIR, IMAGES, FEATURES} <= set(tables)
     for table in tables:
         known = {"network": "net", "dataset": "set"}
         values = [known.get(column, "x") for column in table.partitioned_by]
         touch(output, table.part("set" if table.file_of == "dataset" else "part-0", *values))
-    for stage in STAGES:
+    for stage in EVERY:
         for folder in stage.beside:
             touch(output, output.beside(folder, pair, "part-0"))
     for kind, name in (("network", "net"), ("dataset", "set")):

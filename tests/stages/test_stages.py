@@ -8,13 +8,13 @@ import inspect
 import pytest
 
 from kdsspark.engine.stage import Stage
-from kdsspark.stages import RUN, STAGES, stages_of
+from kdsspark.stages import EVERY, EXPERIMENTS, RUN, STAGES, stages_of
 from kdsspark.tables import TABLES
 
 NAMES = [stage.name for stage in STAGES]
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=NAMES)
+@pytest.mark.parametrize("stage", EVERY, ids=[stage.name for stage in EVERY])
 def test_a_stage_has_a_module_that_plans_and_runs(stage: Stage) -> None:
     module = importlib.import_module(stage.module)
     inspect.signature(module.plan).bind("output", "config", "pair")
@@ -22,7 +22,7 @@ def test_a_stage_has_a_module_that_plans_and_runs(stage: Stage) -> None:
 
 
 def test_every_table_is_made_by_one_stage() -> None:
-    made = [table.name for stage in STAGES for table in stage.tables]
+    made = [table.name for stage in EVERY for table in stage.tables]
     assert sorted(made) == sorted(TABLES)
 
 
@@ -43,6 +43,17 @@ def test_what_a_stage_needs_comes_before_it() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_stage_is_a_command(name: str) -> None:
     assert [stage.name for stage in stages_of(name)] == [name]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda one: one.name)
+def test_an_experiment_is_asked_for_by_name_and_is_no_part_of_a_run(experiment: Stage) -> None:
+    assert stages_of(f"experiment {experiment.name}") == [experiment]
+    assert stages_of(experiment.name) == []
+    assert experiment not in stages_of(RUN)
+
+
+def test_names_of_receipts_are_unique() -> None:
+    assert len({stage.name for stage in EVERY}) == len(EVERY)
 
 
 def test_a_run_goes_through_the_stages_that_are_part_of_it() -> None:

@@ -20,7 +20,7 @@ import numba
 import numpy as np
 
 from kdsspark import stats
-from kdsspark.stats import bins, distances, histograms, ks, moments, shuffles
+from kdsspark.stats import bins, distances, histograms, ks, moments, ranks, shuffles
 from kdsspark.stats.kernel_cache import KernelCache
 from kdsspark.stats.summaries import thresholds
 
@@ -65,6 +65,10 @@ def columns() -> Array:
     return result
 
 
+def compared() -> ranks.Comparison:
+    return ranks.compare_classes(np.ascontiguousarray(VALUES.T), LABELS[None], 3)[1]
+
+
 def dealt() -> Array:
     sizes = np.bincount(LABELS)
     counts = shuffles.count_hashes(KEYS, 0, 1)
@@ -79,6 +83,7 @@ EXAMPLES: dict[str, Callable[[], Array]] = {
     "histograms": lambda: histograms.class_histograms(CODES, LABELS, 3, 10),
     "binned ks": lambda: ks.binned_ks(COUNTS).ks,
     "exact ks": lambda: ks.exact_ks(np.ascontiguousarray(VALUES.T), LABELS[None], 3),
+    "comparison": lambda: compared().p_auc,
     "moments": lambda: moments.moments(VALUES, np.zeros(5)).squares,
     "shuffled labels": lambda: shuffles.shuffled_labels(KEYS, LABELS, 0, 1),
     "dealt labels": dealt,

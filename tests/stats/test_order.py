@@ -18,6 +18,8 @@ def check(order: Order, row: np.ndarray[Any, Any]) -> None:
     finite = row[np.isfinite(row)]
     ascending = np.sort(finite)
     least = ascending[0] if ascending.size else np.inf
+    assert order.lowest == least or (np.isnan(order.lowest) and not ascending.size)
+    assert order.lowest != 0 or not np.signbit(order.lowest)
     above = np.isfinite(row) & (row > least)
     assert order.n == finite.size
     assert order.left_out.tolist() == np.flatnonzero(~np.isfinite(row)).tolist()

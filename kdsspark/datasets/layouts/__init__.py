@@ -27,11 +27,12 @@ LAYOUTS: Final[dict[str, Layout]] = {
 def images(dataset: ImageDataset, left_out: LeftOut) -> Iterator[pa.Table]:
     """Every image of a dataset, in tables of ``LISTING``; counts what it leaves out.
 
-    Raises :class:`ConfigError` for a path that leads nowhere and for an unknown split, else
-    :class:`DatasetError`.
+    Raises :class:`ConfigError` for a path that leads nowhere, for an unknown split and for a
+    background that the layout lacks, else :class:`DatasetError`.
     """
     layout = LAYOUTS[dataset.layout]
     _check_split(dataset, layout.splits)
+    _check_background(dataset, layout.background)
     try:
         root = _root(dataset)
         yield from layout.read(dataset, root, left_out)
@@ -70,3 +71,12 @@ def _check_split(dataset: ImageDataset, splits: tuple[str, ...] | None) -> None:
         f"datasets.{dataset.name}.split: must be {expected} with layout {dataset.layout}, "
         f"got {dataset.split!r}"
     )
+
+
+def _check_background(dataset: ImageDataset, background: str | None) -> None:
+    if dataset.background and background is None:
+        known = ", ".join(name for name, layout in LAYOUTS.items() if layout.background)
+        raise ConfigError(
+            f"datasets.{dataset.name}.background: must be false with layout {dataset.layout} (only "
+            f"{known} have one), got true"
+        )

@@ -32,8 +32,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Layout:
-    """A reader, the splits that it knows (None: those in the names of files), and a size."""
+    """A reader, the splits that it knows (None: those in the names of files), and a size.
+
+    ``background``: a folder of images that is a class only if the configuration asks for it.
+    """
 
     read: Reader
     splits: tuple[str, ...] | None = ()
     published: Published | None = None
+    background: str | None = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -88,9 +87,8 @@ def _flowers102(archive: Archive, split: str | None) -> Labels:
     }
 
 
-def _class_folders(archive: Archive, _split: str | None, but: str) -> Labels:
-    """All class folders except ``but``, the background, which is no class."""
-    return {path: c for path, c in archive.class_folders().items() if c != but}
+def _class_folders(archive: Archive, _split: str | None) -> Labels:
+    return archive.class_folders()
 
 
 def _mit67(archive: Archive, split: str | None) -> Labels:
@@ -130,17 +128,23 @@ def _layout(
     images: tuple[str, ...],
     published: Published,
     splits: tuple[str, ...] = (),
+    background: str | None = None,
 ) -> Layout:
-    """``homes``: folders that ``download`` may unpack to; ``images``: its folder of images."""
+    """``homes``: folders that ``download`` may unpack to; ``images``: its folder of images.
+
+    ``background``: a class folder that is no class.
+    """
 
     def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Table]:
         home, folder = _find(dataset, root, download, homes, images)
         archive = Archive(dataset.name, home, folder, left_out)
         of_images = labels(archive, dataset.split)
+        if background and not dataset.background:
+            of_images = {path: c for path, c in of_images.items() if c != background}
         archive.leave_out(of_images, "of no class" if not dataset.split else "not in this split")
         yield from tables(_rows(archive, of_images))
 
-    return Layout(read, splits, published)
+    return Layout(read, splits, published, background)
 
 
 def _find(
@@ -190,11 +194,12 @@ LAYOUTS: Final = {
         ("train", "val", "test"),
     ),
     "caltech101": _layout(
-        partial(_class_folders, but="BACKGROUND_Google"),
+        _class_folders,
         "101_ObjectCategories.tar.gz",
         ("", "caltech-101"),
         ("101_ObjectCategories",),
         Published(9146, 101, note="BACKGROUND_Google counted"),
+        background="BACKGROUND_Google",
     ),
     "mit67": _layout(
         _mit67,
@@ -213,11 +218,12 @@ LAYOUTS: Final = {
         ("train", "val", "test"),
     ),
     "caltech256": _layout(
-        partial(_class_folders, but="257.clutter"),
+        _class_folders,
         "256_ObjectCategories.tar",
         ("",),
         ("256_ObjectCategories",),
         Published(30_607, 256, note="257.clutter counted"),
+        background="257.clutter",
     ),
     "stanforddogs": _layout(
         _stanforddogs, "images.tar", ("",), ("Images",), Published(20_580, 120), ("train", "test")

@@ -41,7 +41,10 @@ def receptive_fields(
     :func:`activations.inspect`.
     """
     table = {layer.name: layer.module for layer in layers}
-    raw, nodes = activations.unpooled(model, table, activation)
+    traced = activations.unpooled(model, table, activation)
+    if traced is None:
+        return dict.fromkeys(table, Whole("torch.fx cannot trace the network"))
+    raw, nodes = traced
     interpreter = _Shapes(raw, garbage_collect_values=False)
     interpreter.run(torch.empty(1, 3, crop, crop, device="meta"))
     maps: dict[fx.Node, _Maps | Whole | None] = {}

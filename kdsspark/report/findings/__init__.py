@@ -1,8 +1,8 @@
-"""The findings of the paper's sections 5 to 8, each held against the tables.
+"""The findings of the paper, each held against the tables.
 
 A finding is a small function of :class:`.evidence.Evidence`; each module has those of one kind of
-figure. A finding that needs a dataset, group, layer or network that is missing is "not testable
-here".
+figure. A finding that needs a dataset, group, layer, network or table that is missing is "not
+testable here".
 """
 
 from __future__ import annotations
@@ -12,35 +12,53 @@ from typing import Final
 
 import pandas as pd
 
-from kdsspark.report.findings import depth, noise, shape, sources
+from kdsspark.report.findings import (
+    connected,
+    depth,
+    noise,
+    optional,
+    shape,
+    sources,
+    textured,
+    units,
+)
+from kdsspark.report.findings.agreement import agreement
 from kdsspark.report.findings.evidence import Evidence, Finding, NotTestable
 
-__all__ = ["FINDINGS", "findings"]
+__all__ = ["ANSWERS", "FINDINGS", "findings"]
 
-FINDINGS: Final[tuple[Finding, ...]] = tuple(
-    sorted(
-        (*shape.FINDINGS, *depth.FINDINGS, *noise.FINDINGS, *sources.FINDINGS),
-        key=lambda finding: finding.section,
-    )
+ANSWERS: Final = ("yes", "no", "not testable here")
+"""Whether a finding holds."""
+
+_MODULES: Final = (optional, units, depth, textured, shape, connected, noise, sources)
+_BY_SECTION: Final = sorted(
+    (finding for module in _MODULES for finding in module.FINDINGS),
+    key=lambda finding: finding.section,
 )
+
+FINDINGS: Final[tuple[Finding, ...]] = (agreement(_BY_SECTION), *_BY_SECTION)
 """Every finding, in the order of the paper's sections."""
 
 
 def findings(
     network: str, frames: Mapping[str, pd.DataFrame], groups: Mapping[str, str]
 ) -> pd.DataFrame:
-    """One row per finding: network, section, finding, holds (yes, no, not testable here), number.
+    """One row per finding: network, section, finding, paper, holds, number.
 
-    ``frames``: the results of the report's queries, of all networks; ``groups``: dataset -> a, b
-    or c (paper section 6.2). ``number`` holds the numbers compared, or names what is missing.
+    ``frames``: those of the report (:class:`kdsspark.report.data.ReportData`), of all networks;
+    ``groups``: dataset -> a, b or c (paper section 6.2). ``paper`` is the paper's own value,
+    ``holds`` one of ``ANSWERS``. ``number`` has the numbers compared, or says what is missing:
+    "because ...".
     """
     evidence = Evidence(network, frames, groups)
+    yes, no, not_testable = ANSWERS
     rows = []
     for finding in FINDINGS:
         try:
             holds, number = finding.judge(evidence)
-            answer = "yes" if holds else "no"
+            answer = yes if holds else no
         except NotTestable as lacking:
-            answer, number = "not testable here", str(lacking)
-        rows.append((network, finding.section, finding.text, answer, number))
-    return pd.DataFrame(rows, columns=["network", "section", "finding", "holds", "number"])
+            answer, number = not_testable, f"because {lacking}"
+        rows.append((network, finding.section, finding.text, finding.published, answer, number))
+    columns = ["network", "section", "finding", "paper", "holds", "number"]
+    return pd.DataFrame(rows, columns=columns)

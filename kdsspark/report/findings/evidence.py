@@ -17,7 +17,11 @@ from kdsspark.report.data import of_network, signs_beside
 
 
 class NotTestable(Exception):  # noqa: N818  (no error: an answer)
-    """The tables lack what a finding is about; the text names it."""
+    """The tables lack what a finding is about; the text says what, and goes on after "because"."""
+
+
+Part = Literal["low", "upper"]
+"""Of the convolutional layers: :meth:`Evidence.part`."""
 
 
 class Answer(NamedTuple):
@@ -29,16 +33,22 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Finding:
-    """One statement of the paper: its section, its text in our words, and how to judge it."""
+    """One statement of the paper: its section, its text in our words, and how to judge it.
+
+    ``published`` is the paper's own number, or where it shows what it says without one.
+    """
 
     section: str
     text: str
+    published: str
     judge: Callable[[Evidence], Answer]
 
 
-def finding(section: str, text: str) -> Callable[[Callable[[Evidence], Answer]], Finding]:
+def finding(
+    section: str, text: str, published: str
+) -> Callable[[Callable[[Evidence], Answer]], Finding]:
     """Decorator: the function judges the statement ``text`` of the paper's ``section``."""
-    return lambda judge: Finding(section, text, judge)
+    return lambda judge: Finding(section, text, published, judge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +68,13 @@ class Evidence:
     def frames(self) -> dict[str, pd.DataFrame]:
         """The rows of the network."""
         return of_network(self.all_frames, self.network)
+
+    def rows(self, name: str, reason: str) -> pd.DataFrame:
+        """The rows of a frame, with ``name`` and ``group``; NotTestable for ``reason`` if none."""
+        rows = self.frames.get(name)
+        if rows is None or rows.empty:
+            raise NotTestable(reason)
+        return self._labelled(rows)
 
     @cached_property
     def thresholds(self) -> pd.DataFrame:
@@ -89,13 +106,20 @@ class Evidence:
         rows = self.of_kind(self.layers, "conv")
         return sorted(int(depth) for depth in rows["depth"].unique())
 
-    def convolutional(self, part: Literal["low", "high"]) -> pd.DataFrame:
-        """Rows of ``layers`` for the first or the last third of the convolutional layers."""
-        third = max(1, len(self.depths) // 3)
+    def convolutional(self, part: Part) -> pd.DataFrame:
+        """Rows of ``layers`` for a part of the convolutional layers."""
+        return self.layers[self.layers["depth"].isin(self.part(part))]
+
+    def part(self, part: Part) -> list[int]:
+        """The depths of the first or the second half of the convolutional layers.
+
+        The paper's low layers are conv1_1 to conv3_3 (section 6.1), which is the larger half of
+        VGG16's; its middle and upper layers are conv4_1 to conv5_3.
+        """
         if len(self.depths) < 3:
-            raise NotTestable("needs three convolutional layers or more")
-        wanted = self.depths[:third] if part == "low" else self.depths[-third:]
-        return self.layers[self.layers["depth"].isin(wanted)]
+            raise NotTestable("it needs three convolutional layers or more")
+        half = (len(self.depths) + 1) // 2
+        return self.depths[:half] if part == "low" else self.depths[half:]
 
     @staticmethod
     def of_kind(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -130,6 +154,51 @@ class Evidence:
             shapes.append({"dataset": dataset, **shares, "size": size})
         return self._labelled(pd.DataFrame(shapes))
 
+    @cached_property
+    def units(self) -> pd.DataFrame:
+        """One row per dataset and unit: ``unit_summary``, and the share of images ``active``."""
+        return self.rows("units", "no dataset has distances")
+
+    @cached_property
+    def layer_curves(self) -> dict[int, tuple[list[str], npt.NDArray[np.float64]]]:
+        """Depth -> datasets, and their distributions of ks over the layer [datasets, 200 bins]."""
+        rows = self.frames["layer_distribution"]
+        rows = rows[rows["labels"] == "true"]
+        curves = {}
+        for depth, own in rows.groupby("depth"):
+            counts = own.pivot(index="dataset", columns="bin", values="n").astype(float)
+            counts = counts[counts.sum(axis=1) > 0]
+            shares = counts.div(counts.sum(axis=1), axis=0).to_numpy()
+            curves[int(str(depth))] = [str(name) for name in counts.index], shares
+        return curves
+
+    def apart(self, depths: Sequence[int]) -> pd.DataFrame:
+        """How far apart the distributions of two datasets are, layer by layer.
+
+        Columns: one, other (datasets), apart: the mean total variation distance over ``depths``.
+        """
+        pairs = [
+            (one, other, difference(shares[i], shares[j]))
+            for depth in depths
+            for datasets, shares in [self.layer_curves[depth]]
+            for j, other in enumerate(datasets)
+            for i, one in enumerate(datasets[:j])
+        ]
+        if not pairs:
+            raise NotTestable("it needs two datasets or more")
+        rows = pd.DataFrame(pairs, columns=["one", "other", "apart"])
+        return rows.groupby(["one", "other"])["apart"].mean().reset_index()
+
+    def tails(self, depths: Sequence[int]) -> pd.DataFrame:
+        """The percent of |ks| above 0.5 over some layers: dataset, name, group, tail."""
+        rows = self.frames["layer_distribution"]
+        rows = rows[(rows["labels"] == "true") & rows["depth"].isin(depths)]
+        far = rows["n"].where(abs(rows["lo"] + rows["hi"]) / 2 > 0.5, 0)
+        sums = rows.assign(far=far).groupby("dataset")[["far", "n"]].sum()
+        sums = sums[sums["n"] > 0].astype(float)
+        found = pd.DataFrame({"dataset": sums.index, "tail": 100 * (sums["far"] / sums["n"])})
+        return self._labelled(found.reset_index(drop=True))
+
     def curve(self, dataset: str, kind: str) -> npt.NDArray[np.float64]:
         """The distribution of ks, float64 [200 bins], over one kind of layer; its sum is 1."""
         rows = self.of_kind(self.frames["figure6"].dropna(subset=["percent"]), kind)
@@ -145,7 +214,7 @@ def in_groups(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:
     """The rows of ``groups``; :class:`NotTestable` if one of them has none."""
     lacking = [group for group in groups if not (frame["group"] == group).any()]
     if lacking:
-        raise NotTestable(f"no dataset of group {lacking[0]} ({paper.GROUPS[lacking[0]]})")
+        raise NotTestable(f"there is no dataset of group {lacking[0]} ({paper.GROUPS[lacking[0]]})")
     return frame[frame["group"].isin(groups)]
 
 
@@ -153,7 +222,7 @@ def in_any_group(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:
     """The rows of ``groups``; :class:`NotTestable` if all together have none."""
     rows = frame[frame["group"].isin(groups)]
     if rows.empty:
-        raise NotTestable(f"no dataset of group {' or '.join(groups)}")
+        raise NotTestable(f"there is no dataset of group {' or '.join(groups)}")
     return rows
 
 
@@ -169,7 +238,7 @@ def others(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The rows of all other datasets; :class:`NotTestable` without any."""
     rows = frame[~frame["name"].isin(names)]
     if rows.empty:
-        raise NotTestable("no other dataset to compare with")
+        raise NotTestable("there is no other dataset to compare with")
     return rows
 
 
@@ -186,7 +255,7 @@ def rank_correlation(x: Sequence[Any] | pd.Series[Any], y: Sequence[Any] | pd.Se
 def spread(values: pd.Series[float]) -> float:
     """The coefficient of variation over two or more values."""
     if len(values) < 2:
-        raise NotTestable("needs two datasets or more")
+        raise NotTestable("it needs two datasets or more")
     return float(values.std(ddof=0) / values.mean())
 
 

@@ -24,6 +24,7 @@ class LayerShown:
     depth: int
     first: int  # feature
     units: int
+    whole: str | None = None  # why its patches are whole crops, where they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,13 @@ class UnitShown:
     corpus: str  # dataset of the exemplars
     patches: Sample | None  # a sheet of 3 x 3
     projections: Sample | None  # the same sheet, projected
-    n_active: int | None  # of n images of the corpus, those that excite the unit
+    n_active: int | None  # of n images of the corpus, those whose maximum is above 0
     n: int | None
+
+    @property
+    def dead(self) -> bool:
+        """Whether no image of the corpus excites it."""
+        return self.n_active == 0
 
     @property
     def name(self) -> str:
@@ -92,6 +98,28 @@ class Sheet:
     n: int  # images of the corpus
 
 
+Published = tuple[str, float]
+"""A class of the paper's dataset, and the distance that the paper prints."""
+
+
+@dataclass(frozen=True)
+class FigureUnit:
+    """A unit of a figure, and the classes at the end that the figure shows, the farthest first."""
+
+    feature: int
+    classes: tuple[int, ...]
+    published: tuple[Published, ...] = ()  # empty for a unit that the paper does not name
+
+
+@dataclass(frozen=True)
+class UnitFigure:
+    """Figure 2, 3, 4 or 7 of the paper for one dataset; ``named``: its units are the paper's."""
+
+    number: int
+    named: bool
+    units: tuple[FigureUnit, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Gallery:
     """One network and dataset. ``ks``, ``q``: [classes, features]; NaN in ``q``: none."""
@@ -108,6 +136,8 @@ class Gallery:
     alike: Distances  # [classes, classes]
     order: Sequence[int]  # of the classes: like ones stand together
     sheets: Mapping[str, Sheet] = field(default_factory=dict)  # layer -> its sheet
+    figures: Sequence[UnitFigure] = ()  # of the paper, that are drawn for this dataset
+    rows: Mapping[int, Sample] = field(default_factory=dict)  # feature -> its patches, in a strip
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @cached_property

@@ -14,6 +14,7 @@ Tile = npt.NDArray[np.uint8]
 """[side, side, 3]"""
 
 QUALITY: Final = 72
+COLUMNS: Final = 3
 GAP: Final = 2
 """Pixels between the tiles of a sheet."""
 
@@ -25,13 +26,13 @@ def strip(tiles: Sequence[Tile | None], side: int) -> bytes:
     return _encoded(np.concatenate([_tile(tile, side) for tile in tiles], axis=1))
 
 
-def sheet(tiles: Sequence[Tile | None], side: int, columns: int) -> bytes:
-    """Tiles in rows of ``columns``, with gaps, as WebP."""
-    rows = -(-len(tiles) // columns)
+def sheet(tiles: Sequence[Tile | None], side: int) -> bytes:
+    """Tiles in rows of three, with gaps, as WebP."""
+    rows = -(-len(tiles) // COLUMNS)
     step = side + GAP
-    canvas = np.full((rows * step - GAP, columns * step - GAP, 3), 255, np.uint8)
+    canvas = np.full((rows * step - GAP, COLUMNS * step - GAP, 3), 255, np.uint8)
     for n, tile in enumerate(tiles):
-        y, x = n // columns * step, n % columns * step
+        y, x = n // COLUMNS * step, n % COLUMNS * step
         canvas[y : y + side, x : x + side] = _tile(tile, side)
     return _encoded(canvas)
 

@@ -96,7 +96,7 @@ def _of_sheet(gallery: Gallery, sheet: Sheet, feature: int, pages: Pages) -> dic
         "ks": f"{ks:.3f}",
         "active": f"{n_active / max(1, n):.3f}",
         "best": best,
-        "title": f"unit {unit}: {best} {formats.signed(ks, 2)}, fires in "
+        "title": f"unit {unit}: {best} {formats.signed(ks, 2)}, maximum above 0 in "
         f"{cards.percent(n_active, n)} of images",
     }
 

@@ -10,7 +10,9 @@ import pandas as pd
 from kdsspark import paper
 from kdsspark.report.data import NetworkInfo, ReportData, of_network
 from kdsspark.report.figures import FIGURES
+from kdsspark.report.findings import findings
 from kdsspark.report.gallery.gallery import Gallery
+from kdsspark.report.pages import experiment, unit_figures
 from kdsspark.report.pages.comparison import compare
 from kdsspark.report.pages.disagreements import disagreeing
 from kdsspark.report.parts import cards, formats, names
@@ -41,7 +43,12 @@ def about(data: ReportData) -> Page:
         frames = of_network(data.frames, info["name"])
         rows = ("counts", "failure_counts", "failures")
         sections.append({"info": info} | {name: list(formats.rows(frames[name])) for name in rows})
-    values = {"sections": sections, "beyond": data.beyond}
+    values = {
+        "sections": sections,
+        "beyond": data.beyond,
+        "computed_on": data.computed_on,
+        "mixtures": data.mixtures,
+    }
     return Page(path="about.html", template="about.html", values=values, files={})
 
 
@@ -53,8 +60,11 @@ def figures(network: str, data: ReportData) -> list[Wanted]:
 
 def paper_pages(data: ReportData, drawn: Figures) -> Iterator[Page]:
     """For each network the tables, figures and findings of the paper; ``drawn``: its figures."""
+    judged = {
+        info["name"]: findings(info["name"], data.frames, data.groups) for info in data.networks
+    }
     for info in data.networks:
-        yield _paper(info, data, drawn)
+        yield _paper(info, data, drawn, judged)
 
 
 def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
@@ -74,6 +84,7 @@ def _section(info: NetworkInfo, data: ReportData) -> dict[str, Any]:
         ],
         "layers": [_layer(network, row, list(own.values())) for row in layers],
         "paper": names.paper_page(network),
+        "experiments": experiment.links(network, data),
     }
 
 
@@ -128,12 +139,15 @@ def _layer(network: str, row: dict[str, Any], galleries: Sequence[Gallery]) -> d
     return {**row, "page": names.layer_page(network, row["layer"]), "tiles": tiles}
 
 
-def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
+def _paper(
+    info: NetworkInfo, data: ReportData, drawn: Figures, judged: Mapping[str, pd.DataFrame]
+) -> Page:
     network = info["name"]
     frames = of_network(data.frames, network)
     thresholds, path = frames["thresholds"], names.data_file(network, "thresholds")
-    comparison = compare(network, data.frames, data.groups)
-    pages = cards.unit_pages(cards.several(data.galleries, network))
+    comparison = compare(network, data.frames, judged)
+    own_galleries = cards.several(data.galleries, network)
+    pages = cards.unit_pages(own_galleries)
     others = disagreeing(network, data.disagreements, pages)
     chosen = [draw_feature_class(x) for x in data.feature_classes if x.network == network]
     stems = {name: names.figure_stem(network, name) for name in FIGURES}
@@ -146,6 +160,7 @@ def _paper(info: NetworkInfo, data: ReportData, drawn: Figures) -> Page:
         "kinds": sorted(set(frames["figure5"]["kind"])),
         "comparison": comparison,
         "disagreements": others,
+        "unit_figures": unit_figures.figures(own_galleries),
         "feature_classes": chosen,
         "figures": own,
     }

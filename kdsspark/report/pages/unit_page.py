@@ -59,7 +59,7 @@ def _corpora(galleries: Sequence[Gallery], feature: int) -> list[dict[str, Any]]
             "from": cards.origins(unit),
             "projections": unit.projections,
             "n": unit.n,
-            "n_active": unit.n_active,
+            "dead": cards.dead(unit),
             "active": None if unit.n is None else cards.percent(unit.n_active or 0, unit.n),
         }
         for corpus, unit in found.items()

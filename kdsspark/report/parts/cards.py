@@ -59,6 +59,7 @@ def card(gallery: Gallery, c: int, feature: int) -> dict[str, Any]:
         "css": css(ks),
         "q": None if gallery.q is None else float(gallery.q[c, feature]),
         "patches": patches(unit),
+        "dead": dead(unit),
         "from": origins(unit)[:_NAMED],
         "next": [class_link(gallery, other, float(column[other])) for other in following],
         "drawing": _drawing(gallery, unit, c, ks),
@@ -96,6 +97,13 @@ def patches(unit: UnitShown) -> dict[str, Any] | None:
         "alt": f"The {unit.patches.n} patches that excite {unit.name} most: {shown}",
         "rows": -(-unit.patches.n // 3),
     }
+
+
+def dead(unit: UnitShown) -> str | None:
+    """Says that a unit is dead, if it is."""
+    if not unit.dead:
+        return None
+    return f"dead: no image of {unit.corpus} excites it"
 
 
 def origins(unit: UnitShown) -> list[tuple[str, int]]:

@@ -70,5 +70,7 @@ def _steps(heights: npt.NDArray[np.float64]) -> str:
 
 
 def _line(shares: npt.NDArray[np.float64]) -> str:
+    """A line from bar to bar; equal steps are drawn together."""
     levels = [_HEIGHT, *map(_down, shares)]
-    return f"M0 {_HEIGHT}l" + " ".join(f"1 {b - a}" for a, b in pairwise(levels))
+    steps = [(step, len(list(own))) for step, own in groupby(b - a for a, b in pairwise(levels))]
+    return f"M0 {_HEIGHT}l" + " ".join(f"{n} {n * step}" for step, n in steps)

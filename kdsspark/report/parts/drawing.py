@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kdsspark.report.data import FeatureClass
+from kdsspark.report.experiments import PICTURES
 from kdsspark.report.figures import FIGURES, canvas, disagreement, figure1, figure_data
 from kdsspark.report.figures.feature_class import curves_of, distance_of
 from kdsspark.report.parts import names
@@ -39,7 +40,10 @@ class DrawnFeatureClass:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """One of ``FIGURES`` to draw, under the path ``stem``; with ``data``, also as CSV."""
+    """A figure to draw under the path ``stem``: one of ``FIGURES``, or that of an experiment.
+
+    With ``data``, also as CSV.
+    """
 
     name: str
     frame: pd.DataFrame
@@ -57,7 +61,9 @@ _FEW: Final = 12
 def draw(wanted: Wanted) -> Drawn:
     """Draw one figure."""
     data = figure_data(wanted.name, wanted.frame) if wanted.data else None
-    return _drawn(FIGURES[wanted.name](wanted.frame), wanted.stem, data)
+    name = wanted.name
+    function = FIGURES[name] if name in FIGURES else PICTURES[name].figure
+    return _drawn(function(wanted.frame), wanted.stem, data)
 
 
 def draw_all(wanted: Iterable[Wanted], processes: int) -> dict[str, Drawn]:

@@ -47,6 +47,11 @@ def paper_page(network: str) -> str:
     return f"paper/{slug(network)}.html"
 
 
+def experiment_page(network: str, name: str) -> str:
+    """The page of an experiment, relative to the report."""
+    return f"experiments/{slug(network)}/{slug(name)}.html"
+
+
 def picture(network: str, corpus: str, layer: str, unit: str) -> str:
     """The patches of a unit, relative to the report."""
     return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}.webp"
@@ -55,6 +60,11 @@ def picture(network: str, corpus: str, layer: str, unit: str) -> str:
 def projections(network: str, corpus: str, layer: str, unit: str) -> str:
     """The projections of a unit, relative to the report."""
     return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}-projected.webp"
+
+
+def row(network: str, corpus: str, layer: str, unit: str) -> str:
+    """The patches of a unit side by side, relative to the report."""
+    return f"pictures/{slug(network)}/{slug(corpus)}/{slug(layer)}-{unit}-row.webp"
 
 
 def samples(dataset: str, class_id: int) -> str:

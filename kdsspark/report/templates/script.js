@@ -50,7 +50,7 @@
     var bar = document.createElement("p");
     bar.className = "orders";
     bar.textContent = "Order: ";
-    [["highest ks", "ks", -1], ["share of images", "active", -1], ["best class", "best", 1],
+    [["highest ks", "ks", -1], ["share of images above 0", "active", -1], ["best class", "best", 1],
      ["unit", "unit", 1]].forEach(function (order) {
       if (!sheet.firstElementChild || !(order[1] in sheet.firstElementChild.dataset)) return;
       var button = document.createElement("button");

@@ -12,9 +12,10 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import PIL
 
 from kdsspark.config import Embed
 from kdsspark.engine import gpus
@@ -44,6 +45,7 @@ class ImageJob:
     spec: NetworkSpec
     weights: str  # file of the output
     settings: Embed
+    contents: str = ""  # folder of the lists of what the output holds; empty: it holds nothing
 
     def group_rows(self, batch: int) -> int:
         """Rows of a row group; forward passes do not straddle two."""
@@ -64,15 +66,18 @@ class ImageJob:
         return closing(loader(uris))
 
 
+def decode_of(spec: NetworkSpec) -> Decode:
+    """How a network's images are decoded and resized."""
+    return decoding.Decoder(spec.preprocessing.resize, spec.preprocessing.interpolation)
+
+
 def decoder(job: ImageJob) -> AbstractContextManager[Decode]:
     """How images are decoded: apart from this process once an attempt at the shard has failed.
 
     Perhaps one of its images made the decoder crash, which would end this attempt just so.
     """
-    short_side = job.spec.preprocessing.resize
-    if earlier_attempts() > 0:
-        return isolation.decoder(short_side)
-    return nullcontext(partial(decoding.decode, short_side=short_side))
+    decode = decode_of(job.spec)
+    return isolation.decoder(decode) if earlier_attempts() > 0 else nullcontext(decode)
 
 
 def batch_and_call(job: ImageJob) -> tuple[int, int]:
@@ -82,6 +87,16 @@ def batch_and_call(job: ImageJob) -> tuple[int, int]:
     device = gpus.device()
     batch = job.settings.batch_images or batches.batch_images(job.spec, device)
     return batch, batches.call_images(batch, device, task_cpus())
+
+
+def computed_on(batch: int) -> str:
+    """What features are computed on, in passes of ``batch`` images: processor and libraries.
+
+    Where it is equal, so are the features of equal bytes. Pillow decodes and resizes.
+    """
+    from kdsspark.network import devices
+
+    return f"{devices.arithmetic(gpus.device(), batch)}, Pillow {PIL.__version__}"
 
 
 def extractor(job: ImageJob) -> Extractor:

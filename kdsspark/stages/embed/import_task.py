@@ -60,14 +60,16 @@ def import_file(job: ImportJob, shard: Shard) -> Outcome:
     dataset = job.source.dataset
     target = EMBEDDINGS.part(shard.name, dataset.network, dataset.name)
     shard_files.write(job.output, target, _tables(job, path, wanted), job.schema)
-    counts = {"images": len(wanted), "embedded": len(wanted), "failed": 0, "computed": len(wanted)}
+    counts = {"images": len(wanted), "embedded": len(wanted), "failed": 0, "reused": 0}
+    counts["computed"] = len(wanted)
     return Outcome(counts, {"copy": time.perf_counter() - start})
 
 
 def _tables(job: ImportJob, path: str, wanted: pa.Table) -> Iterator[pa.Table]:
     value_bytes = max(kind.bit_width // 8 for kind in job.source.value_types.values())
     size = shard_files.rows_of_group(list(job.source.widths.values()), value_bytes)
-    wanted = wanted.append_column("content", pa.nulls(len(wanted), pa.string()))
+    for name in ("content", "computed_on"):
+        wanted = wanted.append_column(name, pa.nulls(len(wanted), pa.string()))
     version = wanted["version"][0].as_py()
     _refuse_other(job, path, version)
     row = 0

@@ -63,6 +63,16 @@ def _saved(output: Output, network: str) -> NetworkSpec | None:
         return None
 
 
+def whole_crops(output: Output, network: str) -> dict[str, str]:
+    """Layer -> why its patches are whole crops, of the layers where they are."""
+    try:
+        record = output.read_json(output.network(network))
+    except FileNotFoundError:  # ready-made embeddings
+        return {}
+    found: dict[str, str] = record.get("whole_crops", {})  # earlier versions did not write it
+    return found
+
+
 def layer_widths(output: Output, network: str) -> dict[str, int]:
     """Layer -> number of units, in the order of the embedding."""
     features = parquet.read(output, FEATURES, network, columns=["layer", "depth"])
@@ -92,7 +102,12 @@ def _prepared(output: Output, network: Network, fresh: bool) -> Prepared:
             removal.remove(output, "network", network.name)
             resolved = _resolve(output, network)
     write_features(output, network.name, describe(resolved.spec))
-    values = {"spec": resolved.spec.to_dict(), "weights": resolved.weights, "source": source}
+    values = {
+        "spec": resolved.spec.to_dict(),
+        "weights": resolved.weights,
+        "source": source,
+        "whole_crops": _whole_crops(resolved.spec),
+    }
     output.write_json(record, values)
     return resolved
 
@@ -108,6 +123,17 @@ def _resolve(output: Output, network: Network) -> Prepared:
         with local.open("rb") as source, output.create(target) as file:
             shutil.copyfileobj(source, file, 1 << 22)
     return Prepared(spec, target)
+
+
+def _whole_crops(spec: NetworkSpec) -> dict[str, str]:
+    # Found here, where torch is loaded anyway; the report does without.
+    from kdsspark.network.architectures import skeleton
+    from kdsspark.network.receptive_fields import Whole, receptive_fields
+
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop)
+    fields = receptive_fields(model, spec.layers, spec.activation, crop)
+    return {name: field.reason for name, field in fields.items() if isinstance(field, Whole)}
 
 
 def _source_version(network: Network) -> str:

@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
@@ -30,15 +30,15 @@ from kdsspark.engine.stage import Context, Standing, total
 from kdsspark.engine.work import run_items
 from kdsspark.errors import DatasetError, TooManyFailuresError
 from kdsspark.output import parquet
-from kdsspark.output.names import RANGES, Pair, stem
+from kdsspark.output.names import RANGES, REUSE, Pair, stem
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, index, removal
-from kdsspark.stages.embed import attempts, complete, duplicates, networks
+from kdsspark.stages.embed import attempts, complete, duplicates, networks, processors
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.import_task import ImportFiles, ImportJob
 from kdsspark.stages.embed.shard_task import EmbedImages, ShardItem
-from kdsspark.stages.embed.shards import ranges, sharding
+from kdsspark.stages.embed.shards import contents, ranges, sharding
 from kdsspark.stages.embed.shards import state as shards
 from kdsspark.stages.embed.shards.sharding import Assigned
 from kdsspark.stages.embed.shards.state import HeldShards, Shard
@@ -107,7 +107,7 @@ def run(context: Context) -> None:
     sources = {Pair(d.network, d.name): readymade.source(d) for d in config.embeddings_datasets}
     networks.write_ready_made_features(output, list(sources.values()))
     imports = {pair: ImportJob(output, source) for pair, source in sources.items()}
-    items = [item for pair in imports for item in _items(output, config, pair)]
+    work = {pair: _work(output, config, pair) for pair in imports}
     images: dict[Pair, ImageJob] = {}
     for network in networks.prepare_networks(context):
         for dataset in config.image_datasets:
@@ -115,8 +115,12 @@ def run(context: Context) -> None:
             if context.retry_failures:
                 _forget_failures(output, pair)
             images[pair] = ImageJob(output, pair, network.spec, network.weights, config.embed)
-            items += _items(output, config, pair)
+            work[pair] = _work(output, config, pair)
+    items = [item for one in work.values() for item in one.items]
     _embed(context.session, output, items, images, imports)
+    for pair, one in work.items():
+        _remove(output, pair, one.emptied)
+    output.remove(REUSE)
     for pair in context.pairs:
         complete.commit(output, pair)
         if complete.all_failed(output, pair):
@@ -135,8 +139,18 @@ def _dataset(config: Config, pair: Pair) -> Dataset:
 # -- planning ------------------------------------------------------------------------------------
 
 
-def _items(output: Output, config: Config, pair: Pair) -> list[ShardItem]:
-    """The shards that are not up to date; the rows they must hold are written for their tasks.
+@dataclass(frozen=True)
+class _Work:
+    """What is to do for a pair."""
+
+    items: Sequence[ShardItem]  # shards that are not up to date
+    # Finished shards whose images are all gone. They go when the tasks have ended, since the images
+    # may have moved, and then their features are needed.
+    emptied: Collection[str]
+
+
+def _work(output: Output, config: Config, pair: Pair) -> _Work:
+    """Plan a pair, and write the rows that its shards must hold for their tasks.
 
     What is unfinished, or belongs to another network, is removed.
     """
@@ -164,12 +178,11 @@ def _items(output: Output, config: Config, pair: Pair) -> list[ShardItem]:
         )
         for shard in shards.write_plan(output, output.plans(EMBED.name, pair), stale())
     ]
-    _remove(output, pair, planned.held.finished.keys() - every)
     # A dataset without failures has a part too, so that every table can be read.
     none = _no_failures(pair)
     if not output.exists(none):
         parquet.write(output, none, FAILURES.schema.empty_table(), FAILURES.schema)
-    return items
+    return _Work(items, planned.held.finished.keys() - every)
 
 
 def _forget_failures(output: Output, pair: Pair) -> None:
@@ -224,7 +237,7 @@ def _embed(
     with attempts.named(output):
         if shards_of_images := [item for item in items if item.pair in images]:
             slots = gpus.slots(session.sparkContext)
-            task = EmbedImages(images)
+            task = EmbedImages(_with_contents(output, images))
             done += run_items(
                 session, receipts, shards_of_images, task, "images", slots.spread, slots.at_once
             )
@@ -233,6 +246,24 @@ def _embed(
     for pair in sorted({item.pair for item in items}):
         _clean(output, pair)
     print(breakdown(done, time.perf_counter() - start), file=sys.stderr)
+
+
+def _with_contents(output: Output, images: Mapping[Pair, ImageJob]) -> dict[Pair, ImageJob]:
+    """The jobs of all pairs, which know where to look for features that the output holds."""
+    of_network: dict[str, list[Pair]] = {}
+    for pair in images:
+        of_network.setdefault(pair.network, []).append(pair)
+    lists: dict[str, str] = {}
+    for network, pairs in of_network.items():
+        held = pa.concat_tables([shards.held_contents(output, pair) for pair in pairs])
+        prefix = shards.name_prefix(images[pairs[0]].spec.fingerprint)
+        lists[network] = contents.write(output, network, held.unify_dictionaries(), prefix)
+    return {pair: replace(job, contents=lists[pair.network]) for pair, job in images.items()}
+
+
+def closing(context: Context) -> str:
+    """What the terminal shows when embeddings of several kinds of processors are mixed."""
+    return "\n".join(processors.mixtures(context.output, context.pairs))
 
 
 def breakdown(done: Sequence[Receipt], seconds: float) -> str:
@@ -247,10 +278,12 @@ def breakdown(done: Sequence[Receipt], seconds: float) -> str:
     n_images = sum(receipt.counts["computed"] for receipt in done)
     parts = ", ".join(f"{name} {spent[name]:.1f} s" for name in _ACTIVITIES if name in spent)
     rate = f"{n_images} images in {seconds:.1f} s, {n_images / seconds:.1f}/s"
-    return f"{EMBED.name}: {rate}; in tasks: {parts}"
+    reused = sum(receipt.counts["reused"] for receipt in done)
+    more = f", {reused} more with features of equal images" if reused else ""
+    return f"{EMBED.name}: {rate}{more}; in tasks: {parts}"
 
 
-_ACTIVITIES: Final = ("load", "compute", "wait", "read", "decode", "write", "copy")
+_ACTIVITIES: Final = ("load", "compute", "wait", "reuse", "read", "decode", "write", "copy")
 
 
 def _refuse_failures(output: Output, config: Config, pairs: Sequence[Pair]) -> None:

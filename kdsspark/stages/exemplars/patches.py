@@ -50,7 +50,7 @@ def of_network(spec: NetworkSpec) -> Fields:
     from kdsspark.network.receptive_fields import receptive_fields
 
     crop = spec.preprocessing.crop
-    model = skeleton(spec.architecture, crop)
+    model = skeleton(spec.architecture, crop, spec.settings)
     return of_layers(spec.layers, receptive_fields(model, spec.layers, spec.activation, crop), crop)
 
 

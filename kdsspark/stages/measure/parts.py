@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kdsspark.config import Measure
 from kdsspark.output import parquet
@@ -23,7 +22,9 @@ from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats import distances
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.ks import BinnedKS, binned_ks
+from kdsspark.stats.ranks import Comparison
 from kdsspark.stats.summaries.counts import Summary
+from kdsspark.stats.summaries.significance import reach
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES, Table
 
 Part = tuple[Table, tuple[str, ...]]
@@ -38,6 +39,7 @@ PARTS: Final[tuple[Part, ...]] = (
 )
 """Everything a slice may write."""
 
+_COMPARED: Final = fields(Comparison)
 _ORDER: Final = ("unit", "class_id", "shuffle")
 
 ROWS_OF_A_GROUP: Final = 1 << 17
@@ -68,6 +70,37 @@ class Rows(Protocol):
         """Take some rows, in any order of the columns."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The distances of some units under one labeling; arrays are [units, classes]."""
+
+    unit: int  # the first
+    ks: BinnedKS
+    exact: npt.NDArray[np.float64] | None
+    compared: Comparison | None
+
+    @staticmethod
+    def joined(blocks: Sequence[_Block]) -> _Block:
+        """One block of several; each begins where the one before ends."""
+        first, *_ = blocks
+        return _Block(
+            first.unit,
+            BinnedKS(*_concatenated([block.ks for block in blocks])),
+            None
+            if first.exact is None
+            else np.concatenate([block.exact for block in blocks if block.exact is not None]),
+            None
+            if first.compared is None
+            else Comparison(*_concatenated([block.compared for block in blocks])),
+        )
+
+
+def _concatenated(parts: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """The fields of dataclasses of arrays, one after the other."""
+    columns = (vars(part).values() for part in parts)
+    return [np.concatenate(arrays) for arrays in zip(*columns, strict=True)]
+
+
 @dataclass(eq=False)
 class SliceParts:
     """The open parts of one slice, and the summaries of its distances so far."""
@@ -75,8 +108,7 @@ class SliceParts:
     cut: LayerSlice
     distances: tuple[str, ...]  # names of the other distances
     _writers: Mapping[tuple[str, ...], Rows]  # by the names of a table and its labels
-    _true: list[pa.Table] = field(default_factory=list)  # rows of `ks` not yet written
-    _shuffled: list[pa.Table] = field(default_factory=list)
+    _waiting: dict[int, list[_Block]] = field(default_factory=dict)  # shuffle -> not yet written
     summaries: dict[int, Summary] = field(default_factory=dict)
 
     def write_ranges(self, ranges: Ranges) -> None:
@@ -93,37 +125,46 @@ class SliceParts:
         shuffle: int,
         counts: npt.NDArray[np.int32],
         exact: npt.NDArray[np.float64] | None,
+        compared: Comparison | None = None,
     ) -> None:
         """Take the histograms of a block of units under one labeling.
 
         ``first`` is the place of the block within the slice. ``counts`` is [units, classes, bins],
-        ``exact`` the exact distances [units, classes]. Distances are written by :meth:`flush`.
+        ``exact`` the exact distances [units, classes], and ``compared`` what else their values
+        say, under the true labels. Distances are written and summarized by :meth:`flush`.
         """
         ks = binned_ks(counts)
-        summary = Summary.of(ks.ks)
-        before = self.summaries.get(shuffle)
-        self.summaries[shuffle] = summary if before is None else before.merge(summary)
         unit = self.cut.start + first
-        if shuffle == 0:
-            self._true.append(_ks(self.cut.layer, unit, 0, ks, exact))
-            if (HISTOGRAMS.name,) in self._writers:
-                rows = _histograms(self.cut.layer, unit, counts, ks)
-                self._writers[HISTOGRAMS.name,].write(rows)
-            if self.distances:
-                rows = _distances(self.cut.layer, unit, counts, self.distances)
-                self._writers[DISTANCES.name,].write(rows)
-        elif self.keeps(shuffle):
-            self._shuffled.append(_ks(self.cut.layer, unit, shuffle, ks, exact))
+        self._waiting.setdefault(shuffle, []).append(_Block(unit, ks, exact, compared))
+        if shuffle == 0 and (HISTOGRAMS.name,) in self._writers:
+            rows = _histograms(self.cut.layer, unit, counts, ks)
+            self._writers[HISTOGRAMS.name,].write(rows)
+        if shuffle == 0 and self.distances:
+            rows = _distances(self.cut.layer, unit, counts, self.distances)
+            self._writers[DISTANCES.name,].write(rows)
 
     def flush(self, at_least: int = 1) -> None:
         """Write the distances that are waiting as a row group, if they have enough rows."""
-        for labels, rows in (("true", self._true), ("shuffled", self._shuffled)):
-            if sum(len(table) for table in rows) >= at_least:
-                gathered = pa.concat_tables(rows)
-                if len(pc.unique(gathered["shuffle"])) > 1:  # put the shuffles of a pair together
+        for labels in ("true", "shuffled"):
+            shuffles = [shuffle for shuffle in self._waiting if (shuffle > 0) == (labels != "true")]
+            rows = sum(block.ks.ks.size for s in shuffles for block in self._waiting[s])
+            if rows < at_least:
+                continue
+            blocks = {s: _Block.joined(self._waiting.pop(s)) for s in shuffles}
+            self._summarize(blocks)
+            if self.keeps(shuffles[0]):
+                gathered = pa.concat_tables(_ks(self.cut.layer, s, blocks[s]) for s in blocks)
+                if len(blocks) > 1:  # put the shuffles of a pair together
                     gathered = gathered.sort_by([(name, "ascending") for name in _ORDER])
                 self._writers[KS.name, labels].write(gathered)
-                rows.clear()
+
+    def _summarize(self, blocks: Mapping[int, _Block]) -> None:
+        for shuffle, block in blocks.items():
+            ks = block.ks
+            reached = reach(ks.ks, ks.n_inner, ks.n_outer)
+            summary = Summary.of(ks.ks, float(np.fmax.reduce(reached, axis=None, initial=0.0)))
+            before = self.summaries.get(shuffle)
+            self.summaries[shuffle] = summary if before is None else before.merge(summary)
 
 
 @contextmanager
@@ -167,17 +208,18 @@ def _histograms(layer: str, unit: int, counts: npt.NDArray[np.int32], ks: Binned
     return pa.table(columns)
 
 
-def _ks(
-    layer: str, unit: int, shuffle: int, ks: BinnedKS, exact: npt.NDArray[np.float64] | None
-) -> pa.Table:
+def _ks(layer: str, shuffle: int, block: _Block) -> pa.Table:
+    ks = block.ks
     n = ks.ks.size
-    columns = _pairs(layer, unit, (ks.ks.shape[0], ks.ks.shape[1]))
+    columns = _pairs(layer, block.unit, (ks.ks.shape[0], ks.ks.shape[1]))
     columns["shuffle"] = pa.repeat(pa.scalar(shuffle, pa.int32()), n)
     columns["n_inner"] = pa.array(ks.n_inner.ravel())
     columns["n_outer"] = pa.array(ks.n_outer.ravel())
     columns["ks"] = nullable(ks.ks.ravel())
     columns["bin"] = pa.array(ks.bin.ravel())
-    columns["ks_exact"] = pa.nulls(n, pa.float64()) if exact is None else nullable(exact.ravel())
+    compared = {column.name: getattr(block.compared, column.name, None) for column in _COMPARED}
+    for name, values in {"ks_exact": block.exact, **compared}.items():
+        columns[name] = pa.nulls(n, pa.float64()) if values is None else nullable(values.ravel())
     return pa.table(columns)
 
 

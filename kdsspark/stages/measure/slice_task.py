@@ -25,6 +25,7 @@ from kdsspark.stages.measure.rechunk import (
 from kdsspark.stats.bins import Ranges
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.ks import exact_ks
+from kdsspark.stats.ranks import compare_classes
 from kdsspark.stats.shuffles import shuffled_labels
 
 
@@ -111,9 +112,14 @@ def _measure_block(
     codes, values = columns.blocks[0]
     exact: dict[int, npt.NDArray[np.float64]] = {}
     kept = {shuffle: labels for shuffle, labels in labelings if parts.keeps(shuffle)}
+    compared = None
     if values is not None and kept:
-        found = exact_ks(values[first:last], np.stack(list(kept.values())), shape.n_classes)
+        given = values[first:last], np.stack(list(kept.values())), shape.n_classes
+        if 0 in kept:  # the first
+            found, compared = compare_classes(*given)
+        else:
+            found = exact_ks(*given)
         exact = dict(zip(kept, found, strict=True))
     for shuffle, labels in labelings:
         counts = class_histograms(codes[first:last], labels, shape.n_classes, shape.settings.bins)
-        parts.write(first, shuffle, counts, exact.get(shuffle))
+        parts.write(first, shuffle, counts, exact.get(shuffle), None if shuffle else compared)

@@ -42,7 +42,7 @@ from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, measure
 from kdsspark.stats.bins import Ranges
 from kdsspark.tables import EMBEDDINGS, IMAGES
 
-_FORMAT: Final = 2  # of the files of a slice; if it changes, every output is measured again
+_FORMAT: Final = 3  # of the files of a slice; if it changes, every output is measured again
 _RECHUNK: Final = "rechunk"
 """The receipts of scratch files in column order."""
 

@@ -22,6 +22,7 @@ _SCHEMA: Final = pa.schema(
     [
         pa.field("shuffle", pa.int32(), nullable=False),
         pa.field("n_pairs", pa.int64(), nullable=False),
+        pa.field("reach", pa.float64(), nullable=False),
         pa.field("plus", _COUNTS, nullable=False),  # [1001]
         pa.field("minus", _COUNTS, nullable=False),  # [1001]
         pa.field("survival", _COUNTS, nullable=False),  # [classes x signs x 101]
@@ -36,6 +37,7 @@ def write(output: Output, pair: Pair, name: str, found: Mapping[int, Summary]) -
         {
             "shuffle": shuffle,
             "n_pairs": summary.tally.n_pairs,
+            "reach": summary.tally.reach,
             "plus": summary.tally.plus,
             "minus": summary.tally.minus,
             "survival": summary.survival.ravel(),
@@ -51,7 +53,8 @@ def read(output: Output, pair: Pair, name: str) -> Iterator[tuple[int, Summary]]
     """Read the summaries of a slice: shuffle and summary, one after the other (executor)."""
     for row in parquet.row_groups(output, output.beside(SUMMARIES, pair, name)):
         arrays = {column: row[column].combine_chunks().flatten().to_numpy() for column in _LISTS}
-        tally = Tally(arrays["plus"], arrays["minus"], row["n_pairs"][0].as_py())
+        n_pairs, reach = row["n_pairs"][0].as_py(), row["reach"][0].as_py()
+        tally = Tally(arrays["plus"], arrays["minus"], n_pairs, reach)
         survival = arrays["survival"].reshape(-1, 2, SURVIVAL_GRID.size)
         yield row["shuffle"][0].as_py(), Summary(tally, survival, arrays["distribution"])
 

@@ -1,8 +1,9 @@
-"""Linear support vector machines, one class against the rest (executor).
+"""Classifiers: linear support vector machines, softmax, nearest neighbours (executor).
 
-If the images fit in memory, ``LinearSVC`` fits them at once. If not, ``SGDClassifier`` minimises
-the hinge loss over one row group after the other. Spark ML has a linear machine as well, but it
-would copy the embeddings into the JVM, and it separates two classes only.
+If the images fit in memory, ``LinearSVC`` (one class against the rest) or ``LogisticRegression``
+fits them at once. If not, ``SGDClassifier`` minimises the hinge or the logistic loss, one class
+against the rest, over one row group after the other. Spark ML has linear classifiers as well, but
+would copy the embeddings into the JVM.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ _FEWEST_STEPS: Final = 20_000  # images seen; ten passes over few images are not
 _MOST_ITERATIONS: Final = 2000
 _RANDOM_STATE: Final = 0
 
+METHODS: Final = {"svm": "LinearSVC", "softmax": "LogisticRegression", "knn": "neighbours"}
+"""``probe.classifier`` -> the method of images that fit in memory, of all images for knn."""
+
+NEIGHBOURS: Final = 20
+_TEMPERATURE: Final = 0.07
+
 Vectors = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 Pass = Callable[[int], Iterable[tuple[Vectors, Labels]]]
@@ -34,6 +41,15 @@ class Classifier(Protocol):
 
     def predict(self, vectors: Vectors, /) -> npt.NDArray[Any]:
         """The class of each image, from ``vectors`` [images, features]."""
+
+
+class Linear(Classifier, Protocol):
+    """A fitted linear model."""
+
+    coef_: npt.NDArray[np.float64]  # [classes or, of two classes, 1; features]
+
+    def decision_function(self, vectors: Vectors, /) -> npt.NDArray[np.float64]:
+        """The score of each image: [images], for the second class, where there are two."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +68,57 @@ class Majority:
         return np.full(len(vectors), self.class_id)
 
 
-def fit_at_once(vectors: Vectors, labels: Labels, c: float) -> tuple[Classifier, bool]:
-    """Fit ``LinearSVC`` to ``vectors`` [images, features]; also returns whether it converged.
+@dataclass(frozen=True)
+class Neighbours:
+    """The votes of the most similar images, by DINOv2's protocol (Oquab et al. 2023).
+
+    ``batches`` gives the images to train with. The 20 of the highest cosine similarity s vote for
+    their classes with the weight exp(s / 0.07).
+    """
+
+    batches: Callable[[], Iterable[tuple[Vectors, Labels]]]
+    n_classes: int
+
+    def predict(self, vectors: Vectors, /) -> npt.NDArray[Any]:
+        """The class of each of ``vectors`` [images, features]; of equal votes the first class."""
+        unit = _unit(vectors)
+        likeness: npt.NDArray[np.float64] = np.empty((len(unit), 0))
+        labels: npt.NDArray[np.int32] = np.empty((len(unit), 0), np.int32)
+        for known, own in self.batches():
+            likeness = np.concatenate([likeness, unit @ _unit(known).T], axis=1)
+            labels = np.concatenate([labels, np.broadcast_to(own, (len(unit), len(own)))], axis=1)
+            best = np.argsort(-likeness, axis=1, kind="stable")[:, :NEIGHBOURS]
+            likeness = np.take_along_axis(likeness, best, 1)
+            labels = np.take_along_axis(labels, best, 1)
+        votes = np.zeros((len(unit), self.n_classes))
+        rows = np.broadcast_to(np.arange(len(unit))[:, None], labels.shape)
+        np.add.at(votes, (rows, labels), np.exp(likeness / _TEMPERATURE))
+        winners: npt.NDArray[np.int64] = votes.argmax(axis=1)
+        return winners
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Vectors = vectors / np.where(length > 0, length, 1)
+    return unit
+
+
+def fit_at_once(
+    vectors: Vectors, labels: Labels, c: float, kind: str = "svm"
+) -> tuple[Linear, bool]:
+    """Fit the ``kind`` of ``METHODS`` to ``vectors`` [images, features]; also whether it converged.
 
     Raises :class:`KdssparkError` if scikit-learn is missing.
     """
     _require_sklearn()
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
-    model = LinearSVC(C=c, dual="auto", max_iter=_MOST_ITERATIONS, random_state=_RANDOM_STATE)
+    if kind == "svm":
+        model = LinearSVC(C=c, dual="auto", max_iter=_MOST_ITERATIONS, random_state=_RANDOM_STATE)
+    else:
+        model = LogisticRegression(C=c, max_iter=_MOST_ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the result says so instead
         model.fit(vectors, labels)
@@ -73,17 +130,19 @@ def passes_over(n_images: int) -> int:
     return max(_FEWEST_PASSES, -(-_FEWEST_STEPS // n_images))
 
 
-def fit_streaming(batches: Pass, labels: Labels, c: float) -> Classifier:
+def fit_streaming(batches: Pass, labels: Labels, c: float, kind: str = "svm") -> Classifier:
     """Fit ``SGDClassifier`` pass by pass; ``labels`` [images] are those of one whole pass.
 
-    ``c`` means what it means in ``LinearSVC``: the penalty is 1 / (c x images). Weights are
+    ``kind`` svm has the hinge loss, softmax the logistic loss. ``c`` means what it means in
+    ``LinearSVC``: the penalty is 1 / (c x images). Weights are
     averaged from the second pass on. Raises :class:`KdssparkError` if scikit-learn is missing.
     """
     _require_sklearn()
     from sklearn.linear_model import SGDClassifier
 
     n = len(labels)
-    model = SGDClassifier(loss="hinge", alpha=1 / (c * n), average=n, random_state=_RANDOM_STATE)
+    loss = "hinge" if kind == "svm" else "log_loss"
+    model = SGDClassifier(loss=loss, alpha=1 / (c * n), average=n, random_state=_RANDOM_STATE)
     classes = np.unique(labels)
     for number in range(passes_over(n)):
         for vectors, some in batches(number):

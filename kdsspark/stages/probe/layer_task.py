@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from kdsspark.config import Probe
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output import parquet
-from kdsspark.output.arrow import flat_values, image_keys
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.probe.classifier import (
-    Classifier,
-    Labels,
-    Majority,
-    Vectors,
-    fit_at_once,
-    fit_streaming,
-)
-from kdsspark.stats.split import images_to_test, normalised
+from kdsspark.output.parquet import nullable
+from kdsspark.stages.probe import trial, vectors
+from kdsspark.stages.probe.trial import Result
 from kdsspark.tables import PROBE
-
-AT_ONCE: Final = "LinearSVC"
-STREAMING: Final = "SGD"
-MAJORITY: Final = "majority"
-"""The methods of ``probe``."""
 
 ALL_CLASSES: Final = -1
 
@@ -55,135 +40,59 @@ class ProbeItem(WorkItem):
         """The number of features of an image."""
         return sum(width for _, width in self.layers)
 
-
-@dataclass(frozen=True, eq=False)
-class _Images:
-    """The images, in the order of the parts."""
-
-    keys: npt.NDArray[np.uint64]  # [images, 2]
-    labels: Labels  # [images], class_id
-    tested: npt.NDArray[np.bool_]  # [images], the images to test with
-    starts: Sequence[tuple[str, int]]  # each part, and the number of images before it
-
-    @property
-    def labels_to_train(self) -> Labels:
-        return self.labels[~self.tested]
-
-
-_Batch = tuple[slice, Vectors]
-"""The places of some images, and their vectors [images, features]."""
+    def source(self) -> vectors.Source:
+        """The vectors of all images, read or to be read."""
+        read = vectors.Columns(self.output, self.layers, self.settings)
+        return vectors.of_files(read, self.parts, self.streams)
 
 
 def probe_layer(job: ProbeItem) -> Outcome:
     """Write the rows of ``probe`` for one set of features."""
     start = time.perf_counter()
-    images = _images(job)
-    classifier, method, converged = _fit(job, images)
-    fitted = time.perf_counter()
-    right = np.zeros(len(images.labels), np.bool_)
-    for some, vectors in _batches(job, images.starts):
-        tested = np.flatnonzero(images.tested[some])
-        if tested.size:
-            at = tested + some.start
-            right[at] = classifier.predict(vectors[tested]) == images.labels[at]
+    source = job.source()
+    read = time.perf_counter()
+    found = trial.run(source, job.settings)
     path = PROBE.part(job.name.part, *job.pair)
-    parquet.write(job.output, path, _rows(job, images, right, method), PROBE.schema)
-    counts = {"images": len(right), "features": job.n_features, "converged": int(converged)}
-    seconds = {"fit": fitted - start, "test and write": time.perf_counter() - fitted}
-    return Outcome(counts, seconds)
+    parquet.write(job.output, path, _rows(job, source, found), PROBE.schema)
+    counts = {
+        "images": len(source.labels),
+        "features": job.n_features,
+        "converged": int(found.converged),
+    }
+    return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
 
-def _images(job: ProbeItem) -> _Images:
-    columns = ["image_id", "class_id"]
-    parts = [parquet.read_file(job.output, path, columns) for path in job.parts]
-    ends = np.cumsum([len(rows) for rows in parts]).tolist()
-    rows = pa.concat_tables(parts)
-    keys, labels = image_keys(rows["image_id"]), rows["class_id"].to_numpy()
-    tested = images_to_test(keys, labels, job.settings.test, job.settings.seed)
-    return _Images(keys, labels, tested, list(zip(job.parts, [0, *ends[:-1]], strict=True)))
-
-
-# -- fitting -------------------------------------------------------------------------------------
-
-
-def _fit(job: ProbeItem, images: _Images) -> tuple[Classifier, str, bool]:
-    """Returns the classifier, its method, and whether it converged."""
-    labels = images.labels_to_train
-    if not job.n_features or len(np.unique(labels)) == 1:
-        return Majority.of(labels), MAJORITY, True
-    if job.streams:
-        batches = partial(_to_train, job, images)
-        return fit_streaming(batches, labels, job.settings.c), STREAMING, True
-    vectors, labels = _gathered(job, images)
-    classifier, converged = fit_at_once(vectors, labels, job.settings.c)
-    return classifier, AT_ONCE, converged
-
-
-def _gathered(job: ProbeItem, images: _Images) -> tuple[Vectors, Labels]:
-    """All images to train with, ordered by id, because the solver's result depends on the order."""
-    trained = np.flatnonzero(~images.tested)
-    keys = images.keys[trained]
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
-    place = np.empty(len(images.labels), np.int64)
-    place[trained[order]] = np.arange(len(trained))
-    vectors = np.empty((len(trained), job.n_features))
-    for some, batch in _batches(job, images.starts):
-        kept = ~images.tested[some]
-        vectors[place[some][kept]] = batch[kept]
-    return vectors, images.labels[trained[order]]
-
-
-def _to_train(job: ProbeItem, images: _Images, number: int) -> Iterator[tuple[Vectors, Labels]]:
-    """One pass over the images to train with; each pass has its own order of the parts."""
-    order = np.random.default_rng(number).permutation(len(images.starts))
-    for some, vectors in _batches(job, [images.starts[i] for i in order]):
-        kept = ~images.tested[some]
-        if kept.any():
-            yield vectors[kept], images.labels[some][kept]
-
-
-# -- reading -------------------------------------------------------------------------------------
-
-
-def _batches(job: ProbeItem, starts: Sequence[tuple[str, int]]) -> Iterator[_Batch]:
-    """The normalised vectors of all images, a row group at a time."""
-    columns = [name for name, _ in job.layers]
-    for path, start in starts:
-        for rows in parquet.row_groups(job.output, path, columns):
-            values = [flat_values(rows[n]).reshape(len(rows), width) for n, width in job.layers]
-            vectors = np.concatenate(values, axis=1)
-            settings = job.settings
-            yield (
-                slice(start, start + len(rows)),
-                normalised(vectors, settings.l2, settings.signed_root),
-            )
-            start += len(rows)
-
-
-# -- tables --------------------------------------------------------------------------------------
-
-
-def _rows(job: ProbeItem, images: _Images, right: npt.NDArray[np.bool_], method: str) -> pa.Table:
+def _rows(job: ProbeItem, source: vectors.Source, found: Result) -> pa.Table:
     """The row of all classes together, then one row for each class that has images."""
-    sizes, tested, correct = (
-        np.bincount(images.labels[chosen], minlength=images.labels.max() + 1)
-        for chosen in (slice(None), images.tested, right)
+    present = np.flatnonzero(np.bincount(source.labels))
+    columns = np.append(0, 1 + present)  # of all classes first
+    accuracies = found.accuracies()[:, columns]
+    n_train, n_test, correct = (
+        np.column_stack([count.sum(axis=1), count])[:, columns]
+        for count in (found.n_train, found.n_test, found.correct)
     )
-    classes = np.flatnonzero(sizes)
-    n_test = np.append(tested.sum(), tested[classes])
-    n_correct = np.append(correct.sum(), correct[classes])
-    none = n_test == 0
-    n = len(n_test)
+    low, high = trial.interval(accuracies, n_test)
+    several = len(accuracies) > 1
+    deviation = accuracies.std(axis=0, ddof=1) if several else np.full(len(columns), np.nan)
+    means = np.full(len(columns), np.nan)
+    means[0] = found.means_of_classes().mean()
+    n = len(columns)
     return pa.table(
         {
             "layer": pa.repeat(job.layer, n),
             "features": pa.repeat(job.features, n),
-            "class_id": pa.array(np.append(ALL_CLASSES, classes).astype(np.int32)),
-            "method": pa.repeat(method, n),
+            "class_id": pa.array(np.append(ALL_CLASSES, present).astype(np.int32)),
+            "method": pa.repeat(found.method, n),
             "n_features": pa.repeat(pa.scalar(job.n_features, pa.int32()), n),
-            "n_train": pa.array(np.append(sizes.sum(), sizes[classes]) - n_test),
-            "n_test": pa.array(n_test),
-            "correct": pa.array(n_correct),
-            "accuracy": pa.array(n_correct / np.maximum(n_test, 1), mask=none),
+            "n_train": pa.array(n_train[0]),
+            "n_test": pa.array(n_test.sum(axis=0)),
+            "correct": pa.array(correct.sum(axis=0)),
+            "accuracy": nullable(accuracies.mean(axis=0)),
+            "folds": pa.repeat(pa.scalar(len(accuracies), pa.int32()), n),
+            "deviation": nullable(deviation),
+            "low": nullable(low),
+            "high": nullable(high),
+            "mean_of_classes": nullable(means),
+            "c": nullable(np.full(n, found.c)),
         }
     )

@@ -38,8 +38,8 @@ SOURCES: Final[dict[str, Table]] = {
 }
 """Value of the column ``features`` of ``probe`` -> the table with these features."""
 
-_FORMAT: Final = 1  # of the files written; if it changes, every output is probed again
-_BYTES_OF_A_VALUE: Final = 24  # float64, and the solver's own copy with the feature's number
+_FORMAT: Final = 2  # of the files written; if it changes, every output is probed again
+BYTES_OF_A_VALUE: Final = 40  # float64, those to train with, the solver's with the feature's number
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _items(output: Output, source: _Source, settings: Probe, memory: int) -> lis
     for name, label, layers in source.sets():
         columns = tuple((layer, source.widths[layer]) for layer in layers)
         n_values = n_images * sum(width for _, width in columns)
-        streams = n_values * _BYTES_OF_A_VALUE > memory
+        streams = n_values * BYTES_OF_A_VALUE > memory
         item = ProbeItem(
             name=source.pair.item(name),
             digest=fingerprint([_FORMAT, source.digest, columns, settings.model_dump(), streams]),

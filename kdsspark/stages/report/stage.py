@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from kdsspark.config import Config
+from kdsspark.config import Config, Preprocessing
 from kdsspark.config.redaction import redacted, without_secrets
 from kdsspark.engine.stage import Context, FeatureClassWanted, ItemPlan, total
 from kdsspark.errors import DatasetError
@@ -27,12 +27,13 @@ from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.query import view_queries, views
-from kdsspark.report.data import NetworkInfo, ReportData, RunInfo
+from kdsspark.report.data import ComputedOn, NetworkInfo, ReportData, RunInfo
+from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
-from kdsspark.stages import EMBED, EXEMPLARS, MEASURE, REPORT, SUMMARIZE
-from kdsspark.stages.embed import complete, duplicates
+from kdsspark.stages import EMBED, EXEMPLARS, EXPERIMENTS, MEASURE, PROBE, REPORT, SUMMARIZE
+from kdsspark.stages.embed import complete, duplicates, processors
 from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import looks
+from kdsspark.stages.report import layer_sizes, looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
@@ -41,11 +42,13 @@ from kdsspark.tables import FEATURES, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 3  # of the pages: with another number, every report is drawn again
+_FORMAT: Final = 4  # of the pages: with another number, every report is drawn again
 _TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
-_MADE_BY: Final = (EMBED, MEASURE, SUMMARIZE, EXEMPLARS)  # the report shows what these stages wrote
+_MADE_BY: Final = (  # the report shows what they wrote
+    EMBED, MEASURE, SUMMARIZE, EXEMPLARS, PROBE, *EXPERIMENTS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def run(context: Context) -> None:
     from kdsspark.report import site
 
     REPORT.receipts(output).remove(_ITEM)
-    steps = len(_queries(config)) + 1
+    steps = len(_queries(config)) + len(_experiments(output)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context, planned.made, progress)
         _replace(output, site.render(data, os.cpu_count() or 1))
@@ -117,7 +120,8 @@ def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
 def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> ReportData:
     """Everything that the report shows; ``made`` are the receipts of what it follows from."""
     output, config = context.output, context.config
-    queries = _queries(config)
+    experiments = _experiments(output)
+    queries = _queries(config) | experiments
     read = view_queries.reads(*queries.values(), histograms_of(1))
     opened = views.opened(context.session, output, read)
     drawn = read_feature_classes(opened, output, config, context.drawn)
@@ -131,6 +135,8 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(opened, extremes)
+    frames["rest"] = rest.medians(opened, frames["class_extremes"])
+    frames["sizes"] = layer_sizes.of_networks(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
     return ReportData(
@@ -142,12 +148,29 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         disagreements,
         galleries(context, frames),
         filters.of_networks(output, config),
+        {name: _ranked(frames[name], config) for name in experiments},
         others,
+        _computed_on(context),
+        processors.mixtures(output, context.pairs),
     )
 
 
 def _queries(config: Config) -> dict[str, str]:
     return QUERIES | ({"disagreements": DISAGREEMENTS} if config.measure.distances else {})
+
+
+def _experiments(output: Output) -> dict[str, str]:
+    """The queries of the experiments that have written all of their tables."""
+    done = [
+        one.name for one in EXPERIMENTS if all(output.files(table.name) for table in one.tables)
+    ]
+    return {name: q for name, q in EXPERIMENT_QUERIES.items() if name.partition("/")[0] in done}
+
+
+def _ranked(frame: pd.DataFrame, config: Config) -> pd.DataFrame:
+    """The rows of an experiment with the rank that the configuration gives each dataset."""
+    ranks = {dataset.name: dataset.rank for dataset in config.datasets}
+    return frame.assign(rank=frame["dataset"].map(ranks).astype(float))
 
 
 def _digest(config: Config, made: Sequence[Receipt], wanted: Sequence[FeatureClassWanted]) -> str:
@@ -179,7 +202,7 @@ def _redacted(failures: pd.DataFrame) -> pd.DataFrame:
 def closing(context: Context) -> str:
     """Per dataset: images, failures, t+ and t-, and where the report is; for the terminal.
 
-    Byte-identical images are told first, where there are some.
+    Byte-identical images, and embeddings of several kinds of processors, are told first.
     """
     output = context.output
     thresholds = parquet.read(output, THRESHOLDS).to_pylist()
@@ -192,8 +215,8 @@ def closing(context: Context) -> str:
         images = row.get("n_images", 0) + n_failed
         rows.append((*pair, f"{images:,}", f"{n_failed:,}", *limits))
     table = aligned(rows, to_the_right=range(2, 6))
-    twins = duplicates.summary(context)
-    return "\n".join([*twins, f"{table}\n\nreport: {output.path('report/index.html')}"])
+    notes = [*duplicates.summary(context), *processors.mixtures(output, context.pairs)]
+    return "\n".join([*notes, f"{table}\n\nreport: {output.path('report/index.html')}"])
 
 
 def _three_digits(value: float | None) -> str:
@@ -225,6 +248,14 @@ def _networks(output: Output, config: Config) -> list[NetworkInfo]:
     return [_network(output, name, specs.get(name)) for name in names]
 
 
+def _computed_on(context: Context) -> list[ComputedOn]:
+    return [
+        {"network": pair.network, "dataset": pair.dataset, "computed_on": kind, "images": n}
+        for pair in context.pairs
+        for kind, n in processors.of_pair(context.output, pair).items()
+    ]
+
+
 def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo:
     features = parquet.read(output, FEATURES, name, columns=["layer"])["layer"]
     return {
@@ -237,5 +268,19 @@ def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo
         "crops": spec.crops if spec else None,
         "precision": spec.precision if spec else None,
         "activation": spec.activation if spec else None,
-        "pooling": spec.pooling if spec else None,
+        "pooling": _pooling(spec) if spec else None,
+        "preprocessing": _in_words(spec.preprocessing) if spec else None,
     }
+
+
+def _pooling(spec: NetworkSpec) -> str:
+    tokens = {layer.tokens for layer in spec.layers} - {"mean"}
+    return ", ".join([spec.pooling, *(f"tokens: {which}" for which in tokens)])
+
+
+def _in_words(p: Preprocessing) -> str:
+    mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (p.mean, p.std))
+    return (
+        f"short side {p.resize} ({p.interpolation}), crops of {p.crop}; "
+        f"{p.channels} from 0 to {p.scale}, mean {mean}, std {std}"
+    )

@@ -12,13 +12,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kdsspark import paper
 from kdsspark.engine.stage import Context
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.chosen import Chosen, choose
-from kdsspark.report.gallery.gallery import LayerShown
+from kdsspark.report.gallery.gallery import LayerShown, UnitFigure
 from kdsspark.report.parts import formats
+from kdsspark.stages.embed.networks import saved_networks, whole_crops
 from kdsspark.stages.exemplars.stage import corpus_of
 from kdsspark.stages.report import distances, looks
 from kdsspark.stages.report.looks import Looks
@@ -51,6 +54,12 @@ class Subject:
     samples: Samples
     sampled_by: Pair  # the pair that cuts the samples, the same for all networks
     with_sheets: bool  # whether its exemplars stand for whole layers
+    figures: tuple[UnitFigure, ...]  # of the paper, for this dataset
+
+    @property
+    def of_patches(self) -> Pair:
+        """The pair whose images are the patches of its units."""
+        return self.corpus or self.pair
 
     @cached_property
     def firsts(self) -> dict[str, int]:
@@ -76,14 +85,38 @@ def choose_all(context: Context, frames: Frames, n_units: int) -> list[Subject]:
     owners = {pair.dataset: pair for pair in reversed(pairs)}
     largest = _largest(frames["thresholds"])
     asked = looks.read(context.output)
+    papers_own = _papers_networks(context)
     starts = (
-        _Start(pair, classes[pair], samples.get(pair.dataset, {}), owners[pair.dataset], asked)
+        _Start(
+            pair,
+            classes[pair],
+            samples.get(pair.dataset, {}),
+            owners[pair.dataset],
+            asked,
+            largest[pair.network] == pair.dataset,
+            _figures(pair, [p for p in pairs if p.dataset in of_images], largest),
+            pair.network in papers_own,
+        )
         for pair in pairs
     )
-    return [
-        _subject(context, start, frames, n_units, largest[start.pair.network] == start.pair.dataset)
-        for start in starts
-    ]
+    return [_subject(context, start, frames, n_units) for start in starts]
+
+
+def _papers_networks(context: Context) -> set[str]:
+    """The networks whose units are those that figures 2, 3, 4 and 7 of the paper name."""
+    specs = saved_networks(context.output, context.config)
+    return {
+        name
+        for name, spec in specs.items()
+        if spec.architecture == paper.UNITS_ARCHITECTURE and spec.weights != "random"
+    }
+
+
+def _figures(pair: Pair, pairs: Sequence[Pair], largest: Mapping[str, str]) -> list[int]:
+    """The figures of the paper that are drawn for a pair; ``pairs``: those that have images."""
+    own = [other.dataset for other in pairs if other.network == pair.network]
+    drawn = unit_figures.datasets_of(own, largest[pair.network])
+    return [n for n, name in drawn.items() if name == pair.dataset and name in own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,20 +128,25 @@ class _Start:
     samples: Samples
     sampled_by: Pair
     looks: Looks
+    with_sheets: bool
+    figures: Sequence[int]
+    papers_network: bool  # whether the paper names units of it
 
 
-def _subject(
-    context: Context, start: _Start, frames: Frames, n_units: int, with_sheets: bool
-) -> Subject:
+def _subject(context: Context, start: _Start, frames: Frames, n_units: int) -> Subject:
     pair = start.pair
-    layers = _layers(frames["layers"], pair.network)
+    layers = _layers(frames["layers"], pair.network, whole_crops(context.output, pair.network))
     limits = _thresholds(frames["thresholds"], pair)
     widths = [layer.units for layer in layers]
     shape = int(start.classes["class_id"].max()) + 1, sum(widths)
     ks, q = distances.read(context.output, pair, _firsts(layers), shape)
     figure1 = [(layer, unit) for name, layer, unit, _ in context.drawn if name == pair.dataset]
     asked = _features(layers, start.looks.features(pair.network))
-    more = [*_features(layers, figure1), *asked]
+    class_names = dict(zip(start.classes["class_id"], start.classes["class_name"], strict=True))
+    figures = unit_figures.choose(
+        start.figures, pair.dataset, ks, layers, class_names, start.papers_network
+    )
+    more = [*_features(layers, figure1), *asked, *unit_figures.features(figures)]
     depth = np.repeat(np.arange(len(layers), dtype=np.int32), widths)
     return Subject(
         pair=pair,
@@ -122,7 +160,8 @@ def _subject(
         asked=asked,
         samples=start.samples,
         sampled_by=start.sampled_by,
-        with_sheets=with_sheets,
+        with_sheets=start.with_sheets,
+        figures=figures,
     )
 
 
@@ -147,12 +186,13 @@ def _largest(thresholds: pd.DataFrame) -> dict[str, str]:
     return dict(ordered.groupby("network")["dataset"].first())
 
 
-def _layers(layers: pd.DataFrame, network: str) -> tuple[LayerShown, ...]:
+def _layers(layers: pd.DataFrame, network: str, whole: Mapping[str, str]) -> tuple[LayerShown, ...]:
     own = layers[layers["network"] == network].sort_values("depth")
     firsts = np.concatenate([[0], own["features"].to_numpy().cumsum()[:-1]])
     return tuple(
-        LayerShown(row["layer"], row["kind"], row["depth"], int(first), row["features"])
+        LayerShown(name, row["kind"], row["depth"], int(first), row["features"], whole.get(name))
         for row, first in zip(formats.rows(own), firsts, strict=True)
+        for name in [row["layer"]]
     )
 
 

@@ -22,7 +22,7 @@ from kdsspark.stages.measure import stage as measure
 from kdsspark.stages.summarize.dataset_task import SummaryItem, summarize_dataset
 from kdsspark.tables import FEATURES, KS
 
-_FORMAT: Final = 2  # of the files written; if it changes, every output is summarized again
+_FORMAT: Final = 3  # of the files written; if it changes, every output is summarized again
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,9 @@ def summarized(measured: Measured) -> Iterator[Summarized]:
         yield DISTRIBUTION, (labels,), _distribution_rows(measured, layers[labels])
         yield SURVIVAL, (labels,), _survival_rows(part, first)
     row = _threshold_row(measured, found, [_thresholds(measured, true, [one]) for one in shuffled])
+    reached = np.array([[tally.reach for tally in layer.tallies] for layer in layers["shuffled"]])
     tested, counts_below = significance(
-        measured.distances(name, "true", TESTED) for name in measured.layers
+        (measured.distances(name, "true", TESTED) for name in measured.layers), reached
     )
     yield SIGNIFICANCE, (), tested
     yield THRESHOLDS, (), pa.Table.from_pylist([row | counts_below], schema=THRESHOLDS.schema)

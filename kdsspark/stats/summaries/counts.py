@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +40,12 @@ class Summary:
         )
 
     @staticmethod
-    def of(ks: NDArray[np.float64]) -> Summary:
-        """The summary of the distances ``ks`` [units, classes]; NaN is an undefined one."""
-        return Summary(tally(ks), survival(ks), distribution(ks))
+    def of(ks: NDArray[np.float64], reach: float = 0.0) -> Summary:
+        """The summary of the distances ``ks`` [units, classes]; NaN is an undefined one.
+
+        ``reach`` is the largest :func:`.significance.reach` of them.
+        """
+        return Summary(replace(tally(ks), reach=reach), survival(ks), distribution(ks))
 
     def merge(self, other: Summary) -> Summary:
         """The summary of the features of both; the classes must be the same."""

@@ -2,6 +2,11 @@
 
 The paper does not have them; it compares with shuffled labels instead. The null hypothesis is that
 of the two-sample Kolmogorov-Smirnov test. Ties, and therefore bins, only make p-values too large.
+
+The family-wise p-values (:func:`max_p_values`) come from the shuffled labels themselves: from the
+largest distance of any feature and class under each of them (Westfall and Young 1993,
+*Resampling-Based Multiple Testing*). They need no assumption about ties, nor about how features
+depend on each other.
 """
 
 from __future__ import annotations
@@ -74,6 +79,32 @@ def _exact(gap: int, n_inner: int, n_outer: int) -> float:
     outer = np.arange(n_outer) >= q[possible[0]]
     result: Any = stats.ks_2samp(inner.astype(float), outer.astype(float), method="exact")
     return float(result.pvalue)
+
+
+def reach(
+    ks: NDArray[np.float64], n_inner: NDArray[np.int64], n_outer: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How far distances are from 0, in the unit of what chance gives for classes of their sizes.
+
+    This is ``|ks| * sqrt(n_inner * n_outer / (n_inner + n_outer))``, whose limit distribution is
+    the same for all sizes. So distances of small and large classes compare; by ``|ks|`` alone, a
+    class of one image would have the largest under any labels. The arrays have one shape; NaN
+    where ``ks`` is.
+    """
+    product = n_inner.astype(np.float64) * n_outer
+    scale: NDArray[np.float64] = np.sqrt(product / np.maximum(n_inner + n_outer, 1))
+    return np.abs(ks) * scale
+
+
+def max_p_values(reached: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of labelings, the true one among them, of which any pair reaches as far.
+
+    ``reached`` is the :func:`reach` under the true labels, of any shape, and ``largest`` [shuffles]
+    the largest under each shuffle. NaN stays NaN.
+    """
+    before = np.searchsorted(np.sort(largest), reached, "left")
+    p = (1 + largest.size - before) / (1 + largest.size)
+    return np.where(np.isnan(reached), np.nan, p)
 
 
 def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -29,12 +29,14 @@ class Tally:
     """The number of pairs of a feature and a class strictly beyond every x of ``GRID``.
 
     ``plus`` counts ks > x and ``minus`` counts -ks > x, both int64 [1001]. ``n_pairs`` is the
-    number of pairs that have a distance.
+    number of pairs that have a distance. ``reach`` is the largest :func:`.significance.reach` of
+    them, 0 if there are none.
     """
 
     plus: NDArray[np.int64]
     minus: NDArray[np.int64]
     n_pairs: int
+    reach: float = 0.0
 
     @staticmethod
     def zero() -> Tally:
@@ -43,7 +45,12 @@ class Tally:
 
     def merge(self, other: Tally) -> Tally:
         """The tally of the pairs of both."""
-        return Tally(self.plus + other.plus, self.minus + other.minus, self.n_pairs + other.n_pairs)
+        return Tally(
+            self.plus + other.plus,
+            self.minus + other.minus,
+            self.n_pairs + other.n_pairs,
+            max(self.reach, other.reach),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -274,6 +274,33 @@ def test_images_and_their_classes(
     assert labels(dataset(write.__name__, tmp_path, split)) == expected
 
 
+@pytest.mark.parametrize(
+    ("write", "background"),
+    [
+        (caltech101, {f"101_ObjectCategories/BACKGROUND_Google/image_000{n}.jpg" for n in (1, 2)}),
+        (caltech256, {f"256_ObjectCategories/257.clutter/257_000{n}.jpg" for n in (1, 2)}),
+    ],
+)
+def test_a_background_is_a_class_on_request(
+    tmp_path: Path, write: Callable[[Path], None], background: set[str]
+) -> None:
+    write(tmp_path)
+    without = labels(dataset(write.__name__, tmp_path))
+    found = labels(dataset(write.__name__, tmp_path, background=True))
+    assert found == without | classes(background)
+    assert not background & without.keys()
+
+
+def test_a_background_must_be_known(tmp_path: Path) -> None:
+    textures(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        labels(dataset("textures", tmp_path, background=True))
+    assert str(caught.value) == (
+        "datasets.set.background: must be false with layout textures (only caltech101, caltech256 "
+        "have one), got true"
+    )
+
+
 def test_every_published_dataset_has_a_miniature_and_so_has_every_split() -> None:
     published = {name: layout for name, layout in LAYOUTS.items() if layout.published}
     assert {write.__name__ for write in MINIATURES} == published.keys()

@@ -16,7 +16,8 @@ SIDE = 16
 def reader(
     model: nn.Module, table: dict[str, str], activation: str = "post_relu"
 ) -> fx.GraphModule:
-    return read(model, inspect(tiny().to("meta"), table, activation, SIDE), activation, "mean")
+    layers = inspect(tiny().to("meta"), table, activation, SIDE)
+    return read(model, layers, activation, "mean", SIDE)
 
 
 def test_blocks_are_what_lies_in_front_of_each_halving() -> None:

@@ -12,9 +12,10 @@ from torchvision.transforms import functional as F  # noqa: N812
 
 from kdsspark.config import Preprocessing
 from kdsspark.network.activations import inspect, read
-from kdsspark.network.architectures import BUILT_IN, layer_table, skeleton
+from kdsspark.network.architectures import skeleton
 from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.crop_sharing.sharing import Shared, split
+from kdsspark.network.layer_tables import BUILT_IN, layer_table
 from kdsspark.network.spec import NetworkSpec
 from tests.network.crop_sharing.networks import EVERY, tiny
 
@@ -30,7 +31,7 @@ def reader_and_spec(
     fixed |= {"precision": "float32", "weights": "", "weights_digest": ""}
     fixed |= {"pooling": "mean", "crops": "ten"} | keys
     spec = NetworkSpec(**fixed, layers=layers, preprocessing=preprocessing)
-    return read(model, layers, activation, "mean"), spec
+    return read(model, layers, activation, "mean", CROP), spec
 
 
 def share(reader: fx.GraphModule, spec: NetworkSpec) -> Shared:
@@ -182,5 +183,5 @@ def test_vgg_shares_two_blocks_at_224_pixels(architecture: str) -> None:
     table = layer_table(architecture, None if architecture in BUILT_IN else last)
     layers = inspect(model, table, "post_relu", 224)
     keys = {"architecture": architecture, "layers": layers, "preprocessing": Preprocessing()}
-    shared = split(read(model, layers, "post_relu", "mean"), dataclasses.replace(SPEC, **keys))
+    shared = split(read(model, layers, "post_relu", "mean", 224), dataclasses.replace(SPEC, **keys))
     assert (len(shared.blocks) if shared else 0) == (2 if "vgg" in architecture else 0)

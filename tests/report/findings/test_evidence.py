@@ -52,10 +52,29 @@ def test_layers_have_both_signs_side_by_side(world: Evidence, imagenet: Frames) 
     assert len(world.layers) == 11 * 15
 
 
-def test_the_first_and_the_last_third_of_the_convolutional_layers(world: Evidence) -> None:
+def test_low_layers_are_those_of_the_paper(world: Evidence) -> None:
+    """conv1_1 to conv3_3 (section 6.1); the others are its middle and upper layers."""
     assert world.depths == list(range(13))
-    assert sorted(set(world.convolutional("low")["depth"])) == [0, 1, 2, 3]
-    assert sorted(set(world.convolutional("high")["depth"])) == [9, 10, 11, 12]
+    low = ["conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3"]
+    assert list(world.convolutional("low")["layer"].unique()) == low
+    upper = ["conv4_1", "conv4_2", "conv4_3", "conv5_1", "conv5_2", "conv5_3"]
+    assert list(world.convolutional("upper")["layer"].unique()) == upper
+
+
+def test_layers_of_two_datasets_are_compared_one_by_one(world: Evidence, imagenet: Frames) -> None:
+    rows = imagenet["layer_distribution"]
+    shares = rows.pivot(index="bin", columns=["depth", "dataset"], values="n") / worlds.N
+    wood = [abs(shares[d]["wood"] - shares[d]["mit67"]).sum() / 2 for d in (0, 14)]
+    apart = world.apart([0, 14]).set_index(["one", "other"])["apart"]
+    assert apart["mit67", "wood"] == pytest.approx(np.mean(wood))
+    assert len(apart) == 11 * 10 / 2
+
+
+def test_tails_are_of_all_distances_of_some_layers(world: Evidence, imagenet: Frames) -> None:
+    rows = imagenet["layer_distribution"].query("dataset == 'wood' and depth in (0, 14)")
+    far = rows["n"][(rows["lo"] >= 0.5 - 1e-9) | (rows["hi"] <= -0.5 + 1e-9)].sum()
+    tails = world.tails([0, 14]).set_index("name")["tail"]
+    assert tails["wood"] == pytest.approx(100 * far / rows["n"].sum())
 
 
 def test_shapes_add_up(world: Evidence, imagenet: Frames) -> None:
@@ -77,7 +96,7 @@ def test_rows_of_groups(groups: tuple[str, ...], found: set[str]) -> None:
     assert set(evidence.in_any_group(frame, *groups, "c")["dataset"]) == found
     with pytest.raises(NotTestable, match=r"no dataset of group c \(disjoint\)"):
         evidence.in_groups(frame, *groups, "c")
-    with pytest.raises(NotTestable, match="no dataset of group c or d"):
+    with pytest.raises(NotTestable, match="there is no dataset of group c or d"):
         evidence.in_any_group(frame, "c", "d")
 
 

@@ -41,7 +41,7 @@ def test_a_strip_has_its_tiles_side_by_side() -> None:
 @pytest.mark.parametrize(("n", "rows"), [(1, 1), (3, 1), (4, 2), (7, 3)])
 def test_a_sheet_has_rows_with_gaps(n: int, rows: int) -> None:
     step = SIDE + sprites.GAP
-    found = decoded(sprites.sheet(TILES[:n], SIDE, 3))
+    found = decoded(sprites.sheet(TILES[:n], SIDE))
     assert found.shape == (rows * step - sprites.GAP, 3 * step - sprites.GAP, 3)
     for i, tile in enumerate(TILES[:n]):
         y, x = i // 3 * step, i % 3 * step

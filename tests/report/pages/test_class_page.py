@@ -34,9 +34,10 @@ def test_all_units_of_a_class_are_shown(gallery: Gallery, files: dict[str, bytes
         for feature in (*shown.present, *shown.absent):
             layer, unit = gallery.unit_of(feature)
             assert f"../../../{names.unit_page('vgg16', layer, unit)}" in page.all("href")
-            assert f"../../../{names.picture('vgg16', 'birds', layer, str(unit))}" in page.all(
-                "src"
-            )
+            patches = f"../../../{names.picture('vgg16', 'birds', layer, str(unit))}"
+            dead = gallery.units[feature].dead
+            assert (patches in page.all("src")) == (not dead)
+            assert ("dead: no image of birds excites it" in words(page)) or not dead
             ks = f"{gallery.ks[shown.class_id, feature]:+.2f}".replace("-", "\u2212")
             assert f"{layer} \u00b7 {unit} {ks}" in words(page)
 

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import replace
 
-from kdsspark.report.data import ReportData
+from kdsspark.report.data import ComputedOn, ReportData
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
 from kdsspark.report.parts.names import slug
@@ -22,7 +22,8 @@ def test_every_figure_is_on_the_page_and_a_file(
     names = [name for name in FIGURES if name != "figure8"]  # there are no groups
     for network, page in papers.items():
         stems = [f"figures/{network}/{name}" for name in names]
-        assert page.all("src") == [*(f"../{stem}.svg" for stem in stems), "../script.js"]
+        shown = [src for src in page.all("src") if "pictures" not in src]
+        assert shown == [*(f"../{stem}.svg" for stem in stems), "../script.js"]
         for stem in stems:
             assert files[f"{stem}.png"].startswith(b"\x89PNG")
             assert b"<svg" in files[f"{stem}.svg"]
@@ -145,6 +146,19 @@ def test_the_first_page_shows_the_classes_that_units_tell_best(
 def test_what_was_not_asked_for_has_no_part(papers: dict[str, Page]) -> None:
     for title in ("Where other distances disagree", "figure 1 of the paper", "figure 8 of the"):
         assert title not in words(papers["vgg16"])
+
+
+def test_what_embeddings_were_computed_on_is_told(report: ReportData, about: Page) -> None:
+    kinds = [
+        ComputedOn(network="vgg16", dataset="birds", computed_on=kind, images=n)
+        for kind, n in (("a <processor>", 4000), ("unknown", 3))
+    ]
+    made = render(replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."]))
+    told = Page(made["about.html"].decode())
+    for row in (["vgg16", "birds", "a <processor>", "4,000"], ["vgg16", "birds", "unknown", "3"]):
+        assert row in told.cells
+    assert "birds mixes them." in words(told)
+    assert "computed on" not in words(about)
 
 
 def test_what_the_output_holds_beyond_the_configuration_is_named(

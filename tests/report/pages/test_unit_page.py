@@ -14,7 +14,9 @@ from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.report.pages import unit_page
 from kdsspark.report.parts import cards, names
 from kdsspark.report.parts.page import Page as Made
+from kdsspark.report.site import render
 from tests.report.html import Page, words
+from tests.report.synthetic import Study, make_report
 
 
 @pytest.fixture
@@ -110,13 +112,39 @@ def test_neighbours_are_the_units_drawn_of_its_layer(
         assert [b[1] and b[1]["name"] for b in beside] == [*linked[1:], None]
 
 
-def test_dead_units_are_called_dead(
+def test_dead_units_are_called_dead_and_show_no_patches(
     report: ReportData, own: list[Gallery], files: dict[str, bytes]
 ) -> None:
+    """The share of others is named for what it is."""
+    seen = set()
     for feature, page in made(report, own).items():
-        text = words(Page(files[page.path].decode()))
-        dead, always = "Dead: no image of 40 excites it.", "Every image excites it somewhere."
-        assert (dead in text, always in text) == (feature % 5 == 0, feature % 5 != 0)
+        shown = Page(files[page.path].decode())
+        text, dead = words(shown), feature % 5 == 0
+        assert ("Dead: in none of 40 images is its maximum above 0." in text) == dead
+        assert ("Its maximum is above 0 in 100 % of 40 images." in text) == (not dead)
+        classes = [attrs.get("class") or "" for tag, attrs in shown.tags if tag == "img"]
+        assert any("patches" in css for css in classes) == (not dead)
+        seen.add(dead)
+    assert seen == {True, False}
+
+
+def test_whole_crops_are_explained() -> None:
+    why = "flatten mixes the locations of the map"
+    report = make_report(Study("net", [("a", "conv"), ("b", "fc")], {"x": ["p", "q", "r"]}, 6))
+    whole = [_whole(gallery, "b", why) for gallery in report.galleries]
+    files = render(replace(report, galleries=whole))
+    texts = {name: words(Page(files[name].decode())) for name in files if name[:5] == "units"}
+    for name, text in texts.items():
+        assert (f"Patches are whole crops, because {why}." in text) == ("/b/" in name), name
+    assert len({name.split("/")[2] for name in texts}) == 2
+
+
+def _whole(gallery: Gallery, layer: str, why: str) -> Gallery:
+    units = {
+        f: replace(u, layer=replace(u.layer, whole=why)) if u.layer.name == layer else u
+        for f, u in gallery.units.items()
+    }
+    return replace(gallery, units=units)
 
 
 def test_a_unit_without_exemplars_has_no_share(report: ReportData, own: list[Gallery]) -> None:

@@ -24,12 +24,12 @@ def steps(path: str) -> np.ndarray:
 
 
 def line(path: str) -> np.ndarray:
-    """The height at the end of each bar of a line."""
+    """The height at the end of each bar of a line, whose moves may be several bars wide."""
     start = f"M0 {HEIGHT}l"
     assert path.startswith(start)
-    moves = np.array(path.removeprefix(start).split(), int).reshape(-1, 2)
-    assert (moves[:, 0] == 1).all()
-    return -moves[:, 1].cumsum() / HEIGHT
+    wide, down = np.array(path.removeprefix(start).split(), int).reshape(-1, 2).T
+    ends = np.insert(wide.cumsum(), 0, 0), np.insert(down.cumsum(), 0, 0)
+    return -np.interp(np.arange(1, wide.sum() + 1), *ends) / HEIGHT
 
 
 def drawn(svg: str, css: str) -> ElementTree.Element:

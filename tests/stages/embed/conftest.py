@@ -13,7 +13,7 @@ from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.embed.shards import files as shard_files
 from tests.inprocess import InProcess, Task
-from tests.stages.embed.fakes import PAIR, SPEC, FakeNetwork, Folder
+from tests.stages.embed.fakes import COMPUTED_ON, PAIR, SPEC, FakeNetwork, Folder
 from tests.stages.embed.world import World
 
 
@@ -34,6 +34,7 @@ def network(monkeypatch: pytest.MonkeyPatch, task: Task) -> FakeNetwork:
     fake, task.n_cpus = FakeNetwork(), 2
     monkeypatch.setattr(image_job, "extractor", lambda _: fake)
     monkeypatch.setattr(image_job, "batch_and_call", lambda job: 2 * (job.settings.batch_images,))
+    monkeypatch.setattr(image_job, "computed_on", lambda _: COMPUTED_ON)
     monkeypatch.setattr(shard_files, "_GROUP_BYTES", 4 * 5 * 3)
     return fake
 

@@ -26,6 +26,7 @@ from kdsspark.tables import IMAGES, Table, embeddings_schema
 PAIR = Pair("net", "set")
 LAYERS = {"sum": 2, "corner": 5}
 SCHEMA = embeddings_schema(list(LAYERS))
+COMPUTED_ON = "a made-up processor"
 SPEC = NetworkSpec(
     name=PAIR.network,
     architecture="none",
@@ -45,6 +46,7 @@ class FakeNetwork:
     """Features that tell which image they are of; counts what it is given."""
 
     batches: list[int] = field(default_factory=list)
+    batch: int = 1  # images of a pass
 
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         self.batches.append(len(images))
@@ -90,7 +92,13 @@ def embedding(row: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
     fixed = {key: row[key] for key in ("image_id", "class_id", "class_name", "version")}
     n = int(row["image_id"])
     values = {name: [float(10 * n + unit) for unit in range(w)] for name, w in LAYERS.items()}
-    return {**fixed, "content": f"bytes of {row['image_id']}", **values, **changed}
+    content = content_of(row["image_id"])
+    return {**fixed, "content": content, "computed_on": COMPUTED_ON, **values, **changed}
+
+
+def content_of(image_id: str) -> str:
+    """The hash of made-up bytes."""
+    return content_hash(image_id.encode())
 
 
 def failure(row: Mapping[str, Any], **changed: Any) -> dict[str, Any]:

@@ -80,10 +80,12 @@ def item(shard: Shard) -> ShardItem:
     return ShardItem(name=PAIR.item(shard.name), digest="d-0", pair=PAIR, shard=shard)
 
 
-def _crashes(decode: Callable[..., Pixels], deadly: bytes, data: bytes, short_side: int) -> Pixels:
+def _crashes(
+    decode: Callable[..., Pixels], deadly: bytes, data: bytes, *settings: object
+) -> Pixels:
     if data == deadly:
         os.kill(os.getpid(), signal.SIGSEGV)
-    return decode(data, short_side)
+    return decode(data, *settings)
 
 
 def _with_a_crashing_decoder(job: ImageJob, deadly: bytes, item: ShardItem) -> Outcome:

@@ -78,7 +78,13 @@ def test_every_row_is_copied_with_its_id_and_class(
     images = {row["image_id"]: row for row in index.images(job.output, "mine").to_pylist()}
     for shard, n in zip(list(planned(job)), (9, 4), strict=True):
         outcome = import_file(job, shard)
-        assert outcome.counts == {"images": n, "embedded": n, "failed": 0, "computed": n}
+        assert outcome.counts == {
+            "images": n,
+            "embedded": n,
+            "failed": 0,
+            "reused": 0,
+            "computed": n,
+        }
         assert outcome.seconds.keys() == {"copy"}
         rows = found(job, shard)
         assert rows.schema.field("x").type.value_type == pa.float32()
@@ -88,6 +94,7 @@ def test_every_row_is_copied_with_its_id_and_class(
             assert np.array_equal(values[name], expected)
         for row in rows.select([c.name for c in EMBEDDINGS.columns]).to_pylist():
             assert row.pop("content") is None  # nobody has seen its image
+            assert row.pop("computed_on") is None
             assert row == {key: images[row["image_id"]][key] for key in row}
         uris = [images[i]["uri"].rpartition("#")[2] for i in rows["image_id"].to_pylist()]
         assert uris == [str(n) for n in range(n)]

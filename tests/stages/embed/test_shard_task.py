@@ -38,6 +38,7 @@ from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.tables import EMBEDDINGS, FAILURES
 from tests.inprocess import Task
 from tests.stages.embed.fakes import (
+    COMPUTED_ON,
     PAIR,
     FakeNetwork,
     Folder,
@@ -75,7 +76,8 @@ def test_a_new_shard_in_bounded_row_groups(
     failed = found(job.output, FAILURES)
     assert [row["image_id"] for row in failed] == ["00", "04", "05"]
     assert {row["content"] for row in failed} == {content_hash(b"broken")}
-    assert outcome.counts == {"images": 11, "embedded": 8, "failed": 3, "computed": 11}
+    counts = {"images": 11, "embedded": 8, "failed": 3, "reused": 0, "computed": 11}
+    assert outcome.counts == counts | {f"on {COMPUTED_ON}": 8}
     groups = pq.ParquetFile(part(job)).metadata
     size = 3 if batch == 1 else 4 if batch == 2 else 5
     assert groups.num_row_groups == -(-11 // size)
@@ -147,7 +149,8 @@ def test_what_holds_already_is_not_written_again(
     outcome = embedded(job, [row for row in rows if row["image_id"] != "02"])
     assert part(job).stat().st_mtime_ns == before
     assert not found(job.output, FAILURES)
-    assert outcome.counts == {"images": 4, "embedded": 4, "failed": 0, "computed": 0}
+    counts = {"images": 4, "embedded": 4, "failed": 0, "reused": 0, "computed": 0}
+    assert outcome.counts == counts | {f"on {COMPUTED_ON}": 4}
     assert network.batches == [1] * 4
 
 
@@ -285,7 +288,8 @@ def test_an_image_of_both_files_counts_as_embedded(job: ImageJob, folder: Folder
     table = pa.Table.from_pylist([failure(rows[1])], schema=FAILURES.schema)
     shard_files.write_failures(files(job.output), table)
     outcome = embedded(job, rows)
-    assert outcome.counts == {"images": 3, "embedded": 3, "failed": 0, "computed": 0}
+    counts = {"images": 3, "embedded": 3, "failed": 0, "reused": 0, "computed": 0}
+    assert outcome.counts == counts | {f"on {COMPUTED_ON}": 3}
     assert not found(job.output, FAILURES)
 
 
@@ -381,17 +385,17 @@ def test_images_are_decoded_apart_once_an_attempt_has_failed(
     monkeypatch: pytest.MonkeyPatch,
     attempt: int,
 ) -> None:
-    apart: list[int] = []
+    apart: list[decoding.Decoder] = []
 
-    def decoder(short_side: int) -> Any:
-        apart.append(short_side)
-        return nullcontext(lambda data: decoding.decode(data, short_side))
+    def decoder(decode: decoding.Decoder) -> Any:
+        apart.append(decode)
+        return nullcontext(decode)
 
     monkeypatch.setattr(image_job.isolation, "decoder", decoder)
     task.attempt = attempt
     rows = [folder.put(n, n) for n in range(3)]
     embedded(job, rows)
-    assert apart == [8] * (attempt > 0)
+    assert apart == [decoding.Decoder(8)] * (attempt > 0)
     assert len(found(job.output, EMBEDDINGS)) == 3
     (note,) = [path for path in job.output.files("_plans") if path.endswith(".json")] or [None]
     assert (job.output.read_json(note) if note else None) == (

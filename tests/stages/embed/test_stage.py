@@ -155,7 +155,7 @@ def test_files_that_were_touched_are_not_embedded_again(world: World) -> None:
     n_files = len(world.output.files("embeddings"))
     for path in (*paths, broken):
         os.utime(path, ns=(1, 1))
-    shutil.copy(paths[0], paths[9])
+    world.image("b/000", 99)  # which is paths[9]
     assert world.run() == 1
     world.check()
     assert len(world.output.files("embeddings")) == n_files
@@ -197,7 +197,7 @@ def test_only_the_versions_of_a_manifest_count(world: World, scheme: str) -> Non
     assert held() == expected
     versions |= {same: "2", told: "2", new: "1"}
     del versions[others[0]], expected[others[0]]
-    assert night(versions) == 2  # what is new, and what has other bytes
+    assert night(versions) == 1  # what is new; the other bytes are those of another image
     expected |= {p: (versions[p], content_hash(p.read_bytes())) for p in (same, told, new)}
     assert held() == expected
 
@@ -310,7 +310,7 @@ def test_without_a_prepared_network_all_is_missing(world: World) -> None:
 def test_a_shard_travels_without_the_network(world: World) -> None:
     world.images(a=40)
     index.write_index(world.output, world.config.datasets[0])
-    items = embed._items(world.output, world.config, PAIR)
+    items = embed._work(world.output, world.config, PAIR).items
     assert len(items) == 10
     assert sum(item.size for item in items) == 40
     assert max(len(pickle.dumps(item)) for item in items) < 1_000
@@ -370,10 +370,14 @@ def test_a_file_of_embeddings_that_goes_takes_its_shard_along(world: World, both
 
 
 def test_the_seconds_of_all_tasks_are_added_up() -> None:
-    def receipt(computed: int, **seconds: float) -> Receipt:
-        return Receipt(ItemName("net/set/s"), "d", {"computed": computed}, seconds)
+    def receipt(computed: int, reused: int = 0, **seconds: float) -> Receipt:
+        counts = {"computed": computed, "reused": reused}
+        return Receipt(ItemName("net/set/s"), "d", counts, seconds)
 
     done = [receipt(3, compute=1.25, wait=0.5), receipt(4, compute=2.0, copy=0.25, other=9.0)]
     assert embed.breakdown(done, 3.5) == (
         "embed: 7 images in 3.5 s, 2.0/s; in tasks: compute 3.2 s, wait 0.5 s, copy 0.2 s"
+    )
+    assert embed.breakdown([*done, receipt(0, reused=2)], 3.5).startswith(
+        "embed: 7 images in 3.5 s, 2.0/s, 2 more with features of equal images; in tasks: compute"
     )

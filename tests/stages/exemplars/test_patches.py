@@ -12,7 +12,8 @@ from torchvision.transforms import functional as F  # noqa: N812
 from kdsspark.config import Preprocessing
 from kdsspark.network import crops
 from kdsspark.network.activations import inspect
-from kdsspark.network.architectures import layer_table, skeleton
+from kdsspark.network.architectures import skeleton
+from kdsspark.network.layer_tables import layer_table
 from kdsspark.network.receptive_fields import Axis, Field, Whole, box, receptive_fields
 from kdsspark.network.spec import Layer, NetworkSpec
 from kdsspark.stages.exemplars import patches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.parts import open_parts, written
 from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranks import Comparison
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES
 from tests import reference
 from tests.stages.embedded import PAIR
@@ -34,6 +36,13 @@ def counts(labeling: int) -> NDArray[np.int32]:
     return found
 
 
+def compared() -> NDArray[np.float64]:
+    """The comparison of every unit and class, [columns, units, classes]; unit 1 has none."""
+    found = np.random.default_rng(9).random((len(reference.COMPARED), UNITS, CLASSES))
+    found[:, 1] = np.nan
+    return found
+
+
 def write(output: Output, settings: Measure, labelings: int = 3) -> None:
     """Two blocks of units, every labeling of the first before those of the second."""
     exact = np.linspace(-1, 1, UNITS * CLASSES).reshape(UNITS, CLASSES)
@@ -47,7 +56,8 @@ def write(output: Output, settings: Measure, labelings: int = 3) -> None:
             for labeling in range(labelings):
                 block = slice(first, last)
                 wanted = exact[block] if settings.exact and parts.keeps(labeling) else None
-                parts.write(first, labeling, counts(labeling)[block], wanted)
+                said = None if wanted is None or labeling else Comparison(*compared()[:, block])
+                parts.write(first, labeling, counts(labeling)[block], wanted, said)
             parts.flush(40)  # what waits: 24 rows of the true labels and 48 of shuffles
         parts.flush()
 
@@ -95,6 +105,10 @@ def test_distances_follow_from_counts(output: Output) -> None:
         assert row["ks"] == ks or (ks is None and np.isnan(row["ks"]))
         exact = np.linspace(-1, 1, UNITS * CLASSES)[unit * CLASSES + class_id]
         assert row["ks_exact"] == exact or (unit == 1 and np.isnan(row["ks_exact"]))
+        for column, name in enumerate(reference.COMPARED):
+            said = compared()[column, unit, class_id]
+            there = shuffle == 0 and np.isfinite(said)
+            assert row[name] == said if there else np.isnan(row[name])
 
 
 def test_the_shuffles_of_a_feature_and_class_stand_together(output: Output) -> None:
@@ -158,6 +172,10 @@ def test_summaries_cover_every_labeling_kept_or_not(output: Output, keep: bool) 
         assert summary.tally.plus[[0, 300]].tolist() == [(defined > x).sum() for x in (0, 0.3)]
         assert summary.tally.minus[[0, 300]].tolist() == [(defined < -x).sum() for x in (0, 0.3)]
         assert summary.distribution.sum() == len(defined)
+        sizes = zip(histograms.sum(2).ravel(), outer.sum(2).ravel(), strict=True)
+        scale = [math.sqrt(n * m / max(n + m, 1)) for n, m in sizes]
+        reached = [abs(one) * by for one, by in zip(ks, scale, strict=True) if one is not None]
+        assert summary.tally.reach == pytest.approx(max(reached), rel=1e-12)
 
 
 def fail_midway(output: Output) -> None:

@@ -19,7 +19,7 @@ def summary(seed: int, classes: int) -> Summary:
     rng = np.random.default_rng(seed)
     plus, minus = rng.integers(0, 2**40, (2, 1001))
     survival, distribution = rng.integers(0, 99, (classes, 2, 101)), rng.integers(0, 99, 200)
-    return Summary(Tally(plus, minus, 2**33 + seed), survival, distribution)
+    return Summary(Tally(plus, minus, 2**33 + seed, seed / 7), survival, distribution)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -32,6 +32,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, classes: int) -> None:
     for shuffle, one in found:
         expected = given[shuffle]
         assert one.tally.n_pairs == expected.tally.n_pairs
+        assert one.tally.reach == expected.tally.reach
         for got, wanted in (
             (one.tally.plus, expected.tally.plus),
             (one.tally.minus, expected.tally.minus),

@@ -9,15 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import SGDClassifier
+from scipy.stats import binomtest, t
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from kdsspark.config import Probe
 from kdsspark.output import parquet
-from kdsspark.stages.probe import classifier, layer_task
+from kdsspark.stages.probe import classifier
 from kdsspark.stages.probe.layer_task import ProbeItem, probe_layer
-from kdsspark.stats.split import images_to_test
+from kdsspark.stats.split import images_to_test, random_places
 from kdsspark.tables import PROBE
 from tests.stages.embedded import PAIR, Embedded, embed, image_id, image_keys
 
@@ -133,12 +135,14 @@ def test_beyond_memory_it_is_sgd_over_row_groups(
 
 
 def test_images_are_learned_in_the_order_of_their_ids(data: Embedded) -> None:
-    job = item(data, "narrow")
-    found, labels = layer_task._gathered(job, layer_task._images(job))
+    source = item(data, "narrow").source()
     keys = [tuple(key) for key in image_keys(91).tolist()]
-    order = sorted(np.flatnonzero(~to_test(data, Probe())), key=lambda image: keys[image])
+    order = sorted(range(91), key=lambda image: keys[image])
+    ((places, found),) = source.batches()
+    assert places == slice(0, 91)
     np.testing.assert_allclose(found, vectors(data, Probe(), "narrow")[order], rtol=1e-15)
-    assert labels.tolist() == data.labels[order].tolist()
+    assert source.labels.tolist() == data.labels[order].tolist()
+    assert [tuple(key) for key in source.keys.tolist()] == sorted(keys)
 
 
 @pytest.mark.parametrize("streams", [True, False])
@@ -158,3 +162,114 @@ def test_one_class_is_always_right(tmp_path: Path) -> None:
     found = rows(data)
     assert set(found["method"]) == {"majority"}
     assert found[["n_test", "correct", "accuracy"]].to_numpy().tolist() == [[2, 2, 1]] * 2
+
+
+FOLDS = {
+    "svm": {"classifier": "svm"},
+    "softmax": {"classifier": "softmax", "c": 3.0},
+    "knn": {"classifier": "knn"},
+    "few to train with": {"train_per_class": 4, "max_test": 9},
+    "fewer than a class has": {"train_per_class": 25},
+}
+
+
+def plain_model(settings: Probe, x: NDArray[Any], y: NDArray[Any]) -> Any:
+    """What scikit-learn has for it, fitted."""
+    if settings.classifier == "svm":
+        return LinearSVC(C=settings.c, dual="auto", max_iter=2000, random_state=0).fit(x, y)
+    if settings.classifier == "softmax":
+        return LogisticRegression(C=settings.c, max_iter=2000).fit(x, y)
+    weights = lambda distance: np.exp((1 - distance) / 0.07)  # noqa: E731
+    k = min(20, len(x))
+    model = KNeighborsClassifier(k, weights=weights, metric="cosine", algorithm="brute")
+    return model.fit(x, y)
+
+
+@pytest.mark.parametrize("changed", FOLDS.values(), ids=FOLDS)
+def test_folds_are_splits_of_their_own(data: Embedded, changed: dict[str, Any]) -> None:
+    settings = Probe(folds=3, seed=2, **changed)
+    probe_layer(item(data, "wide", settings=settings))
+    found, x = rows(data), vectors(data, settings, "wide")
+    shares = []
+    for fold in range(3):
+        places = random_places(data.keys, data.labels, 2, fold)
+        sizes = np.bincount(data.labels)[data.labels]
+        m = settings.train_per_class
+        n_train = sizes - np.maximum(1, np.floor(0.3 * sizes + 0.5)) if m is None else m
+        n_train = np.where(sizes == 1, 1, np.minimum(n_train, sizes - 1))
+        trained = places >= sizes - n_train
+        tested = ~trained & (places < (settings.max_test or 99))
+        order = np.array(sorted(np.flatnonzero(trained), key=image_id))
+        guess = plain_model(settings, x[order], data.labels[order]).predict(x)
+        right = (guess == data.labels)[tested]
+        of_class = [right[data.labels[tested] == c] for c in range(3)]
+        shares.append([right.mean(), *(own.mean() for own in of_class)])
+        sizes_of = [int((trained & (data.labels == c)).sum()) for c in range(4)]
+        assert found["n_train"].tolist() == [sum(sizes_of), *sizes_of]
+        assert found["n_test"].tolist()[:4] == [3 * len(right), *(3 * len(o) for o in of_class)]
+    mean, deviation = np.mean(shares, axis=0), np.std(shares, axis=0, ddof=1)
+    np.testing.assert_allclose(found["accuracy"].iloc[:4], mean, rtol=1e-12)
+    np.testing.assert_allclose(found["deviation"].iloc[:4], deviation, rtol=1e-9, atol=1e-15)
+    assert found.loc[-1, "mean_of_classes"] == pytest.approx(np.mean(shares, axis=0)[1:].mean())
+    ends = t.interval(0.95, 2, mean, np.maximum(deviation, 1e-12) / np.sqrt(3))
+    np.testing.assert_allclose(found["low"].iloc[:4], np.clip(ends[0], 0, 1), atol=1e-9)
+    np.testing.assert_allclose(found["high"].iloc[:4], np.clip(ends[1], 0, 1), atol=1e-9)
+    assert (found["folds"] == 3).all()
+
+
+def test_one_split_has_wilsons_interval(data: Embedded) -> None:
+    probe_layer(item(data, "wide"))
+    row = rows(data).loc[-1]
+    ends = binomtest(int(row["correct"]), int(row["n_test"])).proportion_ci(method="wilson")
+    assert (row["low"], row["high"]) == pytest.approx((ends.low, ends.high))
+    assert np.isnan(row["deviation"])
+    assert (row["folds"], row["c"]) == (1, 1.0)
+
+
+def test_the_penalty_is_the_best_of_four_fold_cross_validation(data: Embedded) -> None:
+    settings = Probe(c=None, train_per_class=8)
+    probe_layer(item(data, "wide", settings=settings))
+    x, places = vectors(data, settings, "wide"), random_places(data.keys, data.labels, 0)
+    sizes = np.bincount(data.labels)[data.labels]
+    trained = places >= sizes - np.where(sizes == 1, 1, 8)
+    inner = random_places(data.keys, data.labels, 0, 1)
+    part = np.full(91, -1)
+    for c in range(4):
+        own = np.flatnonzero(trained & (data.labels == c))
+        part[own[np.argsort(inner[own])]] = np.arange(len(own)) % 4
+    right = []
+    for c in (0.01, 0.1, 1.0, 10.0, 100.0):
+        n = 0
+        for k in range(4):
+            rest = np.array(sorted(np.flatnonzero(trained & (part != k)), key=image_id))
+            model = LinearSVC(C=c, dual="auto", max_iter=2000, random_state=0)
+            guess = model.fit(x[rest], data.labels[rest]).predict(x[part == k])
+            n += (guess == data.labels[part == k]).sum()
+        right.append(n)
+    expected = (0.01, 0.1, 1.0, 10.0, 100.0)[int(np.argmax(right))]
+    assert rows(data).loc[-1, "c"] == expected
+
+
+@pytest.mark.parametrize("kind", ["knn", "softmax"])
+def test_what_does_not_fit_in_memory_is_learned_too(data: Embedded, kind: Any) -> None:
+    probe_layer(item(data, "wide", settings=Probe(classifier=kind)))
+    fitting = rows(data)
+    probe_layer(item(data, "wide", settings=Probe(classifier=kind), streams=True))
+    found = rows(data)
+    if kind == "knn":
+        pd.testing.assert_frame_equal(found, fitting)
+    else:
+        assert set(found["method"]) == {"SGD"}
+        assert abs(found.loc[-1, "accuracy"] - fitting.loc[-1, "accuracy"]) < 0.25
+
+
+@pytest.mark.parametrize("changed", FOLDS.values(), ids=FOLDS)
+def test_one_image_of_each_class_leaves_none_to_test_with(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    layers = {"narrow": np.eye(3, dtype=np.float32)}
+    data = embed(tmp_path, layers, [0, 1, 2], [3])
+    probe_layer(item(data, "narrow", settings=Probe(folds=2, **changed)))
+    found = rows(data)
+    assert found["n_test"].tolist() == [0] * 4
+    assert found[["accuracy", "low", "high", "mean_of_classes"]].isna().all(axis=None)

@@ -12,13 +12,18 @@ import pytest
 
 from kdsspark import config
 from kdsspark.errors import ConfigError
+from kdsspark.output.names import ItemName
+from kdsspark.output.receipts import Receipt
 from kdsspark.pipeline.study import Study
 from kdsspark.report.data import ReportData
 from kdsspark.report.queries import FAILURES
+from kdsspark.stages import PROBE
 from kdsspark.stages.report import stage as reporting
 from tests.studies import run_here, write_embeddings
 
 pytestmark = pytest.mark.usefixtures("spark")
+
+PROBE_ITEM = ItemName("given/mine/all-0000")
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
@@ -39,7 +44,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def render(data: ReportData, _processes: int) -> dict[str, bytes]:
         return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
 
-    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})
+    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES, "class_extremes": FAILURES})
+    monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
     monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", render)
 
@@ -101,6 +107,14 @@ def test_other_tables_are_shown(raw: dict[str, object]) -> None:
     other = config.parse({**raw, "measure": {"shuffles": 3}})
     assert is_redrawn(Study(other))
     assert is_redrawn(run_here(other, "measure summarize"))
+
+
+def test_a_probe_is_shown(drawn: Study) -> None:
+    """The findings of section 5.2 read it."""
+
+    receipt = Receipt(PROBE_ITEM, "0", {"images": 12})
+    assert is_redrawn(drawn, lambda: PROBE.receipts(drawn.output).write(receipt))
+    PROBE.receipts(drawn.output).remove(PROBE_ITEM)
 
 
 def test_other_features_and_versions_are_shown(

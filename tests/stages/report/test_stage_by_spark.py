@@ -104,8 +104,9 @@ def test_spark_and_duckdb_agree_to_the_last_bit(
     if "ORDER BY" not in QUERIES[name].splitlines()[-1]:
         columns = list(want.columns)
         got, want = (f.sort_values(columns, ignore_index=True) for f in (got, want))
-    assert len(want) or name in ("failures", "failure_counts")
-    pd.testing.assert_frame_equal(got, want, check_dtype=False, check_exact=True)
+    assert len(want) or name in ("failures", "failure_counts", "probed")
+    exact = name != "information"  # correlations are sums, in no certain order
+    pd.testing.assert_frame_equal(got, want, check_dtype=False, check_exact=exact)
 
 
 def test_the_pages_have_the_numbers_of_the_tables(study: Study, site: Path) -> None:

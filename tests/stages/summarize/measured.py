@@ -13,6 +13,7 @@ from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
 from kdsspark.stats.summaries.counts import Summary
+from kdsspark.stats.summaries.significance import reach
 from kdsspark.tables import KS
 from tests.stages.embedded import PAIR
 
@@ -30,7 +31,11 @@ def write_distances(
             if labels == "true" or keep_shuffled:
                 rows = _rows(layer, first, ks, shuffles, sizes)
                 parquet.write(output, KS.part(name, *PAIR, labels), rows, KS.schema)
-        found = {shuffle: Summary.of(ks[:, :, shuffle]) for shuffle in range(ks.shape[2])}
+        n = np.array(sizes)
+        found = {
+            shuffle: Summary.of(one, float(np.nanmax(reach(one, n, n.sum() - n), initial=0)))
+            for shuffle, one in enumerate(np.moveaxis(ks, 2, 0))
+        }
         summaries.write(output, PAIR, name, found)
 
 

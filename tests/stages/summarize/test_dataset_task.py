@@ -15,7 +15,16 @@ from scipy import stats
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages.summarize.dataset_task import SummaryItem, summarize_dataset
-from kdsspark.tables import DAVG, DISTRIBUTION, KS, LAYERS, SURVIVAL, THRESHOLDS, Table
+from kdsspark.tables import (
+    DAVG,
+    DISTRIBUTION,
+    KS,
+    LAYERS,
+    SIGNIFICANCE,
+    SURVIVAL,
+    THRESHOLDS,
+    Table,
+)
 from tests import reference
 from tests.stages.embedded import PAIR, embed
 from tests.stages.summarize.measured import Slices, write_distances
@@ -227,3 +236,22 @@ def test_one_shuffle_has_no_deviation(tmp_path: Path) -> None:
     row = frame(output, THRESHOLDS).iloc[0]
     assert row[["t_plus", "t_minus"]].notna().all()
     assert row[["t_plus_std", "t_minus_std"]].isna().all()
+
+
+def test_family_wise_p_values_compare_with_the_largest_of_every_shuffle(output: Output) -> None:
+    rows = frame(output, KS)
+    n, m = rows["n_inner"], rows["n_outer"]
+    rows["reach"] = rows["ks"].abs() * np.sqrt(n * m / (n + m))
+    shuffled = rows[rows["labels"] == "shuffled"]
+    key = ["layer", "unit", "class_id"]
+    found = frame(output, SIGNIFICANCE).merge(rows[rows["labels"] == "true"], on=key)
+    assert len(found) == (rows["labels"] == "true").sum()
+    for name, by in (("p_max", None), ("p_max_layer", "layer")):
+        for _, row in found.iterrows():
+            rivals = shuffled if by is None else shuffled[shuffled[by] == row[by]]
+            largest = rivals.groupby("shuffle")["reach"].max()
+            assert len(largest) == SHUFFLES
+            expected = (1 + (largest >= row["reach"]).sum()) / (1 + SHUFFLES)
+            undefined = np.isnan(row["reach"])
+            assert np.isnan(row[name]) if undefined else row[name] == pytest.approx(expected)
+        assert found[name].nunique() > 1

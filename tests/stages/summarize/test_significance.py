@@ -13,6 +13,7 @@ from kdsspark.tables import KS, SIGNIFICANCE
 
 SIZES = [12, 20, 1]
 UNITS = {"conv": 14, "fc": 6}
+LARGEST = np.array([[0.5, 0.4, 1.0], [0.3, 0.7, 1.1]])  # reach: [layers, shuffles]
 SLICES = {"conv": ["conv-0", "conv-1"], "fc": ["fc-0"]}
 
 
@@ -44,7 +45,7 @@ def test_p_and_q_are_those_of_scipy(exact: bool) -> None:
     given = rows(exact)
     layers = [pa.concat_tables(given[name] for name in slices) for slices in SLICES.values()]
     layers = [conform(layer.drop("expected"), KS.schema) for layer in layers]
-    tested, counts = significance(layer.select(TESTED) for layer in layers)
+    tested, counts = significance((layer.select(TESTED) for layer in layers), LARGEST)
     assert set(tested.column_names) == set(SIGNIFICANCE.schema.names)
     found = tested.to_pandas()
     expected = pa.concat_tables(given.values()).to_pandas()
@@ -57,6 +58,14 @@ def test_p_and_q_are_those_of_scipy(exact: bool) -> None:
     q = stats.false_discovery_control(p[defined])
     np.testing.assert_allclose(found["q"][defined], q, rtol=1e-9)
     assert found["q"][~defined].isna().all()
+    ks, n, m = (expected[name].to_numpy(float) for name in ("ks", "n_inner", "n_outer"))
+    reached = np.abs(ks) * np.sqrt(n * m / (n + m))
+    layers = (expected["layer"] == "fc").to_numpy().astype(int)
+    for name, largest in (("p_max", LARGEST.max(0)[None]), ("p_max_layer", LARGEST[layers])):
+        share = (1 + (largest >= reached[:, None]).sum(1)) / 4
+        np.testing.assert_array_equal(found[name], np.where(defined, share, np.nan))
+        assert len(set(found[name].dropna())) >= 3
+    assert (found["p_max_layer"] < found["p_max"]).any()
     by_layer = np.full(len(p), np.nan)
     for layer in UNITS:
         chosen = defined & (expected["layer"] == layer).to_numpy()

@@ -51,6 +51,12 @@ def test_parts_add_up_in_any_order(ks: Array) -> None:
     assert numbers(parts[0].merge(parts[2].merge(parts[3]))) == numbers(Summary.of(ks))
 
 
+def test_the_largest_reach_of_all_parts_is_kept() -> None:
+    parts = [Summary.of(np.zeros((1, 2)), reach) for reach in (0.5, 2.5, 1.0)]
+    for order in permutations(parts):
+        assert reduce(Summary.merge, order, Summary.zero(2)).tally.reach == 2.5
+
+
 def test_the_summary_of_no_features_changes_nothing(ks: Array) -> None:
     whole = Summary.of(ks)
     assert numbers(Summary.zero(4)) == numbers(Summary.of(ks[:0]))

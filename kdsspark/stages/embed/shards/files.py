@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.store import Store
+from kdsspark.stages.embed.shards import contents
 from kdsspark.stages.embed.shards import ranges as shard_ranges
 from kdsspark.tables import EMBEDDINGS, FAILURES, Table
 
@@ -75,9 +76,10 @@ class ShardFiles:
 
     def _read(self, table: Table, schema: pa.Schema) -> pa.Table:
         try:
-            return parquet.read_file(self.store, self.part(table), schema.names).cast(schema)
+            rows = parquet.read_file(self.store, self.part(table), schema.names)
         except FileNotFoundError:
             return schema.empty_table()
+        return parquet.completed(rows, schema)
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,26 @@ def _kept(files: ShardFiles, today: pa.Table, sources: Sources) -> pa.Table:
     rows = pa.concat_tables(pieces).take(sources - first)
     if not rows["image_id"].equals(today["image_id"]):
         raise RuntimeError(f"{part} was replaced while it was read, by another attempt")
-    return _with_today(rows, today).select(files.schema.names).cast(files.schema)
+    return parquet.completed(_with_today(rows, today), files.schema)
+
+
+def set_aside_lost(files: ShardFiles, held: HeldRows, sources: Sources) -> None:
+    """Keep the rows that the file of ``embeddings`` is about to lose: others may need them."""
+    lost = np.ones(len(held.embedded), dtype=bool)
+    lost[sources[sources >= 0]] = False
+    if lost.any():
+        path = contents.aside(files.part(EMBEDDINGS))
+        parquet.write(files.store, path, _rows(files, lost), files.schema)
+
+
+def _rows(files: ShardFiles, wanted: npt.NDArray[np.bool_]) -> Iterator[pa.Table]:
+    """Some rows of the file, a row group at a time."""
+    start, stop = int(wanted.argmax()), len(wanted) - int(wanted[::-1].argmax())
+    for rows in parquet.row_groups(files.store, files.part(EMBEDDINGS), None, start, stop):
+        some = rows.filter(pa.array(wanted[start : start + len(rows)]))
+        start += len(rows)
+        if len(some):
+            yield parquet.completed(some, files.schema)
 
 
 def write_failures(files: ShardFiles, rows: pa.Table) -> None:

@@ -19,17 +19,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kdsspark.output import gathered, parquet
-from kdsspark.output.names import Pair, stem
+from kdsspark.output.names import REUSE, Pair, stem
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.output.store import Store
 from kdsspark.stages import EMBED
+from kdsspark.stages.embed.shards import contents
 from kdsspark.tables import EMBEDDINGS, FAILURES, IMAGES, Table
 
 FILE_PREFIX: Final = "file-"
 """How the shards of ready-made embeddings begin."""
 
 _IDS_AT_ONCE: Final = 1 << 22  # looked up together; Arrow takes 130 bytes for each
+_EMBEDDED: Final = pa.schema(
+    [
+        EMBEDDINGS.schema.field("image_id"),
+        pa.field("key", pa.uint64(), nullable=False),  # of the content
+        pa.field("computed_on", pa.dictionary(pa.int32(), pa.string())),
+    ]
+)
+"""What is gathered of ``embeddings``."""
+
 _SHARDS_PER_PLAN_FILE: Final = 256  # a footer with very many row groups is slow to open
 
 
@@ -97,7 +107,7 @@ def held_rows(output: Output, pair: Pair) -> pa.Table:
     """``image_id`` and ``shard`` (a dictionary) of every row on disk, ``embeddings`` first."""
     tables = []
     for table in (EMBEDDINGS, FAILURES):
-        found = gathered.rows(output, *_rows_of_parts(output, table, pair))
+        found = gathered.rows(output, *_rows_of_parts(output, table, pair), ["image_id"])
         paths = found["path"].combine_chunks().dictionary_encode()
         names = pa.array([stem(path) for path in paths.dictionary.to_pylist()], pa.string())
         shards = pa.DictionaryArray.from_arrays(paths.indices, names)
@@ -117,15 +127,39 @@ def _rows_of_parts(
     """What :mod:`kdsspark.output.gathered` is to gather."""
     folder = table.partition(*pair)
     kept = f"{folder.removeprefix(table.name).lstrip('/')}/{table.name}"
-    columns = ["image_id", *(("stage", "error") if table is FAILURES else ())]
+    if table is EMBEDDINGS:
+        return kept, folder, partial(_load_embedded, output), _EMBEDDED
+    columns = ["image_id", "stage", "error"]
     load = partial(parquet.read_file, output, columns=columns)
     return kept, folder, load, pa.schema([table.schema.field(name) for name in columns])
 
 
+def _load_embedded(store: Store, path: str) -> pa.Table:
+    read = pa.schema([EMBEDDINGS.schema.field(n) for n in ("image_id", "content", "computed_on")])
+    rows = parquet.completed(parquet.read_file(store, path, read.names), read)
+    keys = pa.array(contents.keys(rows["content"]))
+    return pa.table([rows["image_id"], keys, rows["computed_on"]], names=_EMBEDDED.names)
+
+
+def held_contents(output: Output, pair: Pair) -> pa.Table:
+    """``path``, ``key`` and ``computed_on`` of all rows of ``embeddings``, and of those set aside.
+
+    See :mod:`.contents`.
+    """
+    columns = ["path", "key", "computed_on"]
+    found = [gathered.rows(output, *_rows_of_parts(output, EMBEDDINGS, pair), columns[1:])]
+    for path in output.files(output.beside(REUSE, pair)):  # by a run that was killed
+        rows = _load_embedded(output, path)
+        at = pa.array(np.zeros(len(rows), np.int32))
+        rows = rows.append_column("path", pa.DictionaryArray.from_arrays(at, [path]))
+        found.append(rows.select(columns).cast(found[0].select(columns).schema))
+    return pa.concat_tables([rows.select(columns) for rows in found]).unify_dictionaries()
+
+
 def failures(output: Output, pair: Pair) -> pa.Table:
     """``stage`` and ``error`` of every image that failed."""
-    found = gathered.rows(output, *_rows_of_parts(output, FAILURES, pair))
-    return found.select(["stage", "error"])
+    columns = ["stage", "error"]
+    return gathered.rows(output, *_rows_of_parts(output, FAILURES, pair), columns).select(columns)
 
 
 def with_losses_known(held: pa.Table, committed: Mapping[str, Receipt]) -> dict[str, Receipt]:

@@ -57,9 +57,13 @@ class BestImages:
         return self._by_feature.get(feature, self.rows.iloc[:0])
 
     def patches(self) -> Iterator[Patch]:
-        """The patches whose image is known, in the order of the rows; values have none."""
+        """The patches whose image is known, in the order of the rows; values have none.
+
+        Nor have dead units, which no image excites: their exemplars are the first images by id.
+        """
         names = ["feature", "rank", "image_id", "view", "y", "x", "x0", "y0", "x1", "y1"]
         known = self.rows["image_id"].isin(self.images) & self.rows["x0"].notna()
+        known &= self.rows["n_active"] > 0
         for feature, rank, image_id, view, *place in self.rows.loc[known, names].itertuples(
             index=False
         ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL import Image
 from kdsspark.engine.work import task_cpus
 from kdsspark.images import decoding
 from kdsspark.images.clock import Clock
-from kdsspark.images.loading import Loader
+from kdsspark.images.loading import Decode, Loader
 from kdsspark.output.names import Pair
 
 Tile = npt.NDArray[np.uint8]
@@ -49,13 +48,12 @@ class OfImage(Generic[Wanted]):
 class CutImages:
     """Cuts images whose short sides are resized as their network wants them (executor)."""
 
-    short_sides: Mapping[Pair, int]  # in pixels
+    decoders: Mapping[Pair, Decode]
     seconds: float  # for reading an image, and again for decoding it
 
     def __call__(self, pair: Pair, jobs: Sequence[OfImage[Square]]) -> Iterator[dict[Any, Tile]]:
         """{key: uint8 [side, side, 3]}; what is cut out of an unreadable image is left out."""
-        decode = partial(decoding.decode, short_side=self.short_sides[pair])
-        threads = max(2, task_cpus())
+        decode, threads = self.decoders[pair], max(2, task_cpus())
         loader = Loader(decoding.read, decode, threads, 2 * threads, self.seconds, Clock())
         found: dict[Any, Tile] = {}
         with closing(loader(job.uri for job in jobs)) as loaded:

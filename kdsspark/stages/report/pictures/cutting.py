@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
+from kdsspark.images.decoding import Decoder
 from kdsspark.output.names import Pair
+from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
@@ -24,29 +26,32 @@ _IMAGES_OF_A_TASK: Final = 48
 _SHORT_SIDE: Final = 256  # where no network says otherwise
 
 Tiles = dict[Any, npt.NDArray[np.uint8]]
-"""Of a pair: ("sample", class_id, n), ("patch", feature, rank) or ("sheet", feature) -> pixels
-[side, side, 3]; what cannot be read is absent."""
+"""Cut out of the images of a pair: ("sample", class_id, n), ("patch", feature, rank) or ("sheet",
+feature) -> pixels [side, side, 3]; what cannot be read is absent."""
 
 
 def cut(
     context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
 ) -> dict[Pair, Tiles]:
-    """The tiles of every pair."""
+    """The tiles that are cut out of the images of every pair.
+
+    Patches are under the pair that is the reference corpus, so that several pairs with one corpus
+    cut them once.
+    """
     config = context.config
     specs = saved_networks(context.output, config)
-    short = {
-        subject.pair: specs[subject.pair.network].preprocessing.resize
-        if subject.pair.network in specs
-        else _SHORT_SIDE
-        for subject, _ in shown
-    }
     ready_made = {dataset.name for dataset in config.embeddings_datasets}
-    jobs = {
-        subject.pair: tasks(cuts(subject, best, size))
-        for subject, best in shown
-        if subject.pair.dataset not in ready_made
+    wanted: dict[Pair, dict[tuple[str, Square], None]] = {}
+    for subject, best in shown:
+        for pair, uri, square in cuts(subject, best, size):
+            if pair.dataset not in ready_made:
+                wanted.setdefault(pair, {})[uri, square] = None
+    decoders = {
+        pair: decode_of(specs[pair.network]) if pair.network in specs else Decoder(_SHORT_SIDE)
+        for pair in wanted
     }
-    task = CutImages(short, config.embed.image_seconds)
+    jobs = {pair: tasks(own) for pair, own in wanted.items()}
+    task = CutImages(decoders, config.embed.image_seconds)
     return fold(context.session, "pictures", jobs, task, joined, at_least=1)
 
 
@@ -55,18 +60,18 @@ def joined(first: Tiles, second: Tiles) -> Tiles:
     return first | second
 
 
-def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[str, Square]]:
-    """(uri, cut) of everything that is cut for a pair."""
+def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[Pair, str, Square]]:
+    """(pair whose image it is, uri, square) of everything that is cut for a pair."""
     if subject.sampled_by == subject.pair:
         for class_id, uris in subject.samples.items():
             for n, uri in enumerate(uris):
-                yield uri, Square(("sample", class_id, n), None, size.sample)
+                yield subject.pair, uri, Square(("sample", class_id, n), None, size.sample)
     drawn = set(subject.chosen.drawn)
-    for patch in best.patches():
-        if patch.feature in drawn:
-            yield patch.uri, Square(("patch", patch.feature, patch.rank), patch.box, size.patch)
-        if patch.rank == 1 and subject.with_sheets:
-            yield patch.uri, Square(("sheet", patch.feature), patch.box, size.tile)
+    for uri, box, feature, rank in ((p.uri, p.box, p.feature, p.rank) for p in best.patches()):
+        if feature in drawn:
+            yield subject.of_patches, uri, Square(("patch", feature, rank), box, size.patch)
+        if rank == 1 and subject.with_sheets:
+            yield subject.of_patches, uri, Square(("sheet", feature), box, size.tile)
 
 
 def tasks(

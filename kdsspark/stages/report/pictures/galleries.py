@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from kdsspark.engine.stage import Context
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
-from kdsspark.report.gallery import sprites
+from kdsspark.report.gallery import sprites, unit_figures
 from kdsspark.report.gallery.gallery import (
     ClassShown,
     Exemplar,
@@ -55,9 +55,9 @@ def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gall
         _Material(
             subject,
             best,
-            tiles.get(subject.pair, {}),
+            tiles.get(subject.of_patches, {}),
             tiles.get(subject.sampled_by, {}),
-            projected.get(subject.pair, {}),
+            projected.get(subject.of_patches, {}),
             counts.get(subject.pair, {}),
             size,
         ).gallery(output)
@@ -73,6 +73,8 @@ def _wanted(subject: Subject) -> curves.WantedCounts:
         for c, features in enumerate(side):
             for feature in features:
                 classes[feature].add(c)
+    for unit in (unit for figure in subject.figures for unit in figure.units):
+        classes[unit.feature].update(unit.classes)
     keys = {}
     for feature, own in classes.items():
         layer = subject.layer_of(feature)
@@ -106,10 +108,15 @@ class _Material:
         projected = {f: p for f in chosen.drawn if (p := self._projected(f)) is not None}
         strips = {c: tiles for c in subject.samples if (tiles := self._samples(c))}
         sheets = self._sheets() if subject.with_sheets else {}
+        in_rows = unit_figures.features(
+            figure for figure in subject.figures if figure.number in unit_figures.IN_ROWS
+        )
+        rows = {f: p for f in in_rows if (p := self._row(f)) is not None}
         made = [
             *patches.values(),
             *projected.values(),
             *(picture for _, picture in sheets.values()),
+            *rows.values(),
         ]
         samples = {
             c: Sample(names.samples(subject.pair.dataset, c), len(tiles))
@@ -131,12 +138,14 @@ class _Material:
             alike=chosen.alike,
             order=chosen.order,
             sheets={layer: sheet for layer, (sheet, _) in sheets.items()},
+            figures=subject.figures,
+            rows={feature: picture.shown for feature, picture in rows.items()},
             files={picture.shown.path: picture.content for picture in made},
         )
 
     @property
     def _corpus(self) -> str:
-        return (self.subject.corpus or self.subject.pair).dataset
+        return self.subject.of_patches.dataset
 
     def _patches(self, feature: int) -> _Picture | None:
         """The patches of a unit; None where no image can be read."""
@@ -146,8 +155,17 @@ class _Material:
         """The projections of a unit; None where there are none."""
         return self._nine(self.projected, "projection", feature, names.projections)
 
+    def _row(self, feature: int) -> _Picture | None:
+        """The same patches as a strip."""
+        return self._nine(self.tiles, "patch", feature, names.row, sprites.strip)
+
     def _nine(
-        self, found: Tiles, kind: str, feature: int, named: Callable[[str, str, str, str], str]
+        self,
+        found: Tiles,
+        kind: str,
+        feature: int,
+        named: Callable[[str, str, str, str], str],
+        drawn: Callable[[Sequence[sprites.Tile | None], int], bytes] = sprites.sheet,
     ) -> _Picture | None:
         ranks = range(1, len(self.best.of(feature)) + 1)
         tiles = [found.get((kind, feature, rank)) for rank in ranks]
@@ -156,8 +174,7 @@ class _Material:
         layer = self.subject.layer_of(feature)
         network, unit = self.subject.pair.network, str(feature - layer.first)
         path = named(network, self._corpus, layer.name, unit)
-        content = sprites.sheet(tiles, self.size.patch, 3)
-        return _Picture(Sample(path, len(tiles)), content)
+        return _Picture(Sample(path, len(tiles)), drawn(tiles, self.size.patch))
 
     def _samples(self, c: int) -> list[npt.NDArray[np.uint8] | None]:
         """The sample images of a class; empty where none can be read."""
@@ -170,18 +187,21 @@ class _Material:
         layer, rows = self.subject.layer_of(feature), self.best.of(feature)
         unit = feature - layer.first
         counts = self._counts_of[layer.name, unit]
+        n = self.best.n if rows["x0"].notna().any() else None  # None: values, without images
+        n_active = None if n is None else int(self.best.n_active[feature])
+        exemplars = [] if n_active == 0 else rows.itertuples()
         return UnitShown(
             feature=feature,
             layer=layer,
             unit=unit,
             counts=counts.get(ALL),
             inner={c: n for c, n in counts.items() if c != ALL},
-            exemplars=[_exemplar(row, self.best.images) for row in rows.itertuples()],
+            exemplars=[_exemplar(row, self.best.images) for row in exemplars],
             corpus=self._corpus,
             patches=patches.shown if patches else None,
             projections=projected.shown if projected else None,
-            n_active=int(self.best.n_active[feature]) if self.best.n else None,
-            n=self.best.n or None,
+            n_active=n_active,
+            n=n,
         )
 
     @cached_property

@@ -25,14 +25,18 @@ _IMAGES_OF_A_TASK: Final = 8
 def project(
     context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
 ) -> dict[Pair, Tiles]:
-    """The projections of every pair: ("projection", feature, rank) -> pixels [side, side, 3]."""
-    config, work = context.config, {}
+    """The projections of the patches of every reference corpus.
+
+    ("projection", feature, rank) -> pixels [side, side, 3].
+    """
+    config = context.config
+    found: dict[Pair, dict[tuple[str, Projected], None]] = {}
     for subject, best in shown:
-        wanted = _wanted(subject, best, config.report.projections, size)
-        if jobs := tasks(wanted, _IMAGES_OF_A_TASK):
-            work[subject.pair] = jobs
-    if not work or not config.exemplars:
+        for one in _wanted(subject, best, config.report.projections, size):
+            found.setdefault(subject.of_patches, {})[one] = None
+    if not found or not config.exemplars:
         return {}
+    work = {pair: tasks(own, _IMAGES_OF_A_TASK) for pair, own in found.items()}
     task = ProjectImages(image_jobs(context, config.exemplars.crops))
     return fold(context.session, "projections", work, task, joined, at_least=1)
 

@@ -28,6 +28,7 @@ from kdsspark.tables import EMBEDDINGS, FAILURES
 from tests.stages.embed.fakes import (
     PAIR,
     SCHEMA,
+    content_of,
     embedding,
     failure,
     files,
@@ -113,14 +114,14 @@ def test_only_images_whose_bytes_were_read_can_be_found_unchanged(output: Output
     rows = held(
         output,
         [embedding(row(1)), embedding(row(2)), embedding(row(3))],
-        [failure(row(4), content="bytes of 04"), failure(row(5))],
+        [failure(row(4), content=content_of("04")), failure(row(5))],
     )
     plan = images(
         [row(1), *(row(n, version="w", uri=f"/elsewhere/{n}") for n in (2, 4, 5)), row(6)]
     )
     assert rows.doubtful(plan).to_pylist() == [
-        {"uri": "/elsewhere/2", "content": "bytes of 02"},
-        {"uri": "/elsewhere/4", "content": "bytes of 04"},
+        {"uri": "/elsewhere/2", "content": content_of("02")},
+        {"uri": "/elsewhere/4", "content": content_of("04")},
     ]
 
 

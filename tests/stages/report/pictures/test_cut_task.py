@@ -18,6 +18,7 @@ from tests.studies import write_images
 
 PAIR, OTHER = Pair("tiny", "set"), Pair("large", "set")
 SHORT = {PAIR: 40, OTHER: 24}
+DECODERS = {pair: decoding.Decoder(short) for pair, short in SHORT.items()}
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
 GREY = cut_task._EDGE
 
@@ -87,7 +88,7 @@ def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
     jobs = [OfImage(uri, (Square((n, "whole"), None, 20), Square((n, "box"), (1, 2, 21, 22), 20)))
             for n, uri in enumerate(uris)]  # fmt: skip
     for pair, short in SHORT.items():
-        (found,) = CutImages(SHORT, 30.0)(pair, jobs)
+        (found,) = CutImages(DECODERS, 30.0)(pair, jobs)
         assert set(found) == {(n, kind) for n in (0, 3) for kind in ("whole", "box")}
         for n in (0, 3):
             image = decoding.decode(Path(uris[n]).read_bytes(), short)
@@ -100,9 +101,9 @@ def test_an_image_is_read_once(uris: list[str], monkeypatch: pytest.MonkeyPatch)
     reads, plain_read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda *a: (reads.append(a[0]), plain_read(*a))[1])
     jobs = [OfImage(uris[0], tuple(Square(n, None, 8) for n in range(5)))]
-    (found,) = CutImages(SHORT, 30.0)(PAIR, jobs)
+    (found,) = CutImages(DECODERS, 30.0)(PAIR, jobs)
     assert (len(found), len(reads)) == (5, 1)
 
 
 def test_nothing_to_do() -> None:
-    assert list(CutImages(SHORT, 30.0)(PAIR, [])) == [{}]
+    assert list(CutImages(DECODERS, 30.0)(PAIR, [])) == [{}]

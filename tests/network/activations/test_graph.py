@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from kdsspark.errors import ConfigError
-from kdsspark.network.activations import inspect, needs, over_views, pool, read
+from kdsspark.network.activations import inspect, needs, read
 from kdsspark.network.architectures import initialised, skeleton
 
 
@@ -97,7 +94,7 @@ def features(
 ) -> list[Tensor]:
     layers = inspect(tiny().to("meta"), table, activation, 8)
     with torch.inference_mode():
-        outputs: list[Tensor] = read(model, layers, activation, pooling)(PIXELS)
+        outputs: list[Tensor] = read(model, layers, activation, pooling, 8)(PIXELS)
     return outputs
 
 
@@ -116,17 +113,17 @@ def test_where_a_module_is_read(activation: str, path: str, expected: str, pooli
 
 def test_what_no_layer_needs_is_dropped() -> None:
     layers = inspect(tiny().to("meta"), {"a": "features.plain"}, "post_relu", 8)
-    reader = read(tiny(), layers, "post_relu", "mean")
+    reader = read(tiny(), layers, "post_relu", "mean", 8)
     kinds = {type(module).__name__ for module in reader.modules()}
     assert kinds & {"Linear", "Dropout", "MaxPool2d"} == set()
     names = ("features.conv", "features.norm", "features.plain")
     assert {key.rpartition(".")[0] for key in reader.state_dict()} == set(names)
-    assert needs(tiny(), {"a": "features.plain"}, "post_relu")["a"] == set(reader.state_dict())
+    assert needs(tiny(), {"a": "features.plain"}, "post_relu", 8)["a"] == set(reader.state_dict())
 
 
 def test_needs_grow_with_depth_and_leave_out_what_only_training_uses() -> None:
     table = {"conv": "features.conv", "norm": "features.norm", "fc": "classifier.fc"}
-    found = needs(tiny(), table, "pre_relu")
+    found = needs(tiny(), table, "pre_relu", 8)
     norm = {f"features.norm.{x}" for x in ("weight", "bias", "running_mean", "running_var")}
     assert found["conv"] == {"features.conv.weight", "features.conv.bias"} | norm
     everything = {k for k in tiny().state_dict() if "out" not in k and "num_batches" not in k}
@@ -175,118 +172,24 @@ def test_whole_networks_against_hooks(
     layers = inspect(skeleton(architecture, crop), {p: p for p in paths}, "post_relu", crop)
     pixels = torch.randn(2, 3, crop, crop, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        outputs = read(model, layers, "post_relu", "mean")(pixels)
+        outputs = read(model, layers, "post_relu", "mean", crop)(pixels)
     expected = plain_outputs(model, paths, pixels)
     for layer, output in zip(layers, outputs, strict=True):
         whole = expected[layer.module]
         assert layer.axis == (axes if whole.ndim > 2 else 1)
         over = [axis for axis in range(1, whole.ndim) if axis != layer.axis]
+        if architecture.startswith("vit"):
+            whole = whole[:, 1:]  # the first token is of no patch
         torch.testing.assert_close(output, whole.mean(over) if over else whole)
 
 
 def test_one_graph_without_breaks_for_torch_compile() -> None:
     layers = inspect(tiny().to("meta"), {"a": "features.conv", "b": "classifier.fc"}, "pre_relu", 8)
-    reader = read(tiny(), layers, "pre_relu", "mean")
+    reader = read(tiny(), layers, "pre_relu", "mean", 8)
     compiled = torch.compile(reader, backend="eager", fullgraph=True)
     with torch.inference_mode():
         for output, expected in zip(compiled(PIXELS), reader(PIXELS), strict=True):
             torch.testing.assert_close(output, expected)
-
-
-@pytest.mark.parametrize("pooling", ["mean", "max"])
-def test_pool(pooling: str) -> None:
-    tokens = torch.randn(2, 5, 3)
-    expected = tokens.mean(1) if pooling == "mean" else tokens.amax(1)
-    torch.testing.assert_close(pool(tokens, 2, pooling), expected)
-    vector = torch.randn(2, 3)
-    copy = pool(vector, 1, pooling)
-    assert torch.equal(copy, vector)
-    assert copy.data_ptr() != vector.data_ptr()
-
-
-def first_maxima(maps: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """[views, units, 3]: value, row and column of the first maximum, found one by one."""
-    units = np.moveaxis(maps, axis, 1)
-    found = np.empty((*units.shape[:2], 3), np.float32)
-    for at in np.ndindex(found.shape[:2]):
-        place = np.unravel_index(units[at].argmax(), units[at].shape)
-        y, x = ([0] * 2 + [*place])[-2:] if place else (-1, -1)
-        found[at] = units[at][place], y, x
-    return found
-
-
-FORMS = [  # shape, axis of the units, layout
-    ((3, 4, 5, 7), 1, torch.contiguous_format),
-    ((3, 4, 5, 7), 1, torch.channels_last),
-    ((3, 4, 1, 1), 1, torch.channels_last),
-    ((3, 5, 7, 4), 3, torch.contiguous_format),  # Swin
-    ((3, 6, 4), 2, torch.contiguous_format),  # tokens
-    ((3, 4), 1, torch.contiguous_format),
-]
-KINDS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "different values": lambda normal: normal,
-    "ties": np.round,
-    "rectified": lambda normal: np.maximum(np.round(normal - 1), 0),  # often 0 everywhere
-    "negative": lambda normal: -1 - np.abs(np.round(normal)),
-    "one value": np.zeros_like,
-}
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("shape", "axis", "layout"), FORMS)
-def test_peaks_are_the_first_maxima_of_the_maps(
-    shape: tuple[int, ...], axis: int, layout: torch.memory_format, kind: str, dtype: torch.dtype
-) -> None:
-    values = KINDS[kind](np.random.default_rng(0).normal(size=shape))
-    maps = torch.tensor(values, dtype=dtype).contiguous(memory_format=layout)
-    found = pool(maps, axis, "peak")
-    assert found.dtype == torch.float32
-    assert np.array_equal(found, first_maxima(maps.float().numpy(), axis))
-
-
-def test_peaks_stay_when_the_map_is_overwritten() -> None:
-    vector = torch.tensor([[-1.0, 2.0]])
-    found = pool(vector, 1, "peak")
-    vector.relu_()
-    assert found.tolist() == [[[-1, -1, -1], [2, -1, -1]]]
-
-
-def test_a_map_with_an_undefined_value_has_no_defined_peak() -> None:
-    maps = torch.zeros(1, 2, 3, 3)
-    maps[0, 1, 2, 0] = torch.nan
-    assert pool(maps, 1, "peak")[0, :, 0].isnan().tolist() == [False, True]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_views", [1, 2, 10])
-def test_the_peak_of_an_image_is_that_of_the_first_view_that_has_it(
-    n_views: int, kind: str
-) -> None:
-    n_images, units = 3, 5
-    values = KINDS[kind](np.random.default_rng(1).normal(size=(n_images * n_views, units)))
-    places = np.random.default_rng(2).integers(0, 9, (n_images * n_views, units, 2))
-    peaks = np.concatenate([values[..., None], places], 2).astype(np.float32)
-    found = over_views(torch.tensor(peaks), n_images, "peak")
-    assert found.shape == (n_images, units, 4)
-    by_image = peaks.reshape(n_images, n_views, units, 3)
-    for image, unit in np.ndindex(n_images, units):
-        views = by_image[image, :, unit]
-        best = max(range(n_views), key=lambda view: (views[view, 0], -view))
-        assert found[image, unit].tolist() == [*views[best], best]
-
-
-def test_other_features_of_an_image_are_means_over_its_views() -> None:
-    values = torch.arange(12.0).view(6, 2)
-    assert over_views(values, 2, "mean").tolist() == [[2, 3], [8, 9]]
-
-
-def test_means_of_bfloat16_are_accumulated_in_float32() -> None:
-    ones = torch.ones(1, 1, 64, 64, dtype=torch.bfloat16)
-    ones[..., ::2] = 1 + 2**-7  # the next bfloat16; their mean is none
-    mean = pool(ones, 1, "mean")
-    assert mean.dtype == torch.float32
-    assert mean.item() == 1 + 2**-8
 
 
 class Odd(nn.Module):
@@ -312,7 +215,6 @@ class Odd(nn.Module):
         ("", "must be a module path of Odd, got ''"),
         ("unused", "must be a module that returns one tensor on the way .* got 'unused'"),
         ("attention.out_proj", "must be a module that returns one tensor on the way"),
-        ("attention", r"must return \[views, units\], .* got 'attention' with \[\]"),
         ("flat", r"got 'flat' with \[192\]"),
         ("uneven", r"got 'uneven' with \[2, 3, 8, 4\]"),
     ],

@@ -1,0 +1,35 @@
+"""How large the layers of a network are: the numbers of the paper's table 1."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from kdsspark.network.activations import hooks
+from kdsspark.network.architectures import skeleton
+from kdsspark.network.spec import NetworkSpec
+
+
+class LayerSize(NamedTuple):
+    """A layer: the values that it has for one crop, and its learnable weights and biases."""
+
+    neurons: int
+    parameters: int
+
+
+def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
+    """The size of each layer, from shapes alone.
+
+    A layer that is a module of several (a fire module, a block) has the parameters of all of them.
+    """
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop)
+    modules = {layer.name: layer.module for layer in spec.layers}
+    found = hooks.wanted(model, modules, spec.activation, hooks.survey(model, crop))
+    return {
+        name: LayerSize(
+            math.prod(found[name].shape[1:]),
+            sum(p.numel() for p in model.get_submodule(module).parameters()),
+        )
+        for name, module in modules.items()
+    }

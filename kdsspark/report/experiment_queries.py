@@ -1,0 +1,129 @@
+"""The SQL behind the page of each experiment, apart from figures, which take a second to import.
+
+As in :mod:`kdsspark.report.queries`: queries of the views that users have, every column qualified.
+Each runs only where the tables of its experiment have rows.
+"""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import Final
+
+_LABEL_ENTROPY = dedent("""\
+    SELECT e.network, e.dataset, t.images_per_class, d.depth, e.layer, e.unit, e.entropy
+    FROM label_entropy AS e
+    JOIN network_layers AS d
+      ON d.network = e.network AND d.layer = e.layer
+    JOIN thresholds AS t
+      ON t.network = e.network AND t.dataset = e.dataset
+    ORDER BY e.network, t.images_per_class, e.dataset, d.depth, e.entropy, e.unit""")
+
+_SPARSITY = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.n_images,
+           s.n_features, s.mean, s.deviation, s.never
+    FROM sparsity AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth""")
+
+# Mean average precision of single features and of machines, the numbers of features that reach a
+# half and nine tenths, by class; and what two classes share of their best 50.
+_FILTERS = dedent("""\
+    SELECT n.network, n.dataset, t.images_per_class, d.depth, d.kind, n.layer, d.n_features,
+           n.class_id, c.class_name, n.full, n.half, n.most, b.best
+    FROM (SELECT f.network, f.dataset, f.layer, f.class_id,
+                 MAX_BY(f.average_precision, f.k) AS full,
+                 MIN(CASE WHEN f.share >= 0.5 THEN f.k END) AS half,
+                 MIN(CASE WHEN f.share >= 0.9 THEN f.k END) AS most
+          FROM filters_needed AS f
+          GROUP BY f.network, f.dataset, f.layer, f.class_id) AS n
+    JOIN (SELECT p.network, p.dataset, p.layer, p.class_id, MAX(p.average_precision) AS best
+          FROM filters AS p
+          GROUP BY p.network, p.dataset, p.layer, p.class_id) AS b
+      ON b.network = n.network AND b.dataset = n.dataset AND b.layer = n.layer
+     AND b.class_id = n.class_id
+    JOIN network_layers AS d
+      ON d.network = n.network AND d.layer = n.layer
+    JOIN classes AS c
+      ON c.dataset = n.dataset AND c.class_id = n.class_id
+    JOIN thresholds AS t
+      ON t.network = n.network AND t.dataset = n.dataset
+    ORDER BY n.network, t.images_per_class, n.dataset, d.depth, n.class_id""")
+
+_FILTERS_NEEDED = dedent("""\
+    SELECT f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id, f.k,
+           f.average_precision, f.share
+    FROM filters_needed AS f
+    JOIN network_layers AS d
+      ON d.network = f.network AND d.layer = f.layer
+    JOIN thresholds AS t
+      ON t.network = f.network AND t.dataset = f.dataset
+    ORDER BY f.network, t.images_per_class, f.dataset, d.depth, f.class_id, f.k""")
+
+_FILTERS_CURVES = dedent("""\
+    SELECT f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id,
+           f.kind AS choice, f.recall, AVG(f.precision) AS precision
+    FROM filters_curves AS f
+    JOIN network_layers AS d
+      ON d.network = f.network AND d.layer = f.layer
+    JOIN thresholds AS t
+      ON t.network = f.network AND t.dataset = f.dataset
+    GROUP BY f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id,
+             f.kind, f.recall
+    ORDER BY f.network, t.images_per_class, f.dataset, d.depth, f.class_id, choice, f.recall""")
+
+_FILTERS_OVERLAP = dedent("""\
+    SELECT a.network, a.dataset, t.images_per_class, d.depth, d.kind, a.layer, d.n_features,
+           a.class_id, b.class_id AS other, CAST(COUNT(*) AS DOUBLE) / 50 AS overlap
+    FROM filters AS a
+    JOIN filters AS b
+      ON b.network = a.network AND b.dataset = a.dataset AND b.layer = a.layer
+     AND b.unit = a.unit
+    JOIN network_layers AS d
+      ON d.network = a.network AND d.layer = a.layer
+    JOIN thresholds AS t
+      ON t.network = a.network AND t.dataset = a.dataset
+    WHERE a.weight_place <= 50 AND b.weight_place <= 50
+    GROUP BY a.network, a.dataset, t.images_per_class, d.depth, d.kind, a.layer, d.n_features,
+             a.class_id, b.class_id
+    ORDER BY a.network, t.images_per_class, a.dataset, d.depth, a.class_id, other""")
+
+_TRAINING_SIZE = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.classifier,
+           s.train_per_class, s.method, s.n_train, s.n_test, s.accuracy, s.deviation, s.low, s.high,
+           s.folds
+    FROM training_size AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.classifier, s.train_per_class""")
+
+_DIMENSIONS = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
+           s.dimensions, s.reduced, s.method, s.n_train, s.n_test, s.accuracy, s.share, s.low,
+           s.high
+    FROM dimensions AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.reduced, s.dimensions""")
+
+EXPERIMENT_QUERIES: Final[dict[str, str]] = {
+    "label-entropy": _LABEL_ENTROPY,
+    "sparsity": _SPARSITY,
+    "filters": _FILTERS,
+    "filters/needed": _FILTERS_NEEDED,
+    "filters/curves": _FILTERS_CURVES,
+    "filters/overlap": _FILTERS_OVERLAP,
+    "training-size": _TRAINING_SIZE,
+    "dimensions": _DIMENSIONS,
+}
+"""The queries of every experiment; rows have network, dataset and images_per_class, in
+the report also the rank of the dataset.
+
+The first has the name of the experiment, the others begin with it: ``filters/needed``.
+"""

@@ -1,0 +1,133 @@
+"""Figure 7 of Zeiler & Fergus (2014): what a grey square hides, one image a row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from kdsspark.network.occlusion import Occlusion
+from kdsspark.report.figures import canvas
+from kdsspark.report.figures.canvas import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+
+_TITLES: Final = (
+    "(a) image",
+    "(b) strongest map",
+    "(c) its projection",
+    "(d) probability",
+    "(e) likeliest class",
+)
+_COLOURS: Final = (SKY, VERMILION, GREEN, ORANGE, PURPLE, BLUE)
+_NAMED: Final = 5  # classes in the legend of a row; the others are grey
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One row of the figure. ``image`` and ``projection``: uint8 [size, size, 3]."""
+
+    image: npt.NDArray[np.uint8]
+    projection: npt.NDArray[np.uint8]
+    occlusion: Occlusion
+    layer: str
+    true: str  # name of the class
+    names: Mapping[int, str]  # of the likeliest classes
+
+
+@canvas.styled
+def occlusion(examples: Sequence[Example]) -> Figure:
+    """Five panels a row: the image, and what the network makes of it as a square hides a place.
+
+    A place is drawn where the middle of its square lay.
+    """
+    size = canvas.WIDTH, 1.55 * len(examples) + 0.25
+    figure = Figure(figsize=size, layout="constrained")
+    rows = figure.subplots(len(examples), len(_TITLES), squeeze=False)
+    for axes, example in zip(rows, examples, strict=True):
+        _row(list(axes), example)
+    for ax, title in zip(rows[0], _TITLES, strict=True):
+        ax.set_title(title, loc="left")
+    return figure
+
+
+def _row(axes: Sequence[Axes], example: Example) -> None:
+    found = example.occlusion
+    for ax in axes:
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.grid(visible=False)
+        ax.spines[:].set_visible(False)
+    image, activation, projection, probability, likeliest = axes
+    image.imshow(example.image)
+    _square(image, example)
+    image.set_xlabel(canvas.shorten(example.true, 24))
+    _heat(activation, example, found.activation, found.plain_activation)
+    activation.set_xlabel(f"{example.layer}, unit {found.unit}")
+    projection.imshow(example.projection)
+    projection.set_xlabel("to its maximum")
+    _heat(probability, example, found.probability, 1.0)
+    probability.set_xlabel(f"{found.plain_probability:.2f} unoccluded")
+    _classes(likeliest, example)
+
+
+def _square(ax: Axes, example: Example) -> None:
+    """The square at the place where it costs most, as an outline."""
+    found = example.occlusion
+    row, column = np.unravel_index(int(found.probability.argmin()), found.probability.shape)
+    corner = found.stride * float(column) - 0.5, found.stride * float(row) - 0.5
+    ax.add_patch(_outline(corner, found.side))
+
+
+def _outline(corner: tuple[float, float], side: int) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=1.2)
+
+
+def _heat(ax: Axes, example: Example, values: npt.NDArray[np.float32], highest: float) -> None:
+    """Values at their places, from 0 to ``highest``; blue is low."""
+    drawn = ax.imshow(
+        values, cmap="viridis", vmin=0, vmax=max(highest, 1e-9), extent=_extent(example)
+    )
+    _whole(ax, example)
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02, aspect=16)
+    bar.set_ticks([0, highest], labels=["0", f"{highest:.3g}"])
+    bar.outline.set_visible(False)
+
+
+def _classes(ax: Axes, example: Example) -> None:
+    found = example.occlusion.likeliest
+    order = [c for c, _ in Counter(found.ravel().tolist()).most_common(_NAMED)]
+    number = np.full(found.shape, len(order))
+    for i, c in enumerate(order):
+        number[found == c] = i
+    colours = ListedColormap([*_COLOURS[: len(order)], GREY])
+    ax.imshow(number, cmap=colours, vmin=-0.5, vmax=len(order) + 0.5, extent=_extent(example))
+    _whole(ax, example)
+    keys = [
+        canvas.key(canvas.shorten(example.names[c], 22), _COLOURS[i], "", "o")
+        for i, c in enumerate(order)
+    ]
+    keys += [canvas.key("others", GREY, "", "o")] if (number == len(order)).any() else []
+    ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1, 1.02), fontsize=6, handlelength=1)
+
+
+def _extent(example: Example) -> tuple[float, float, float, float]:
+    """Left, right, bottom, top of the grid in pixels of the image: cells about the middles."""
+    found = example.occlusion
+    first = (found.side - found.stride) / 2 - 0.5
+    last = first + found.stride * len(found.activation)
+    return first, last, last, first
+
+
+def _whole(ax: Axes, example: Example) -> None:
+    """The limits of the image, so that all panels are alike."""
+    height, width, _ = example.image.shape
+    ax.set_xlim(-0.5, width - 0.5)
+    ax.set_ylim(height - 0.5, -0.5)

@@ -1,0 +1,114 @@
+"""A page for every experiment that has rows: what the paper says, a figure, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from kdsspark.query.view_queries import VIEW_QUERIES, reads
+from kdsspark.report.data import ReportData
+from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
+from kdsspark.report.experiments import PICTURES, SHOWN
+from kdsspark.report.figures import FIGURES
+from kdsspark.report.pages import experiment
+from kdsspark.report.site import render
+from kdsspark.stages import EXPERIMENTS
+from kdsspark.tables import TABLES
+from tests.report.html import Page, words
+from tests.report.synthetic import run_on_files
+from tests.stages.experiments import studies
+
+NAMES = [one.name for one in EXPERIMENTS]
+
+
+@pytest.fixture(scope="module")
+def frames(
+    tmp_path_factory: pytest.TempPathFactory,
+    without_spark: None,  # noqa: ARG001
+) -> Mapping[str, pd.DataFrame]:
+    """The rows of every experiment, run on a small study."""
+    study = studies.make(tmp_path_factory.mktemp("experiments"))
+    for name in NAMES:
+        study.do(f"experiment {name}")
+    frames = run_on_files(study.output, EXPERIMENT_QUERIES)
+    return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
+
+
+@pytest.fixture(scope="module")
+def shown(report: ReportData, frames: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    (info, *_) = report.networks
+    own = {name: rows.assign(network=info["name"]) for name, rows in frames.items()}
+    return render(replace(report, experiments=own))
+
+
+def test_every_experiment_is_shown() -> None:
+    assert list(SHOWN) == NAMES
+    assert list(dict.fromkeys(name.partition("/")[0] for name in EXPERIMENT_QUERIES)) == NAMES
+    pictures = [picture for shown in SHOWN.values() for picture in shown.pictures]
+    assert len(PICTURES) == len(pictures)  # no two of one name
+    assert not set(PICTURES) & set(FIGURES)
+    assert all(shown.name == name for name, shown in SHOWN.items())
+
+
+@pytest.mark.parametrize("name", EXPERIMENT_QUERIES)
+def test_queries_read_what_users_have(name: str) -> None:
+    named = set(reads(EXPERIMENT_QUERIES[name]))
+    assert named <= {*TABLES, *VIEW_QUERIES}
+    (tables,) = (one.tables for one in EXPERIMENTS if one.name == name.partition("/")[0])
+    assert named & {table.name for table in tables}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_has_a_figure_its_data_and_numbers(shown: dict[str, bytes], name: str) -> None:
+    page = Page(shown[f"experiments/vgg16/{name}.html"].decode())
+    for link in page.all("href"):
+        if link.startswith("../../"):
+            assert link.removeprefix("../../").partition("#")[0] in shown, link
+    text = words(page)
+    for picture in SHOWN[name].pictures:
+        stem = f"figures/vgg16/experiment-{picture.name}"
+        assert f"../../{stem}.svg" in page.all("src")
+        assert b"<svg" in shown[f"{stem}.svg"]
+        assert shown[f"{stem}.csv"].startswith(b"network,dataset,")
+        assert EXPERIMENT_QUERIES[picture.query] in page.codes
+        assert all(paragraph in text for paragraph in (picture.title, *picture.text))
+    assert SHOWN[name].title in text
+    assert all(paragraph in text for paragraph in SHOWN[name].says)
+    assert len([row for row in page.cells if row]) > 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_those_of_the_query(frames: Mapping[str, pd.DataFrame], name: str) -> None:
+    rows = SHOWN[name].numbers[0].rows(frames)
+    assert set(rows["dataset"]) == {"birds"}
+
+
+def test_pages_lead_to_each_other(shown: dict[str, bytes]) -> None:
+    index = Page(shown["index.html"].decode())
+    first = Page(shown[f"experiments/vgg16/{NAMES[0]}.html"].decode())
+    for name in NAMES:
+        assert f"experiments/vgg16/{name}.html" in index.all("href")
+        other = f"../../experiments/vgg16/{name}.html"
+        assert (other in first.all("href")) == (name != NAMES[0])
+
+
+def test_without_rows_there_is_no_page(report: ReportData, shown: dict[str, bytes]) -> None:
+    assert experiment.of("vgg16", report) == {}
+    assert not [path for path in shown if path.startswith("experiments/no-fc")]
+
+
+def test_names_of_layers_are_escaped(
+    report: ReportData, frames: Mapping[str, pd.DataFrame]
+) -> None:
+    own = {
+        name: rows.assign(network="vgg16", layer="<script>alert(1)</script>")
+        for name, rows in frames.items()
+        if "layer" in rows
+    }
+    files = render(replace(report, experiments=own))
+    pages = [text for path, text in files.items() if path.startswith("experiments/")]
+    assert pages
+    assert not [text for text in pages if b"<script>alert" in text]
