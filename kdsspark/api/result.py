@@ -13,8 +13,6 @@ import pyarrow as pa
 from kdsspark.stages.summarize.summary import Summarized
 from kdsspark.tables import TABLES
 
-_TESTED = ("p", "q", "q_layer")
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
@@ -22,7 +20,7 @@ class Result:
 
     Those with ``class_id`` have a column ``class`` beside it: the label as the caller gave it. A
     frame has no rows if the table was not asked for. ``ks`` has the columns of ``significance``,
-    too: p, q and q_layer, NaN for shuffled labels.
+    too, NaN for shuffled labels.
     """
 
     classes: list[Any]
@@ -49,9 +47,9 @@ class Result:
             found.setdefault(table.name, []).append(rows)
         names = [field.name for field in fields(Result) if field.name in TABLES]
         frames = {name: _frame(name, found.get(name, []), classes) for name in names}
-        tested = frames["significance"]
-        for column in _TESTED:
-            frames["ks"][column] = tested[column]  # true labels come first, in the same order
+        for column, values in frames["significance"].items():
+            if column not in frames["ks"]:
+                frames["ks"][column] = values  # true labels come first, in the same order
         return Result(list(classes), **frames)
 
     def __repr__(self) -> str:

@@ -11,10 +11,15 @@ from pyspark.util import is_remote_only
 from kdsspark.errors import ConfigError
 
 _WHY: Final = "stages run on Spark's RDDs, which Spark Connect does not have"
-_REMOTE: Final = "spark.remote"
-_MODE: Final = "spark.api.mode"
 # What has PySpark make sessions of Spark Connect; the last is set while there is one.
-_VARIABLES: Final = ("SPARK_REMOTE", "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED")
+_VARIABLES: Final = (
+    "SPARK_REMOTE",
+    "SPARK_API_MODE",
+    "SPARK_CONNECT_MODE",
+    "SPARK_CONNECT_MODE_ENABLED",
+)
+_CLASSIC: Final = ("", "0", "classic")
+_SETTINGS: Final = ("spark.remote", "spark.api.mode")
 
 
 def refuse_client() -> None:
@@ -25,17 +30,14 @@ def refuse_client() -> None:
         )
 
 
-def refuse(conf: Mapping[str, object]) -> None:
+def refuse(conf: Mapping[str, object], where: str = "") -> None:
     """Raise :class:`ConfigError` where a session would be, or is, one of Spark Connect.
 
-    ``conf`` is that of the configuration.
+    ``conf`` has settings of Spark; ``where`` is the section of the configuration that they are in.
     """
     refuse_client()
-    for name in _VARIABLES:
-        value = os.environ.get(name, "")
-        if value and value.lower() != "classic":
+    given = {name: os.environ.get(name, "") for name in _VARIABLES}
+    given |= {f"{where}{key}": str(conf.get(key, "")) for key in _SETTINGS}
+    for name, value in given.items():
+        if value.lower() not in _CLASSIC:
             raise ConfigError(f"Spark must be classic, got Spark Connect by {name}={value}: {_WHY}")
-    for key in (_REMOTE, _MODE):
-        given = str(conf.get(key, "classic"))
-        if given.lower() != "classic":
-            raise ConfigError(f"spark.conf.{key}: must be left out, got {given}: {_WHY}")

@@ -42,8 +42,9 @@ def start(settings: Spark, verbose: bool = False) -> SparkSession:
     terminal. Raises :class:`ConfigError` where a setting keeps Spark from starting, and
     :class:`KdssparkError` where the machine does.
     """
-    connect.refuse(settings.conf)
+    connect.refuse(settings.conf, "spark.conf.")
     submitted = _submitted()
+    connect.refuse(dict(submitted.getAll()) if submitted else {})
     conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
     conf.setIfMissing("spark.master", settings.master)
     master = conf.get("spark.master") or ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyspark import SparkConf
 
 from kdsspark import config
 from kdsspark.config import Spark
@@ -23,6 +24,7 @@ WHY = "stages run on Spark's RDDs, which Spark Connect does not have$"
     [
         ("SPARK_REMOTE", "sc://spark.example:15002"),
         ("SPARK_API_MODE", "connect"),
+        ("SPARK_CONNECT_MODE", "1"),
         ("SPARK_CONNECT_MODE_ENABLED", "1"),  # by a session that is there
     ],
 )
@@ -38,15 +40,21 @@ def test_by_the_environment(monkeypatch: pytest.MonkeyPatch, name: str, value: s
 @pytest.mark.parametrize(
     ("key", "value"), [("spark.remote", "sc://spark.example"), ("spark.api.mode", "connect")]
 )
-def test_by_the_configuration(key: str, value: str) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"^spark\.conf\.{key}: must be left out, got {value}: {WHY}"
-    ):
+def test_by_the_configuration_or_by_spark_submit(
+    monkeypatch: pytest.MonkeyPatch, key: str, value: str
+) -> None:
+    message = f"^Spark must be classic, got Spark Connect by {{}}{key}={value}: {WHY}"
+    with pytest.raises(ConfigError, match=message.format("spark.conf.")):
         session.start(Spark(conf={key: value}))
+    submitted = SparkConf(loadDefaults=False).set(key, value)
+    monkeypatch.setattr(session, "_submitted", lambda: submitted)  # spark-submit --remote
+    with pytest.raises(ConfigError, match=message.format("")):
+        session.start(Spark())
 
 
 def test_classic_is_the_mode_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARK_API_MODE", "classic")
+    monkeypatch.setenv("SPARK_CONNECT_MODE", "0")
     connect.refuse({"spark.api.mode": "classic"})
 
 

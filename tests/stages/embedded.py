@@ -64,9 +64,10 @@ def embed(
             "class_name": [f"class {label}" for label in labels],
             "version": ["1"] * len(labels),
             "content": [f"{number:032x}" for number in range(len(labels))],
+            "computed_on": pa.nulls(len(labels), pa.string()),
         }
     )
-    indexed = images.drop(["content"]).append_column("uri", images["content"])
+    indexed = images.drop(["content", "computed_on"]).append_column("uri", images["content"])
     _write(output, IMAGES.part("part-0", pair.dataset), indexed.select(IMAGES.schema.names), 1000)
     types = {name: pa.from_numpy_dtype(values.dtype) for name, values in layers.items()}
     lists = {
