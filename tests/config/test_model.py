@@ -310,6 +310,7 @@ def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
     raw = with_key("datasets.0.group", "g")
     raw["datasets"].append({"name": "mine", "embeddings": "e"})
     defaults = {"layout": "folder", "split": None, "label": "class_name", "network": "given"}
+    defaults["rank"] = None
     assert parse(raw).model_dump(mode="json")["datasets"] == [
         {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
         {"name": "mine", "path": None, "embeddings": "e", "group": None, **defaults},
