@@ -316,7 +316,7 @@ def test_keys_of_the_other_kind_mean_nothing(
 def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
     raw = with_key("datasets.0.group", "g")
     raw["datasets"].append({"name": "mine", "embeddings": "e"})
-    defaults = {"layout": "folder", "split": None, "background": False}
+    defaults = {"layout": "folder", "split": None, "background": False, "rank": None}
     defaults |= {"label": "class_name", "network": "given"}
     assert parse(raw).model_dump(mode="json")["datasets"] == [
         {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
