@@ -167,6 +167,7 @@ FEATURES = Table(
         ("feature", pa.int32(), "position within the whole embedding, counted from 0"),
         ("kind", pa.string(), "conv (pooled over space), fc, or other"),
         ("depth", pa.int32(), "position of the layer within the embedding, counted from 0"),
+        Column("name", pa.string(), "what the unit is; null for most, which have no name", True),
     ),
     ("network", "layer", "unit"),
     "the features of a network's embedding (paper table 1)",

@@ -52,6 +52,7 @@ INTERPOLATIONS: Final = {
 """The ways to resize, by their names in the configuration."""
 
 _ORIENTATION_TAG: Final = 0x0112
+_ON_ITS_SIDE: Final = (5, 6, 7, 8)
 _UPRIGHT: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -134,6 +135,19 @@ def decode(data: bytes, short_side: int, interpolation: str = "bilinear") -> npt
         raise _image_error("decode", error) from error
 
 
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of an encoded image, as stored, once its EXIF orientation is applied.
+
+    Raises :class:`ImageError` like :func:`decode`.
+    """
+    try:
+        with _quiet, kinds.opened(data) as image:
+            turned = _orientation(image) in _ON_ITS_SIDE
+            return image.size[::-1] if turned else image.size
+    except Exception as error:
+        raise _image_error("decode", error) from error
+
+
 def _image_error(stage: str, error: Exception) -> ImageError:
     text = " ".join(str(error).split()) or "no further detail"
     return ImageError(stage, type(error).__name__, text)
@@ -159,12 +173,16 @@ def _load(image: Image.Image, kind: str) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    method = _UPRIGHT.get(_orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(_ORIENTATION_TAG)
     except Exception:  # broken metadata, of whatever kind, does not make a broken picture
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
+        return 1
+    return orientation if isinstance(orientation, int) else 1
 
 
 class _Quiet:

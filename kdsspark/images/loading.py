@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,8 @@ Pixels = npt.NDArray[np.uint8]
 Read = Callable[[str], bytes]
 """The bytes that a uri names; raises :class:`ImageError`."""
 
-Decode = Callable[[bytes], Pixels]
-"""The pixels of an encoded image; raises :class:`ImageError`."""
+Decode = Callable[[bytes], Any]
+"""The pixels of an encoded image, or an array of numbers; raises :class:`ImageError`."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
+from kdsspark import pixels
 from kdsspark.config import Preprocessing
 from kdsspark.hashing import fingerprint
 
@@ -52,6 +53,11 @@ class NetworkSpec:
     settings: str = ""  # JSON: what building the network takes beside its name
 
     @property
+    def is_pixels(self) -> bool:
+        """Whether there is no network: images become features as they are decoded."""
+        return self.architecture == pixels.ARCHITECTURE
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that change with anything that changes the embedding.
 
@@ -91,18 +97,19 @@ class NetworkSpec:
         return cls(**{**values, "layers": layers, "preprocessing": preprocessing})
 
 
-def describe(spec: NetworkSpec) -> list[tuple[str, int, int, Kind, int]]:
-    """The rows (layer, unit, feature, kind, depth) of the ``features`` table, in its order.
+def describe(spec: NetworkSpec) -> list[tuple[str, int, int, Kind, int, str | None]]:
+    """The rows (layer, unit, feature, kind, depth, name) of the ``features`` table, in its order.
 
     All numbers start at 0: ``unit`` counts within the layer, ``feature`` over the whole embedding,
     ``depth`` counts the layers (paper table 1).
     """
+    names = pixels.NAMES if spec.is_pixels else ()
     units = (
         (layer, unit, depth)
         for depth, layer in enumerate(spec.layers)
         for unit in range(layer.units)
     )
     return [
-        (layer.name, unit, feature, layer.kind, depth)
+        (layer.name, unit, feature, layer.kind, depth, names[unit] if names else None)
         for feature, (layer, unit, depth) in enumerate(units)
     ]

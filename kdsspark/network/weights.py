@@ -12,9 +12,10 @@ import numpy as np
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from kdsspark.config import Network
+from kdsspark import pixels
+from kdsspark.config import Network, Preprocessing
 from kdsspark.config.redaction import without_secrets
-from kdsspark.errors import KdssparkError, WeightsError
+from kdsspark.errors import ConfigError, KdssparkError, WeightsError
 from kdsspark.network import activations, state_dicts
 from kdsspark.network.architectures import (
     constants,
@@ -46,6 +47,8 @@ def prepare(network: Network, target: Path) -> NetworkSpec:
 
 def _prepare(network: Network, target: Path) -> NetworkSpec:
     architecture = network.architecture
+    if architecture == pixels.ARCHITECTURE:
+        return _of_pixels(network, target)
     settings = resolve_settings(architecture)
     preprocessing = resolve_preprocessing(
         architecture, network.weights, network.preprocessing, settings
@@ -71,6 +74,25 @@ def _prepare(network: Network, target: Path) -> NetworkSpec:
         weights=without_secrets(network.weights),
         weights_digest=_digest(arrays),
         settings=settings,
+    )
+
+
+def _of_pixels(network: Network, target: Path) -> NetworkSpec:
+    """No network, and so one description, whatever is configured for networks."""
+    if network.layers is not None:
+        raise ConfigError(f"layers: must be null for {pixels.ARCHITECTURE}, got {network.layers}")
+    save_file({}, target)
+    return NetworkSpec(
+        name=network.name,
+        architecture=pixels.ARCHITECTURE,
+        layers=(Layer(pixels.ARCHITECTURE, "", len(pixels.NAMES), "other", 1),),
+        activation="post_relu",
+        pooling="mean",
+        crops="center",
+        preprocessing=Preprocessing(resize=pixels.SHORT_SIDE),
+        precision="float32",
+        weights="none",
+        weights_digest=_digest({}),
     )
 
 

@@ -98,9 +98,9 @@ def test_where_settings_say_what_the_network_is_the_folder_they_come_from_does_n
 
 def test_describe() -> None:
     assert describe(SPEC) == [
-        ("a", 0, 0, "conv", 0),
-        ("a", 1, 1, "conv", 0),
-        ("a", 2, 2, "conv", 0),
-        ("b", 0, 3, "fc", 1),
-        ("b", 1, 4, "fc", 1),
+        ("a", 0, 0, "conv", 0, None),
+        ("a", 1, 1, "conv", 0, None),
+        ("a", 2, 2, "conv", 0, None),
+        ("b", 0, 3, "fc", 1, None),
+        ("b", 1, 4, "fc", 1, None),
     ]

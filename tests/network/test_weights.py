@@ -11,10 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import models
 
+from kdsspark import pixels
 from kdsspark.config import Network, Preprocessing
 from kdsspark.errors import ConfigError, KdssparkError, WeightsError
 from kdsspark.network.architectures import skeleton
-from kdsspark.network.spec import NetworkSpec
+from kdsspark.network.spec import NetworkSpec, describe
 from kdsspark.network.weights import prepare
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "weights"
@@ -209,3 +210,15 @@ def test_real_vgg19_covers_its_convolutions(tmp_path: Path) -> None:
     expected = [f"conv{block}_{i}" for block in counts for i in range(1, counts[block] + 1)]
     assert [layer.name for layer in spec.layers] == expected
     assert sum(layer.units for layer in spec.layers) == 4224 + 256 + 512 + 512
+
+
+def test_pixels_are_one_layer_of_named_units_whatever_is_configured(tmp_path: Path) -> None:
+    one = prepared(tmp_path, architecture="pixels", layers=None)
+    other = prepared(tmp_path, architecture="pixels", layers=None, crops="ten", pooling="max")
+    assert one.fingerprint == other.fingerprint
+    assert written(tmp_path) == {}
+    rows = describe(one)
+    assert [row[:5] for row in rows] == [("pixels", i, i, "other", 0) for i in range(14)]
+    assert [row[5] for row in rows] == list(pixels.NAMES)
+    message = "layers: must be null for pixels, got {'fire9': 'features.12'}"
+    refused(tmp_path / "none", ConfigError, message, architecture="pixels")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import PIL
 
 from kdsspark.config import Embed
@@ -23,6 +25,7 @@ from kdsspark.engine.work import earlier_attempts, task_cpus
 from kdsspark.images import decoding, isolation
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loaded, Loader
+from kdsspark.images.properties import Properties
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
@@ -34,6 +37,9 @@ from kdsspark.tables import embeddings_schema
 if TYPE_CHECKING:
     from kdsspark.network.extractor import Extractor
     from kdsspark.network.projections import Projector
+
+
+_AT_ONCE: Final = 32  # images that are handed on at a time where there is no network
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,9 @@ class ImageJob:
 
 
 def decode_of(spec: NetworkSpec) -> Decode:
-    """How a network's images are decoded and resized."""
+    """How a network's images are decoded and resized, or else what becomes of them at once."""
+    if spec.is_pixels:
+        return Properties()
     return decoding.Decoder(spec.preprocessing.resize, spec.preprocessing.interpolation)
 
 
@@ -84,6 +92,8 @@ def batch_and_call(job: ImageJob) -> tuple[int, int]:
     """Images of a forward pass, and images that the extractor gets in a call."""
     from kdsspark.network import batches  # torch, which the driver does without
 
+    if job.spec.is_pixels:
+        return _AT_ONCE, _AT_ONCE
     device = gpus.device()
     batch = job.settings.batch_images or batches.batch_images(job.spec, device)
     return batch, batches.call_images(batch, device, task_cpus())
@@ -99,12 +109,26 @@ def computed_on(batch: int) -> str:
     return f"{devices.arithmetic(gpus.device(), batch)}, Pillow {PIL.__version__}"
 
 
-def extractor(job: ImageJob) -> Extractor:
+def extractor(job: ImageJob) -> Extractor | Stacked:
     """The network, on the GPU of the task if it has one."""
+    if job.spec.is_pixels:
+        return Stacked(job.spec.layers[0].name, _AT_ONCE)
     from kdsspark.network.extractor import cached_extractor
 
     batch, device = job.settings.batch_images, gpus.device()
     return cached_extractor(job.spec, _local_weights(job), device, task_cpus(), batch)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """Takes the place of an extractor where decoding has made the features (executor)."""
+
+    layer: str
+    batch: int
+
+    def __call__(self, images: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+        """{layer: [images, units]}."""
+        return {self.layer: np.stack(images)}
 
 
 def projector(job: ImageJob) -> Projector:

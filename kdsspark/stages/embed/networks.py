@@ -126,6 +126,8 @@ def _resolve(output: Output, network: Network) -> Prepared:
 
 
 def _whole_crops(spec: NetworkSpec) -> dict[str, str]:
+    if spec.is_pixels:
+        return {}
     # Found here, where torch is loaded anyway; the report does without.
     from kdsspark.network.architectures import skeleton
     from kdsspark.network.receptive_fields import Whole, receptive_fields
@@ -171,7 +173,7 @@ def write_ready_made_features(output: Output, sources: list[readymade.Source]) -
             )
         rows, feature = [], 0
         for depth, (layer, width) in enumerate(source.widths.items()):
-            rows += [(layer, unit, feature + unit, "other", depth) for unit in range(width)]
+            rows += [(layer, unit, feature + unit, "other", depth, None) for unit in range(width)]
             feature += width
         write_features(output, network, rows)
 
@@ -181,9 +183,9 @@ def _layers(source: readymade.Source) -> str:
 
 
 def write_features(
-    output: Output, network: str, rows: Sequence[tuple[str, int, int, str, int]]
+    output: Output, network: str, rows: Sequence[tuple[str, int, int, str, int, str | None]]
 ) -> None:
-    """Write the ``features`` of one network: rows (layer, unit, feature, kind, depth)."""
+    """Write the ``features`` of one network: rows (layer, unit, feature, kind, depth, name)."""
     columns = [
         pa.array(column, field.type)
         for column, field in zip(zip(*rows, strict=True), FEATURES.schema, strict=True)

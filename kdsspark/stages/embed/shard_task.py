@@ -23,7 +23,7 @@ from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Loaded, Pixels
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed import attempts, background, image_job, processors
-from kdsspark.stages.embed.image_job import ImageJob
+from kdsspark.stages.embed.image_job import ImageJob, Stacked
 from kdsspark.stages.embed.known import Features, Known
 from kdsspark.stages.embed.shards import files as shard_files
 from kdsspark.stages.embed.shards import state as shards
@@ -144,7 +144,7 @@ class _Forward:
     new: _New = field(default_factory=_New)
 
     @cached_property
-    def extractor(self) -> Extractor:
+    def extractor(self) -> Extractor | Stacked:
         """The network, loaded when the first images are there."""
         with self.clock.time("load"):
             return image_job.extractor(self.job)

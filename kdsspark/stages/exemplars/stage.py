@@ -141,6 +141,8 @@ def _look_through(context: Context, settings: Exemplars, plans: Sequence[Exempla
     """Rank the images of the shards that are not done, those of ready-made embeddings last."""
     output, session = context.output, context.session
     ready_made = {Pair(d.network, d.name) for d in context.config.embeddings_datasets}
+    specs = networks.saved_networks(output, context.config)  # values without a place, all the same
+    ready_made |= {p.pair for p in plans if (s := specs.get(p.pair.network)) and s.is_pixels}
     of_images = [item for p in plans if p.pair not in ready_made for item in _images(context, p)]
     of_files = [item for p in plans if p.pair in ready_made for item in _files(output, p)]
     receipts, top = EXEMPLARS.receipts(output), settings.top

@@ -20,6 +20,8 @@ def of_networks(output: Output, config: Config) -> pd.DataFrame:
 
 
 def _sizes(spec: NetworkSpec) -> Iterator[tuple[str, int, int]]:
+    if spec.is_pixels:
+        return
     from kdsspark.network.layers.sizes import layer_sizes  # torch, which takes seconds to import
 
     for layer, (neurons, parameters) in layer_sizes(spec).items():

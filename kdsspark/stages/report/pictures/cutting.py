@@ -14,6 +14,8 @@ import numpy.typing as npt
 from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
 from kdsspark.images.decoding import Decoder
+from kdsspark.images.loading import Decode
+from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
@@ -46,13 +48,14 @@ def cut(
         for pair, uri, square in cuts(subject, best, size):
             if pair.dataset not in ready_made:
                 wanted.setdefault(pair, {})[uri, square] = None
-    decoders = {
-        pair: decode_of(specs[pair.network]) if pair.network in specs else Decoder(_SHORT_SIDE)
-        for pair in wanted
-    }
+    decoders = {pair: _decoder(specs.get(pair.network)) for pair in wanted}
     jobs = {pair: tasks(own) for pair, own in wanted.items()}
     task = CutImages(decoders, config.embed.image_seconds)
     return fold(context.session, "pictures", jobs, task, joined, at_least=1)
+
+
+def _decoder(spec: NetworkSpec | None) -> Decode:
+    return decode_of(spec) if spec and not spec.is_pixels else Decoder(_SHORT_SIDE)
 
 
 def joined(first: Tiles, second: Tiles) -> Tiles:
