@@ -16,6 +16,7 @@ from kdsspark.config.redaction import without_secrets
 from kdsspark.errors import KdssparkError, WeightsError
 from kdsspark.network import activations, state_dicts
 from kdsspark.network.architectures import crop_error, layer_table, resolve_preprocessing, skeleton
+from kdsspark.network.receptive_fields import Whole, receptive_fields
 from kdsspark.network.spec import Layer, NetworkSpec
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,14 @@ def _prepare(network: Network, target: Path) -> NetworkSpec:
         weights=without_secrets(network.weights),
         weights_digest=_digest(arrays),
     )
+
+
+def whole_crops(spec: NetworkSpec) -> dict[str, str]:
+    """{layer name: why its units see the whole crop}, of the layers where that is so."""
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop)
+    fields = receptive_fields(model, spec.layers, spec.activation, crop)
+    return {name: field.reason for name, field in fields.items() if isinstance(field, Whole)}
 
 
 def _covered(

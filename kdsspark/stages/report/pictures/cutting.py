@@ -41,9 +41,9 @@ def cut(
     ready_made = {dataset.name for dataset in config.embeddings_datasets}
     wanted: dict[Pair, dict[tuple[str, Square], None]] = {}
     for subject, best in shown:
-        for pair, *one in cuts(subject, best, size):
+        for pair, uri, square in cuts(subject, best, size):
             if pair.dataset not in ready_made:
-                wanted.setdefault(pair, {})[one[0], one[1]] = None
+                wanted.setdefault(pair, {})[uri, square] = None
     short = {
         pair: specs[pair.network].preprocessing.resize if pair.network in specs else _SHORT_SIDE
         for pair in wanted
