@@ -25,6 +25,7 @@ from kdsspark.network.architectures import (
     skeleton,
 )
 from kdsspark.network.layers.tables import layer_table
+from kdsspark.network.receptive_fields import Whole, receptive_fields
 from kdsspark.network.spec import Layer, NetworkSpec
 
 _log = logging.getLogger(__name__)
@@ -75,6 +76,16 @@ def _prepare(network: Network, target: Path) -> NetworkSpec:
         weights_digest=_digest(arrays),
         settings=settings,
     )
+
+
+def whole_crops(spec: NetworkSpec) -> dict[str, str]:
+    """{layer name: why its units see the whole crop}, of the layers where that is so."""
+    if spec.is_pixels:
+        return {}
+    crop = spec.preprocessing.crop
+    model = skeleton(spec.architecture, crop, spec.settings)
+    fields = receptive_fields(model, spec.layers, spec.activation, crop)
+    return {name: field.reason for name, field in fields.items() if isinstance(field, Whole)}
 
 
 def _of_pixels(network: Network, target: Path) -> NetworkSpec:

@@ -16,7 +16,7 @@ from kdsspark.config import Network, Preprocessing
 from kdsspark.errors import ConfigError, KdssparkError, WeightsError
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec, describe
-from kdsspark.network.weights import prepare
+from kdsspark.network.weights import prepare, whole_crops
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "weights"
 FIRE = {"fire9": "features.12"}
@@ -57,6 +57,14 @@ def test_random_is_torchvisions_own_and_depends_on_the_seed_alone(tmp_path: Path
     assert all(torch.equal(tensor, expected[key]) for key, tensor in found.items())
     assert first.fingerprint == again.fingerprint
     assert first.weights_digest != prepared(tmp_path, seed=4).weights_digest
+
+
+def test_layers_behind_a_mixed_map_see_the_whole_crop(tmp_path: Path) -> None:
+    layers = {"conv5": "features.10", "fc6": "classifier.1", "fc7": "classifier.4"}
+    spec = prepared(tmp_path, architecture="alexnet", layers=layers)
+    found = whole_crops(spec)
+    assert set(found) == {"fc6", "fc7"}
+    assert all(why.endswith("mixes the locations of the map") for why in found.values())
 
 
 def test_the_spec_says_everything(tmp_path: Path) -> None:

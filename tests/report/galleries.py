@@ -54,9 +54,9 @@ def of_tables(tables: Tables, pictures: bool = True, n_units: int = 3) -> list[G
         sheets = dict(_sheets(network, dataset, layers, chosen)) if with_sheets else {}
         q = np.full(ks.shape, 0.5, np.float32)
         in_rows = unit_figures.features(x for x in figures if x.number in unit_figures.IN_ROWS)
-        rows = {f: row for f in in_rows if (row := _row(network, units[f]))}
-        shown = (chosen.alike, chosen.order, sheets, figures, rows)
-        files = _files(classes, units, sheets, rows)
+        strips = {f: row for f in in_rows if (row := _row(network, units[f]))}
+        shown = (chosen.alike, chosen.order, sheets, figures, strips)
+        files = _files(classes, units, sheets, strips)
         found.append(Gallery(network, dataset, layers, classes, units, ks, q, *t, *shown, files))
     return found
 

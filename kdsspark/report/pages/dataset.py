@@ -18,6 +18,7 @@ from kdsspark.report.parts.page import Page, files_of
 
 _FIGURES: Final = ("figure9", "figure5")
 _TOP: Final = 3  # features of a class at either end
+_ROWS: Final = 60  # classes with pictures: two megabytes are the most that a page loads
 
 
 def figures(row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> list[Wanted]:
@@ -86,7 +87,7 @@ def _rows(gallery: Gallery) -> tuple[list[dict[str, Any]], str]:
     """The classes in the order of the map, each with the unit that tells it best."""
     order = [c for c in gallery.order if c in gallery.by_id]
     rows = []
-    for c in order[: grid.SHOWN]:
+    for c in order[:_ROWS]:
         shown = gallery.by_id[c]
         best = cards.card(gallery, c, shown.present[0]) if shown.present else None
         rows.append(

@@ -35,16 +35,16 @@ def draw(gallery: Gallery, stem: str) -> ClassMap | None:
     margin = round(_LETTER * max(map(len, short))) + 8
     cell = min(32, max(12, _SIDE // len(order)))
     side = cell * len(order)
-    cells = []
+    cells: dict[str, list[str]] = {}  # a path for each shade, because cells are up to 22,500
     for i, a in enumerate(order):
         for j, b in enumerate(order):
             value = float(gallery.alike[a, b])
             if i == j or abs(value) < 0.02:
                 continue
-            cells.append(
-                f'<rect x="{margin + j * cell}" y="{i * cell}" width="{cell}" height="{cell}" '
-                f'fill="{"#0b7a5c" if value > 0 else "#b8541a"}" fill-opacity="{abs(value):.2f}"/>'
-            )
+            shade = f'{"#0b7a5c" if value > 0 else "#b8541a"}" fill-opacity="{abs(value):.2f}'
+            square = f"M{margin + j * cell} {i * cell}h{cell}v{cell}h-{cell}z"
+            cells.setdefault(shade, []).append(square)
+    shades = (f'<path fill="{shade}" d="{"".join(own)}"/>' for shade, own in cells.items())
     texts = [
         Markup('<text x="{}" y="{}">{}</text>').format(margin - 6, i * cell + cell / 2 + 3.5, name)
         for i, name in enumerate(short)
@@ -54,7 +54,7 @@ def draw(gallery: Gallery, stem: str) -> ClassMap | None:
         f'viewBox="0 0 {margin + side} {side}" font-family="system-ui, sans-serif" font-size="10" '
         f'text-anchor="end" fill="#333"><rect width="100%" height="100%" fill="#fff"/>'
         + "".join(map(str, texts))
-        + "".join(cells)
+        + "".join(shades)
         + "</svg>"
     )
     pairs = max(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,24 @@ def curves(
     drawn = Markup("")
     for css, heights in lines.items():
         points = " ".join(
-            f"{_across(a, far):.1f},{_down(b, top):.1f}"
-            for a, b in zip(x[inside], heights[inside], strict=True)
+            f"{a},{b}"
+            for a, b in _bends(
+                [f"{_across(a, far):.1f}" for a in x[inside]],
+                [f"{_down(b, top):.1f}" for b in heights[inside]],
+            )
         )
         drawn += Markup('<polyline class="{}" points="{}"/>').format(css, points)
     return Markup(
         '<svg class="spark" role="img" aria-label="{}" width="{}" height="{}" viewBox="0 0 {} {}">'
         '<path class="axis" d="M{:.1f} 0V{}"/>{}</svg>'
     ).format(escape(label), WIDTH, HEIGHT, WIDTH, HEIGHT, WIDTH / 2, HEIGHT, drawn)
+
+
+def _bends(xs: Sequence[str], ys: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The points without those in the midst of a level stretch, which are most of a curve."""
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        if not (0 < i < len(ys) - 1 and ys[i - 1] == y == ys[i + 1]):
+            yield x, y
 
 
 def _across(x: float, far: float) -> float:

@@ -101,12 +101,14 @@ def _prepared(output: Output, network: Network, fresh: bool) -> Prepared:
                 )
             removal.remove(output, "network", network.name)
             resolved = _resolve(output, network)
+    from kdsspark.network import weights  # torch, which the report does without
+
     write_features(output, network.name, describe(resolved.spec))
     values = {
         "spec": resolved.spec.to_dict(),
         "weights": resolved.weights,
         "source": source,
-        "whole_crops": _whole_crops(resolved.spec),
+        "whole_crops": weights.whole_crops(resolved.spec),
     }
     output.write_json(record, values)
     return resolved
@@ -123,19 +125,6 @@ def _resolve(output: Output, network: Network) -> Prepared:
         with local.open("rb") as source, output.create(target) as file:
             shutil.copyfileobj(source, file, 1 << 22)
     return Prepared(spec, target)
-
-
-def _whole_crops(spec: NetworkSpec) -> dict[str, str]:
-    if spec.is_pixels:
-        return {}
-    # Found here, where torch is loaded anyway; the report does without.
-    from kdsspark.network.architectures import skeleton
-    from kdsspark.network.receptive_fields import Whole, receptive_fields
-
-    crop = spec.preprocessing.crop
-    model = skeleton(spec.architecture, crop, spec.settings)
-    fields = receptive_fields(model, spec.layers, spec.activation, crop)
-    return {name: field.reason for name, field in fields.items() if isinstance(field, Whole)}
 
 
 def _source_version(network: Network) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -38,14 +39,16 @@ def test_cells_are_correlations(gallery: Gallery) -> None:
     assert labels == [gallery.by_id[c].name for c in gallery.order]
     assert SCRIPT in labels
     assert SCRIPT.encode() not in drawn.files["figures/x.svg"]
-    _, *cells = root.iter(f"{SVG}rect")
-    side = float(cells[0].get("width") or 0)
+    side = float(root.get("height") or 0) / len(labels)
     left = float(root.get("width") or 0) - side * len(labels)
     found = np.zeros((len(labels), len(labels)))
-    for cell in cells:
-        row, column = (float(cell.get("y") or 0) / side, (float(cell.get("x") or 0) - left) / side)
-        sign = 1 if cell.get("fill") == "#0b7a5c" else -1
-        found[int(row), int(column)] = sign * float(cell.get("fill-opacity") or 0)
+    for shade in root.iter(f"{SVG}path"):
+        sign = 1 if shade.get("fill") == "#0b7a5c" else -1
+        squares = re.findall(r"M(\d+) (\d+)h(\d+)v(\d+)h-(\d+)z", shade.get("d") or "")
+        for x, y, *sides in squares:
+            assert {float(one) for one in sides} == {side}
+            row, column = int(float(y) / side), int((float(x) - left) / side)
+            found[row, column] = sign * float(shade.get("fill-opacity") or 0)
     want = gallery.alike[np.ix_(gallery.order, gallery.order)] * (1 - np.eye(len(labels)))
     np.testing.assert_allclose(found, np.where(abs(want) < 0.02, 0, want), atol=0.0051)
 

@@ -27,6 +27,7 @@ from kdsspark.stages.embed.networks import (
     prepare_networks,
     saved_fingerprint,
     saved_networks,
+    whole_crops,
     write_ready_made_features,
 )
 from kdsspark.tables import FEATURES
@@ -51,6 +52,7 @@ class Resolver:
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     fake = Resolver()
     monkeypatch.setattr(network_weights, "prepare", fake)
+    monkeypatch.setattr(network_weights, "whole_crops", lambda _: {"corner": "it is made up"})
     return fake
 
 
@@ -98,6 +100,8 @@ def test_a_network_is_resolved_once_and_kept_with_its_tensors(
     assert saved == {"net": first.spec}
     assert saved_fingerprint(output, "net") == first.spec.fingerprint
     assert saved_fingerprint(output, "new") is None
+    assert whole_crops(output, "net") == {"corner": "it is made up"}
+    assert whole_crops(output, "new") == {}
 
 
 def test_features_are_the_units_of_the_layers_in_order(
