@@ -20,6 +20,7 @@ from kdsspark.stats import shuffles
 from kdsspark.stats.bins import bin_codes, codes_dtype, feature_ranges, fill_columns
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.ks import binned_ks, exact_ks
+from kdsspark.stats.ranks import compare_classes
 
 ROW_GROUP = 512
 WIDTH = 4096  # units of the widest layers of VGG16
@@ -80,6 +81,7 @@ def time_columns(options: argparse.Namespace, images: int) -> None:
         "binned_ks": lambda: binned_ks(counts),
         "exact_ks, one labeling": lambda: exact_ks(columns, labels[:1], n_classes),
         "exact_ks, two labelings": lambda: exact_ks(columns, labels, n_classes),
+        "compare_classes, one labeling": lambda: compare_classes(columns, labels[:1], n_classes),
     }
     print(f"{images} images x {len(columns)} units, {n_classes} classes, ns per value")
     for name, kernel in kernels.items():

@@ -128,3 +128,19 @@ def test_rows_are_read_by_group_and_by_range(store: Store) -> None:
             found = [unit for group in groups for unit in group["unit"].to_pylist()]
             assert found == list(range(12))[start:stop]
             assert all(len(group) for group in groups)
+
+
+def test_columns_are_compressed_by_what_they_hold(tmp_path: Path) -> None:
+    counts = pa.list_(pa.field("element", pa.int32(), nullable=False))
+    kinds = {"name": pa.string(), "number": pa.float64(), "counts": counts}
+    values = {"name": ["a"], "number": [0.5], "counts": [[1, 2]]}
+    expected = {
+        ("name", "number"): ["ZSTD", "LZ4"],
+        ("name", "counts"): ["LZ4", "LZ4"],
+    }
+    for names, codecs in expected.items():
+        schema = pa.schema([pa.field(name, kinds[name]) for name in names])
+        rows = pa.table({name: values[name] for name in names}, schema=schema)
+        parquet.write(Store.at(str(tmp_path)), "file.parquet", rows, schema)
+        group = pq.read_metadata(tmp_path / "file.parquet").row_group(0)
+        assert [group.column(i).compression for i in range(2)] == codecs
