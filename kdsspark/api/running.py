@@ -34,7 +34,8 @@ def run(config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> str:
     from kdsspark.stages import RUN
 
     loaded = _loaded(config)
-    study = Study(loaded, spark=session.existing())
+    found = session.existing()
+    study = Study(loaded, spark=found)
     under_way, code, line = records.Run(RUN, loaded), 0, None
     try:
         with study.settled(Lock(study.output)):
@@ -43,6 +44,8 @@ def run(config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> str:
         code, line = _outcome(error)
         raise
     finally:
+        if found:
+            session.activate(found)
         with suppress(Exception):  # an output that is out of reach has been told of
             records.write(study.output, under_way.ended(code, line))
     return loaded.output

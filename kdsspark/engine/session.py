@@ -95,6 +95,13 @@ def existing() -> SparkSession | None:
         return None
 
 
+def activate(session: SparkSession) -> None:
+    """Make a session the active one again; the sessions that views lie in become it on the way."""
+    SparkSession._activeSession = session
+    java: Any = session._jvm
+    SparkSession._get_j_spark_session_class(java).setActiveSession(session._jsparkSession)
+
+
 def stop() -> None:
     """End the JVM that this process started, and with it all tasks that run on this machine.
 
