@@ -111,10 +111,10 @@ SHOWN: Final = Shown(
     title="Accuracy by training images",
     paper=f"{paper_seeds.ZEILER}, tables 4, 5 and 7, figure 9",
     says=(
-        "Features of a network trained on ImageNet need few images of another dataset: with 6 of a "
-        "class of Caltech-256 they pass the best earlier method with 60. Accuracy rises with every "
-        "layer, from 44.8 % by layer 1 to 85.5 % by layer 7 on Caltech-101 at 30 images of a "
-        "class. A support vector machine and softmax differ little.",
+        "Features of a network trained on ImageNet need few images of another dataset: with 6 of "
+        "a class of Caltech-256 they pass the best earlier method with 60. Accuracy rises with "
+        "nearly every layer, from 44.8 % by layer 1 to 85.5 % by layer 7 on Caltech-101 at 30 "
+        "images of a class. A support vector machine and softmax differ little.",
     ),
     pictures=(
         Picture(
