@@ -8,6 +8,7 @@ from typing import TypedDict
 
 import pandas as pd
 
+from kdsspark import pixels
 from kdsspark.report.gallery.gallery import Gallery
 
 
@@ -97,6 +98,13 @@ class ReportData:
     beyond: Sequence[str] = ()  # sentences about what the output holds of other configurations
     computed_on: Sequence[ComputedOn] = ()
     mixtures: Sequence[str] = ()  # sentences about pairs that mix kinds of processors
+
+
+def of_pixels(data: ReportData, beside: NetworkInfo) -> pd.DataFrame:
+    """The rows of ``class_extremes`` of the architecture ``pixels``, if that is not ``beside``."""
+    names = {i["name"] for i in data.networks if i["architecture"] == pixels.ARCHITECTURE}
+    rows = data.frames["class_extremes"]
+    return rows[rows["network"].isin(names - {beside["name"]})]
 
 
 def of_network(frames: Mapping[str, pd.DataFrame], network: str) -> dict[str, pd.DataFrame]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from kdsspark.report.data import ReportData, of_network
+from kdsspark.report.data import ReportData, of_network, of_pixels
 from kdsspark.report.pages import class_page, dataset, experiment, layer, overview, unit_page
 from kdsspark.report.parts import cards, drawing, formats
 from kdsspark.report.parts.page import Page, files_of
@@ -63,7 +63,7 @@ def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
         frames = of_network(data.frames, info["name"])
         own = cards.several(data.galleries, info["name"])
         for row in formats.rows(frames["thresholds"]):
-            yield dataset.page(info, row, frames, own, drawn)
+            yield dataset.page(info, row, frames, own, drawn, of_pixels(data, info))
         for row in formats.rows(frames["layers"]):
             yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
         for gallery in own:

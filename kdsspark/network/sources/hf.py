@@ -6,12 +6,15 @@ Of a model of images and texts, such as CLIP, it is the one of images.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
+from transformers.utils import logging as messages
 
 from kdsspark.config import Preprocessing
 from kdsspark.errors import ConfigError
@@ -85,8 +88,22 @@ def preprocessing(name: str, _: str, settings: str) -> Preprocessing:
 
 def download(name: str, _: str, __: int, settings: str) -> dict[str, Tensor]:
     """By transformers, which knows the old spellings of keys in older files."""
-    model = AutoModel.from_pretrained(name, config=_config(settings), dtype=torch.float32)
+    with _quiet():
+        model = AutoModel.from_pretrained(name, config=_config(settings), dtype=torch.float32)
     return dict(model.state_dict())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without a bar, and without the list of tensors that another task's model has."""
+    before = messages.get_verbosity()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
+    try:
+        yield
+    finally:
+        messages.set_verbosity(before)
+        messages.enable_progress_bar()
 
 
 def _config(settings: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from kdsspark import pixels
 from kdsspark.report.data import NetworkInfo
 from kdsspark.report.figures.panels import reach
 from kdsspark.report.gallery.gallery import Gallery
@@ -37,10 +38,13 @@ def page(
     frames: Mapping[str, pd.DataFrame],
     galleries: Sequence[Gallery],
     drawn: Figures,
+    of_pixels: pd.DataFrame,
 ) -> Page:
     """The page of the dataset in ``row``, a row of the query ``thresholds``.
 
     ``frames`` and ``galleries`` are those of its network. ``drawn`` has its :func:`figures`.
+    ``of_pixels``: rows of ``class_extremes`` of the architecture ``pixels``, for another network's
+    units to be seen beside.
     """
     network, dataset = str(row["network"]), str(row["dataset"])
     (gallery,) = (gallery for gallery in galleries if gallery.dataset == dataset)
@@ -48,10 +52,11 @@ def page(
     curves = _Curves(own["figure9"])
     classes = own["classes"].sort_values(["n_plus", "class_id"], ascending=[False, True])
     tops = {
-        name: _tops(own["class_extremes"], sign, cards.unit_pages(galleries))
+        name: _tops(own["class_extremes"], sign, cards.unit_pages(galleries), info)
         for name, sign in (("plus", "+"), ("minus", "-"))
     }
-    table = _classes(classes, curves, tops, names.data_file(network, "classes", dataset))
+    beside = _most_telling(of_pixels[of_pixels["dataset"] == dataset])
+    table = _classes(classes, curves, tops, beside, names.data_file(network, "classes", dataset))
     figures = {name: drawn[_stem(row, name)] for name in _FIGURES if _stem(row, name) in drawn}
     rows, note = _rows(gallery)
     alike = class_map.draw(gallery, names.figure_stem(network, "map", dataset))
@@ -128,22 +133,41 @@ class _Curves:
 
 
 def _tops(
-    features: pd.DataFrame, sign: str, pages: Mapping[tuple[str, int], str]
+    features: pd.DataFrame, sign: str, pages: Mapping[tuple[str, int], str], info: NetworkInfo
 ) -> dict[int, list[Cell]]:
     """class_id -> its strongest features at one end: ``conv5_3:17 0.82``, ``fc7:3 0.80``."""
+    named = info["architecture"] == pixels.ARCHITECTURE
     rows = features[(features["sign"] == sign) & (features["place"] <= _TOP)]
     found: dict[int, list[Cell]] = {}
     for row in formats.rows(rows.sort_values(["class_id", "place"])):
-        text = f"{row['layer']}:{row['unit']}\u00a0{formats.number(row['ks'], 2)}"
+        unit = pixels.NAMES[row["unit"]] if named else f"{row['layer']}:{row['unit']}"
+        text = f"{unit}\u00a0{formats.number(row['ks'], 2)}"
         cell = Cell(text, pages.get((row["layer"], row["unit"])))
         found.setdefault(row["class_id"], []).append(cell)
     return found
 
 
+def _most_telling(features: pd.DataFrame) -> dict[int, str]:
+    """class_id -> the number of its images that tells it best: ``luminance 0.80``."""
+    found: dict[int, tuple[float, str]] = {}
+    for row in formats.rows(features[features["place"] == 1]):
+        name = pixels.NAMES[row["unit"]]
+        one = abs(row["ks"]), f"{name}\u00a0{formats.number(row['ks'], 2)}"
+        found[row["class_id"]] = max(found.get(row["class_id"], one), one)
+    return {class_id: text for class_id, (_, text) in found.items()}
+
+
 def _classes(
-    classes: pd.DataFrame, curves: _Curves, tops: Mapping[str, dict[int, list[Cell]]], path: str
+    classes: pd.DataFrame,
+    curves: _Curves,
+    tops: Mapping[str, dict[int, list[Cell]]],
+    beside: Mapping[int, str],
+    path: str,
 ) -> Grid:
-    """``tops``: plus and minus -> the strongest features of each class."""
+    """``tops``: plus and minus -> the strongest features of each class.
+
+    ``beside``: what tells each class best without a network; empty where that is not known.
+    """
 
     def strongest(heading: str, end: str) -> GridColumn:
         def cell(row: dict[str, Any]) -> Cell:
@@ -160,6 +184,9 @@ def _classes(
         name = str(row["class_name"])
         return Cell(name, names.class_page(row["network"], row["dataset"], name))
 
+    def pixel(row: dict[str, Any]) -> Cell:
+        return Cell(beside.get(row["class_id"], formats.number(None)))
+
     columns = [
         GridColumn("class", linked, wide=True),
         grid.number("images", "images"),
@@ -169,6 +196,8 @@ def _classes(
         strongest("highest ks (layer:unit ks)", "plus"),
         strongest("lowest ks", "minus"),
     ]
+    if beside:
+        columns.append(GridColumn("without a network", pixel, wide=True))
     caption = (
         "Classes, by the number of features above t+. The small curves are those of figure 9: "
         "right of the middle they count features with ks above x, left of it those with ks below "
@@ -178,4 +207,9 @@ def _classes(
         end: classes["class_id"].map({c: ", ".join(p.text for p in own) for c, own in of.items()})
         for end, of in tops.items()
     }
+    if beside:
+        caption += (
+            " Without a network: the number of the images themselves that tells the class best."
+        )
+        texts["pixels"] = classes["class_id"].map(beside)
     return grid.make(caption, columns, classes.assign(**texts), path)

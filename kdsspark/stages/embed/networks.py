@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -129,13 +130,23 @@ def _resolve(output: Output, network: Network) -> Prepared:
 
 def _source_version(network: Network) -> str:
     """The state of the file that weights come from; empty where there is none to look at."""
-    if not network.weights.endswith((".pth", ".pt", ".safetensors")):
-        return ""
+    names = [network.weights] if network.weights.endswith(_FILES) else _in_its_folder(network)
     try:
-        fs, path = locate(network.weights)
-        return file_version(fs, path)
+        return " ".join(file_version(*locate(name)) for name in names)
     except (OSError, ImportError, ValueError):
         return ""  # preparing them will say what is wrong
+
+
+_FILES: Final = (".pth", ".pt", ".safetensors")
+
+
+def _in_its_folder(network: Network) -> list[str]:
+    """The files of weights in the folder that a model of transformers is read from."""
+    library, _, folder = network.architecture.partition("/")
+    if library != "hf" or network.weights == "random":
+        return []
+    kinds = "*.safetensors", "*.bin", "config.json"
+    return sorted(str(file) for kind in kinds for file in Path(folder).glob(kind))
 
 
 def write_ready_made_features(output: Output, sources: list[readymade.Source]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kdsspark.report.data import ReportData
+from kdsspark import pixels
+from kdsspark.report.data import ReportData, of_pixels
 from kdsspark.report.pages import dataset
 from kdsspark.report.parts import formats, grid
 from kdsspark.report.parts.drawing import draw_all
+from kdsspark.report.site import render
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
 
@@ -70,7 +72,8 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     data = make_report(study)
     (row,) = formats.rows(data.frames["thresholds"])
     drawn = draw_all(dataset.figures(row, data.frames), processes=1)
-    page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn)
+    none = of_pixels(data, data.networks[0])
+    page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn, none)
     assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
     assert len(page.values["classes"].cells) == grid.SHOWN
     assert len(page.values["rows"]) == 60
@@ -78,3 +81,25 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     assert page.values["map"] is None
     listed = page.files["data/n/classes-many.csv"].decode()
     assert [name for name in names if f",{name}," not in listed] == []
+
+
+def test_what_tells_a_class_without_a_network_stands_beside_its_best_units() -> None:
+    names = ["a", "b", "c"]
+    trained = Study("vgg16", [("conv", "conv")], {"set": names}, units=6)
+    plain = Study("plain", [("pixels", "other")], {"set": names}, units=len(pixels.NAMES))
+    data = make_report(trained, plain)
+    assert of_pixels(data, data.networks[0]).empty
+    data.networks[1]["architecture"] = "pixels"
+    rows = data.frames["class_extremes"].query("network == 'plain' and place == 1")
+    files = render(data)
+    cells = {row[0]: row for row in Page(files["datasets/vgg16/set.html"].decode()).cells}
+    for class_id, name in enumerate(names):
+        own = rows[rows["class_id"] == class_id]
+        best = own.loc[own["ks"].abs().idxmax()]
+        shown = f"{best['ks']:.2f}".replace("-", "\u2212")
+        assert cells[name][-1] == f"{pixels.NAMES[best['unit']]}\u00a0{shown}"
+    page = Page(files["datasets/plain/set.html"].decode())
+    cells = {row[0]: row for row in page.cells}
+    assert len(cells["a"]) == 7  # nothing stands beside itself
+    highest = rows.query("class_id == 0 and sign == '+'").iloc[0]
+    assert cells["a"][5].startswith(f"{pixels.NAMES[highest['unit']]}\u00a0{highest['ks']:.2f}")

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from kdsspark import config
-from kdsspark.config import EmbeddingsDataset
+from kdsspark.config import EmbeddingsDataset, Network
 from kdsspark.datasets.readymade import Source
 from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
@@ -248,3 +248,16 @@ def test_layers_of_an_output_stay_as_they_are(output: Output) -> None:
         "choose another network name or output, or kdsspark forget --network clip"
     )
     assert layer_widths(output, "clip") == {"x": 2}
+
+
+def test_a_folder_of_transformers_counts_as_changed_when_a_file_of_it_has(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (tmp_path / name).write_text(name)
+    network = Network(name="n", architecture=f"hf/{tmp_path}", weights="pretrained")
+    before = networks._source_version(network)
+    (tmp_path / "README.md").write_text("more than before")
+    assert networks._source_version(network) == before
+    (tmp_path / "model.safetensors").write_text("others")
+    assert networks._source_version(network) != before
+    other = network.model_copy(update={"weights": "random"})
+    assert networks._source_version(other) == ""
