@@ -78,7 +78,8 @@ def test_wheel_says_what_it_needs(wheel: Path) -> None:
     fields = email.message_from_bytes(archive.read(f"{info}/METADATA"))
     assert fields["Requires-Python"] == ">=3.11"
     assert "Apache-2.0" in (fields["License-Expression"] or fields["License"])
-    assert set(fields.get_all("Provides-Extra", [])) == {"heif", "probe", "s3", "sklearn", "test"}
+    extras = {"heif", "hf", "open-clip", "probe", "s3", "sklearn", "test", "timm"}
+    assert set(fields.get_all("Provides-Extra", [])) == extras
     needs = {r.name: r for r in map(Requirement, fields.get_all("Requires-Dist", []))}
     assert "3.0.0" not in needs["pandas"].specifier
     assert {version: version in needs["pyspark"].specifier for version in ("4.3.0", "5.0.0")} == {

@@ -37,6 +37,7 @@ PUBLIC = {  # table: (partition columns, columns)
     ),
 }
 EXTRA = {
+    "features": {"name"},
     "ks": {"auc", "p_auc", "mean_difference", "nonzero_inner", "nonzero_outer"},
     "images": {"version"},
     "failures": {"version", "content"},
@@ -64,6 +65,7 @@ TYPES = {
     "sign": pa.string(),
 }
 NULLABLE = {
+    "features": {"name"},
     "failures": {"content"},
     "embeddings": {"content", "computed_on"},
     "ranges": {"lo", "hi"},

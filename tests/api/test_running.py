@@ -22,6 +22,7 @@ from tests.api.conftest import raw_study
 def test_a_run_uses_the_session_that_is_there_and_leaves_it(
     spark: SparkSession, tmp_path: Path
 ) -> None:
+    session.activate(spark)
     before = {row["key"]: row["value"] for row in spark.sql("SET").collect()}
     views = spark.catalog.listTables()
     raw = raw_study(tmp_path)

@@ -147,7 +147,7 @@ def test_an_interrupt_leaves_the_other_jobs_of_the_session_alone(spark: SparkSes
         mine = context.parallelize([60 * seconds], 1).map(_sleep)
         start = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            results(Watch(context), mine.collect, Interrupted(context))
+            results(Watch(context, "embed"), mine.collect, Interrupted(context))
         assert time.monotonic() - start < 30 * seconds
         assert other.result() == [seconds]
 

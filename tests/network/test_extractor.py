@@ -109,7 +109,7 @@ def test_vgg16_is_the_embedding_of_the_paper(vgg16: Extractor) -> None:
     assert [layer.kind for layer in spec.layers] == ["conv"] * 13 + ["fc"] * 2
     rows = describe(spec)
     assert len(rows) == 12_416
-    assert rows[4224] == ("fc6", 0, 4224, "fc", 13)
+    assert rows[4224] == ("fc6", 0, 4224, "fc", 13, None)
 
 
 def test_vgg16_equals_a_plain_pass_over_ten_crops(

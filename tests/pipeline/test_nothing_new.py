@@ -40,7 +40,10 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     config = image_config(tmp_path / "out", {"set": tmp_path / "images"})
     arguments = ["run", "--config", str(write_config(config, tmp_path))]
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
-    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES})  # a short report
+    queries = {"failures": FAILURES, "class_extremes": FAILURES}
+    monkeypatch.setattr(reporting, "QUERIES", queries)  # a short report
+    monkeypatch.setattr(reporting, "CHOSEN_FROM", ())
+    monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
     monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", lambda *_: {"index.html": b"short"})
     assert main(arguments) == 0

@@ -11,12 +11,16 @@ from kdsspark.config import Config
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.output import parquet
 from kdsspark.pipeline.study import Study
+from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import TABLES
 from tests.pipeline.test_runs import CLASSES, assert_same, tables
 from tests.studies import image_config, run_here, write_images, write_images_and_a_broken_one
 
 SECRETS = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
-NOT_MADE = {"distances"}  # where they are not asked for
+NOT_MADE = {  # where they are not asked for
+    "distances",
+    *(table.name for experiment in EXPERIMENTS for table in experiment.tables),
+}
 
 
 def study_config(output: Path, inputs: Path) -> Config:

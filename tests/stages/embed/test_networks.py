@@ -21,6 +21,7 @@ from kdsspark.network import weights as network_weights
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
+from kdsspark.stages.embed import networks
 from kdsspark.stages.embed.networks import (
     Prepared,
     layer_widths,

@@ -15,6 +15,7 @@ from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.stages import EXPERIMENTS
 from kdsspark.stages.measure import stage as measure
 from kdsspark.stages.measure.plan import Way
 from kdsspark.tables import DAVG, DISTRIBUTION, HISTOGRAMS, KS, LAYERS, RANGES, SURVIVAL, TABLES
@@ -25,6 +26,7 @@ IMAGES, CLASSES, PAIR = 400, 5, ("clip", "given")
 NOT_MEASURED = {
     *("images", "embeddings", "failures", "duplicates", "probe"),
     *("transforms", "transform_features", "full_network", "pruned", "exemplars"),
+    *(table.name for experiment in EXPERIMENTS for table in experiment.tables),
 }
 COMPARED = [name for name in TABLES if name not in NOT_MEASURED]
 
