@@ -36,6 +36,7 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("spark")
 def test_run_prints_a_table_and_writes_a_report(
     study: Path, capsys: pytest.CaptureFixture[str]

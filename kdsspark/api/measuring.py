@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from kdsspark.api import values as given
 from kdsspark.api.result import Result
-from kdsspark.api.values import Source
+from kdsspark.api.values import ArraySource
 from kdsspark.config import Measure
 from kdsspark.config.types import Distance, one_line
 from kdsspark.output.parquet import conform
@@ -122,7 +122,7 @@ class _Measuring:
     """What all blocks share: values by layer, the ids of the images and their classes."""
 
     shape: Shape
-    layers: dict[str, Source]
+    layers: dict[str, ArraySource]
     keys: npt.NDArray[np.uint64]  # [images, 2]
     labels: npt.NDArray[np.int32]  # [images]
 

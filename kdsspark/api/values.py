@@ -17,7 +17,7 @@ _ID_DIGITS: Final = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ArraySource:
     """The values of one layer, ``shape`` [images, units], read some units at a time.
 
     ``read(start, stop)`` gives [images, stop - start] as ``dtype``, float32 or float64.
@@ -32,7 +32,7 @@ class Source:
         return self._units(start, stop).astype(self.dtype, copy=False)
 
 
-def sources(values: Any) -> dict[str, Source]:
+def sources(values: Any) -> dict[str, ArraySource]:
     """Layer -> its values.
 
     ``values`` is [images, units], or a mapping of layers to such arrays. It may be of numpy, torch,
@@ -56,11 +56,11 @@ def sources(values: Any) -> dict[str, Source]:
     return found
 
 
-def _source(what: str, values: Any) -> Source:
+def _source(what: str, values: Any) -> ArraySource:
     if hasattr(values, "tocsc"):
         _refuse_shape(what, values.shape)
         matrix = values.tocsc()
-        return Source(
+        return ArraySource(
             matrix.shape, _type(what, matrix.dtype), lambda a, b: matrix[:, a:b].toarray()
         )
     if isinstance(values, pd.DataFrame):
@@ -68,14 +68,14 @@ def _source(what: str, values: Any) -> Source:
     array = _as_array(values)
     _refuse_shape(what, array.shape)
     images, units = array.shape
-    return Source((images, units), _type(what, array.dtype), lambda a, b: array[:, a:b])
+    return ArraySource((images, units), _type(what, array.dtype), lambda a, b: array[:, a:b])
 
 
-def _of_frame(what: str, frame: pd.DataFrame) -> Source:
+def _of_frame(what: str, frame: pd.DataFrame) -> ArraySource:
     _refuse_shape(what, frame.shape)
     types = [_type(f"{what} column {name!r}", _stored(dtype)) for name, dtype in _types(frame)]
     dtype = np.result_type(*types)
-    return Source(
+    return ArraySource(
         frame.shape, dtype, lambda a, b: frame.iloc[:, a:b].to_numpy(dtype, na_value=np.nan)
     )
 

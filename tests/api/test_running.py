@@ -19,6 +19,7 @@ from kdsspark.pipeline import records, study
 from tests.api.conftest import raw_study
 
 
+@pytest.mark.cluster
 def test_a_run_uses_the_session_that_is_there_and_leaves_it(
     spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ _NO_CALL: Final = Call("", 0, 0, None, None)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedLayer:
     """What a survey says about one layer."""
 
     point: Point
@@ -86,7 +86,7 @@ class Wanted:
 
 def wanted(
     model: nn.Module, table: Mapping[str, str], activation: str, calls: Sequence[Call]
-) -> dict[str, Wanted]:
+) -> dict[str, WantedLayer]:
     """Each layer of ``table``; raises ConfigError like :func:`.graph.needs`."""
     modules = dict(model.named_modules())
     last = {call.path: i for i, call in enumerate(calls)}
@@ -101,7 +101,7 @@ def wanted(
             )
         ended = call.begun if point.before else call.ended
         found_kind = kind(shape, calls[: last[point.path] + (not point.before)], modules)
-        found[layer] = Wanted(point, ended, shape, found_kind)
+        found[layer] = WantedLayer(point, ended, shape, found_kind)
     return found
 
 
@@ -193,7 +193,7 @@ class _AllRead(Exception):  # noqa: N818
 
 
 def read(
-    model: nn.Module, layers: Sequence[Wanted], reduce: Sequence[Reduce], calls: Sequence[Call]
+    model: nn.Module, layers: Sequence[WantedLayer], reduce: Sequence[Reduce], calls: Sequence[Call]
 ) -> Hooked:
     """``model`` with what comes after the last of ``layers`` removed; the tensors are shared."""
     last = max(layer.ended for layer in layers)

@@ -18,7 +18,7 @@ from kdsspark.errors import ConfigError
 _SOURCES: Final = ("timm", "hf", "open_clip")
 
 
-class Source(Protocol):
+class NetworkSource(Protocol):
     """What a module of this package can do with the networks of its library.
 
     ``name`` is the architecture without the library's own name in front. ``settings`` is what
@@ -44,7 +44,7 @@ class Source(Protocol):
         """
 
 
-def source_of(architecture: str) -> tuple[Source, str]:
+def source_of(architecture: str) -> tuple[NetworkSource, str]:
     """The source of an architecture, and its name there.
 
     Raises ConfigError for an unknown source, or where its library is not installed.
@@ -58,7 +58,7 @@ def source_of(architecture: str) -> tuple[Source, str]:
             f"architecture: must be a model of torchvision, or {kinds}, got {architecture!r}"
         )
     try:
-        return cast(Source, importlib.import_module(f"{__name__}.{prefix}")), name
+        return cast(NetworkSource, importlib.import_module(f"{__name__}.{prefix}")), name
     except ImportError as error:
         raise ConfigError(
             f"architecture: {architecture} needs a package that is not installed ({error}): "

@@ -21,7 +21,7 @@ _OWN = ("n_images", "n_classes", "least", "most", "images_per_class")  # columns
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class PaperComparison:
     """One network beside the paper; ``tables`` has only those with a dataset or layer of its."""
 
     tables: Sequence[Grid]
@@ -35,7 +35,7 @@ class Comparison:
 
 def compare(
     network: str, all_frames: Mapping[str, pd.DataFrame], judged: Mapping[str, pd.DataFrame]
-) -> Comparison:
+) -> PaperComparison:
     """The paper's tables and findings for one network.
 
     ``all_frames`` have all networks; ``judged``: network -> its findings, of all networks.
@@ -60,7 +60,7 @@ def compare(
         for name, frame in beside.items()
         if len(frame)
     ]
-    return Comparison(tables, _findings(network, judged, names.data_file(network, "findings")))
+    return PaperComparison(tables, _findings(network, judged, names.data_file(network, "findings")))
 
 
 def _with_extremes(thresholds: pd.DataFrame, classes: pd.DataFrame) -> pd.DataFrame:

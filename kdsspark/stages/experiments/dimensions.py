@@ -28,8 +28,8 @@ from kdsspark.stages.probe import trial
 from kdsspark.stages.probe.classifier import Labels, Vectors
 from kdsspark.stages.probe.layer_task import ProbeItem
 from kdsspark.stages.probe.stage import BYTES_OF_A_VALUE
-from kdsspark.stages.probe.trial import Mask, Result
-from kdsspark.stages.probe.vectors import Batch, Source
+from kdsspark.stages.probe.trial import Mask, TrialResult
+from kdsspark.stages.probe.vectors import Batch, VectorSource
 from kdsspark.tables import DIMENSIONS
 
 STAGE: Final = next(one for one in EXPERIMENTS if DIMENSIONS in one.tables)
@@ -79,7 +79,7 @@ class Components:
     axes: npt.NDArray[np.float64]  # [components, features]
 
 
-def components_of(source: Source, trained: Mask, most: int = SIZES[-1]) -> Components:
+def components_of(source: VectorSource, trained: Mask, most: int = SIZES[-1]) -> Components:
     """The first components of the training images, as many as there can be, at most ``most``.
 
     By scikit-learn: at once with its choice of solver, or incrementally where the vectors do not
@@ -112,10 +112,10 @@ def _at_least(n: int, batches: Iterator[tuple[Vectors, Labels]]) -> Iterator[Vec
 
 
 @dataclass(frozen=True, eq=False)
-class Projected:
+class ProjectedVectors:
     """The vectors of a source on some principal components."""
 
-    source: Source
+    source: VectorSource
     components: Components
 
     @property
@@ -151,12 +151,12 @@ class _Reduce:
     known: dict[bytes, Components] = field(default_factory=dict)  # training images -> components
     k: int = 1
 
-    def __call__(self, source: Source, trained: Mask) -> Source:
+    def __call__(self, source: VectorSource, trained: Mask) -> VectorSource:
         of = trained.tobytes()
         if of not in self.known:
             self.known[of] = components_of(source, trained)
         found = self.known[of]
-        return Projected(source, Components(found.mean, found.axes[: self.k]))
+        return ProjectedVectors(source, Components(found.mean, found.axes[: self.k]))
 
 
 def dimensions_of_layer(item: ProbeItem) -> Outcome:
@@ -181,7 +181,9 @@ def dimensions_of_layer(item: ProbeItem) -> Outcome:
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
 
-def _row(item: ProbeItem, n: int, reduced: bool, found: Result, full: Result) -> dict[str, Any]:
+def _row(
+    item: ProbeItem, n: int, reduced: bool, found: TrialResult, full: TrialResult
+) -> dict[str, Any]:
     accuracies, n_test = found.accuracies()[:, 0], found.n_test.sum(axis=1)
     low, high = trial.interval(accuracies, n_test)
     whole = full.accuracies()[:, 0].mean()

@@ -28,8 +28,8 @@ from kdsspark.output.output import Output
 from kdsspark.stages import EXPERIMENTS, pairs
 from kdsspark.stages.pairs import Embedded, PairPlan
 from kdsspark.stages.probe.classifier import fit_at_once
-from kdsspark.stats.precision import average_precisions, precision_at
-from kdsspark.stats.split import Split, random_places, split
+from kdsspark.stats.accuracy.precision import average_precisions, precision_at
+from kdsspark.stats.accuracy.split import Split, random_places, split
 from kdsspark.tables import FILTERS, FILTERS_CURVES, FILTERS_NEEDED
 
 STAGE: Final = next(one for one in EXPERIMENTS if FILTERS in one.tables)
@@ -90,7 +90,7 @@ def plan(output: Output, config: Config, pair: Pair) -> PairPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class _Layer:
+class _FilterLayer:
     """The images of a layer that take part, and how they are split."""
 
     values: npt.NDArray[np.float64]  # [images that take part, features]; not finite: 0
@@ -126,7 +126,7 @@ def filters_of_layer(item: FiltersItem) -> Outcome:
     return Outcome(counts, {"read": read - start, "fit": time.perf_counter() - read})
 
 
-def _read(item: FiltersItem) -> _Layer:
+def _read(item: FiltersItem) -> _FilterLayer:
     """Read the images and split them; of a corpus that does not fit, equally many of each class."""
     source, settings = item.source, item.settings
     parts = [
@@ -156,7 +156,7 @@ def _read(item: FiltersItem) -> _Layer:
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     of_kept = Split(found.trained[kept][order], found.tested[kept][order])
     values = np.concatenate(chosen, axis=1)[order]
-    return _Layer(values, labels[kept][order], of_kept, precision, curves)
+    return _FilterLayer(values, labels[kept][order], of_kept, precision, curves)
 
 
 def _slices(width: int, n_images: int, memory: int) -> Iterator[slice]:
@@ -204,7 +204,7 @@ def _curves(
 
 
 def _needed(
-    item: FiltersItem, layer: _Layer, c: int
+    item: FiltersItem, layer: _FilterLayer, c: int
 ) -> tuple[npt.NDArray[np.int64], list[dict[str, Any]], bool]:
     """The features by absolute weight, the rows of ``filters_needed``, and if all converged."""
     width = layer.values.shape[1]
@@ -232,7 +232,7 @@ def _sizes(width: int) -> list[int]:
 
 
 def _fit(
-    item: FiltersItem, layer: _Layer, c: int, units: npt.NDArray[np.int64]
+    item: FiltersItem, layer: _FilterLayer, c: int, units: npt.NDArray[np.int64]
 ) -> tuple[float, npt.NDArray[np.float64], bool]:
     """Average precision on the test images, weights [units], and whether the solver converged.
 

@@ -26,7 +26,7 @@ from kdsspark.stages.pairs import PairPlan
 from kdsspark.stages.probe import trial
 from kdsspark.stages.probe.layer_task import ProbeItem
 from kdsspark.stages.probe.stage import BYTES_OF_A_VALUE
-from kdsspark.stages.probe.vectors import Source
+from kdsspark.stages.probe.vectors import VectorSource
 from kdsspark.tables import IMAGES, TRAINING_SIZE
 
 STAGE: Final = next(one for one in EXPERIMENTS if TRAINING_SIZE in one.tables)
@@ -94,7 +94,7 @@ def training_size_of_layer(item: TrainingSizeItem) -> Outcome:
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
 
-def _row(source: Source, settings: Probe) -> tuple[dict[str, Any], bool]:
+def _row(source: VectorSource, settings: Probe) -> tuple[dict[str, Any], bool]:
     """One trial, and whether the solver converged in all folds."""
     found = trial.run(source, settings)
     means, n_test = found.means_of_classes(), found.n_test.sum(axis=1)

@@ -16,7 +16,7 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.parquet import nullable
 from kdsspark.stages.probe import trial, vectors
-from kdsspark.stages.probe.trial import Result
+from kdsspark.stages.probe.trial import TrialResult
 from kdsspark.tables import PROBE
 
 ALL_CLASSES: Final = -1
@@ -40,9 +40,9 @@ class ProbeItem(WorkItem):
         """The number of features of an image."""
         return sum(width for _, width in self.layers)
 
-    def source(self) -> vectors.Source:
+    def source(self) -> vectors.VectorSource:
         """The vectors of all images, read or to be read."""
-        read = vectors.Columns(self.output, self.layers, self.settings)
+        read = vectors.VectorColumns(self.output, self.layers, self.settings)
         return vectors.of_files(read, self.parts, self.streams)
 
 
@@ -62,7 +62,7 @@ def probe_layer(job: ProbeItem) -> Outcome:
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
 
-def _rows(job: ProbeItem, source: vectors.Source, found: Result) -> pa.Table:
+def _rows(job: ProbeItem, source: vectors.VectorSource, found: TrialResult) -> pa.Table:
     """The row of all classes together, then one row for each class that has images."""
     present = np.flatnonzero(np.bincount(source.labels))
     columns = np.append(0, 1 + present)  # of all classes first

@@ -21,9 +21,9 @@ from kdsspark.stages.probe.classifier import (
     fit_at_once,
     fit_streaming,
 )
-from kdsspark.stages.probe.vectors import Source
-from kdsspark.stats.intervals import Interval, of_folds, wilson
-from kdsspark.stats.split import random_places, split
+from kdsspark.stages.probe.vectors import VectorSource
+from kdsspark.stats.accuracy.intervals import Interval, of_folds, wilson
+from kdsspark.stats.accuracy.split import random_places, split
 
 STREAMING: Final = "SGD"
 MAJORITY: Final = "majority"
@@ -35,7 +35,7 @@ PENALTIES: Final = (0.01, 0.1, 1.0, 10.0, 100.0)
 _PARTS: Final = 4  # of the training images, to choose it by (Azizpour et al., section 5)
 
 Mask = npt.NDArray[np.bool_]
-Prepare = Callable[[Source, Mask], Source]
+Prepare = Callable[[VectorSource, Mask], VectorSource]
 """The vectors of a fold, learned from its images to train with, as principal components are."""
 
 
@@ -50,7 +50,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class TrialResult:
     """What the folds of a trial counted; arrays are [folds, classes]."""
 
     n_train: npt.NDArray[np.int64]
@@ -103,7 +103,7 @@ def interval(values: npt.NDArray[np.float64], n_test: npt.NDArray[np.int64]) -> 
     return of_folds(values) if len(values) > 1 else wilson(values[0], n_test[0])
 
 
-def run(source: Source, settings: Probe, prepare: Prepare | None = None) -> Result:
+def run(source: VectorSource, settings: Probe, prepare: Prepare | None = None) -> TrialResult:
     """Train and test on every fold, on what ``prepare`` makes of the vectors if it is given.
 
     Raises :class:`KdssparkError` if scikit-learn is missing.
@@ -123,10 +123,10 @@ def run(source: Source, settings: Probe, prepare: Prepare | None = None) -> Resu
         counts.append([np.bincount(labels, minlength=n_classes) for labels in some])
         fits.append(fit)
     n_train, n_test, correct = np.stack(counts, axis=1)
-    return Result(n_train, n_test, correct, tuple(fits))
+    return TrialResult(n_train, n_test, correct, tuple(fits))
 
 
-def _fit(source: Source, settings: Probe, trained: Mask) -> Fitted:
+def _fit(source: VectorSource, settings: Probe, trained: Mask) -> Fitted:
     labels = source.labels[trained]
     if not source.n_features or len(np.unique(labels)) == 1:
         return Fitted(Majority.of(labels), MAJORITY)
@@ -137,7 +137,7 @@ def _fit(source: Source, settings: Probe, trained: Mask) -> Fitted:
     return _fit_linear(source, settings, trained, c)
 
 
-def _fit_linear(source: Source, settings: Probe, trained: Mask, c: float) -> Fitted:
+def _fit_linear(source: VectorSource, settings: Probe, trained: Mask, c: float) -> Fitted:
     labels, kind = source.labels[trained], settings.classifier
     if len(np.unique(labels)) == 1:
         return Fitted(Majority.of(labels), MAJORITY)
@@ -149,7 +149,7 @@ def _fit_linear(source: Source, settings: Probe, trained: Mask, c: float) -> Fit
     return Fitted(fitted, METHODS[kind], converged, c)
 
 
-def _chosen(source: Source, settings: Probe, trained: Mask) -> float:
+def _chosen(source: VectorSource, settings: Probe, trained: Mask) -> float:
     """The penalty that is right most often, each part tested by the others; the least of equals.
 
     Every class gives each part its share; one with fewer images than parts is missing in some.
@@ -173,7 +173,9 @@ def _chosen(source: Source, settings: Probe, trained: Mask) -> float:
     return PENALTIES[int(np.argmax(right))]
 
 
-def to_train(source: Source, trained: Mask, number: int | None) -> Iterator[tuple[Vectors, Labels]]:
+def to_train(
+    source: VectorSource, trained: Mask, number: int | None
+) -> Iterator[tuple[Vectors, Labels]]:
     """One pass over the images to train with."""
     for some, vectors in source.batches(number):
         kept = trained[some]
@@ -181,7 +183,7 @@ def to_train(source: Source, trained: Mask, number: int | None) -> Iterator[tupl
             yield vectors[kept], source.labels[some][kept]
 
 
-def _right(source: Source, classifier: Classifier, tested: Mask) -> Mask:
+def _right(source: VectorSource, classifier: Classifier, tested: Mask) -> Mask:
     """The images of ``tested`` that get their own class: [images]."""
     right = np.zeros(len(tested), np.bool_)
     for some, vectors in source.batches():

@@ -15,13 +15,13 @@ from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
 from kdsspark.output.output import Output
 from kdsspark.stages.probe.classifier import Labels, Vectors
-from kdsspark.stats.split import normalised
+from kdsspark.stats.accuracy.split import normalised
 
 Batch = tuple[slice, Vectors]
 """The places of some images, and their vectors [images, features]."""
 
 
-class Source(Protocol):
+class VectorSource(Protocol):
     """Images with their vectors, in an order of its own."""
 
     @property
@@ -45,7 +45,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
+class WholeVectors:
     """Vectors in memory, in the order of their ids, for solvers heed the order."""
 
     keys: npt.NDArray[np.uint64]
@@ -63,10 +63,10 @@ class Whole:
         yield slice(0, len(self.labels)), self.vectors
 
 
-def in_order(keys: npt.NDArray[np.uint64], labels: Labels, vectors: Vectors) -> Whole:
+def in_order(keys: npt.NDArray[np.uint64], labels: Labels, vectors: Vectors) -> WholeVectors:
     """Vectors in memory, put into the order of their ids."""
     order = np.lexsort((keys[:, 1], keys[:, 0]))
-    return Whole(keys[order], labels[order], vectors[order])
+    return WholeVectors(keys[order], labels[order], vectors[order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Streamed:
 
 
 @dataclass(frozen=True)
-class Columns:
+class VectorColumns:
     """Reads layers side by side, as normalised vectors."""
 
     output: Output
@@ -107,7 +107,7 @@ class Columns:
             yield normalised(vectors, self.settings.l2, self.settings.signed_root)
 
 
-def of_files(read: Columns, parts: Sequence[str], streams: bool) -> Whole | Streamed:
+def of_files(read: VectorColumns, parts: Sequence[str], streams: bool) -> WholeVectors | Streamed:
     """The images of some files of a table."""
     columns = ["image_id", "class_id"]
     tables = [parquet.read_file(read.output, path, columns) for path in parts]

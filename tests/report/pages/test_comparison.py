@@ -11,12 +11,12 @@ import pytest
 from kdsspark import paper
 from kdsspark.report.data import ReportData
 from kdsspark.report.findings import FINDINGS, findings
-from kdsspark.report.pages.comparison import Comparison, compare, fits, thresholds_beside
+from kdsspark.report.pages.comparison import PaperComparison, compare, fits, thresholds_beside
 from tests.report.synthetic import Study, make_report
 
 
 @pytest.fixture(scope="module")
-def comparison() -> Comparison:
+def comparison() -> PaperComparison:
     study = Study("vgg16", [("conv1_1", "conv"), ("fc6", "fc")], {"Wood": ["a", "b"]}, units=3)
     frames = make_report(study).frames
     sizes = [("vgg16", "conv1_1", 3_211_264, 1_792), ("vgg16", "fc6", 4_096, 102_764_544)]
@@ -25,7 +25,7 @@ def comparison() -> Comparison:
     return compare("vgg16", frames, judged)
 
 
-def test_datasets_and_layers_of_the_paper_stand_beside_ours(comparison: Comparison) -> None:
+def test_datasets_and_layers_of_the_paper_stand_beside_ours(comparison: PaperComparison) -> None:
     table1, table2, table3, _ = comparison.tables
     (wood,) = ([cell.text for cell in row] for row in table2.cells)
     assert wood[:4] == ["Wood", "53", "438", "\u2212385"]
@@ -36,7 +36,7 @@ def test_datasets_and_layers_of_the_paper_stand_beside_ours(comparison: Comparis
     assert table3.cells[0][2].text == "0.176"
 
 
-def test_davg_is_a_share_where_the_embedding_is_another(comparison: Comparison) -> None:
+def test_davg_is_a_share_where_the_embedding_is_another(comparison: PaperComparison) -> None:
     """Of 12,416 features, the paper has 3,087 for wood: 24.9 %."""
     table3 = comparison.tables[2]
     assert table3.caption.endswith(
@@ -56,7 +56,7 @@ def test_davg_is_a_share_where_the_embedding_is_another(comparison: Comparison) 
     assert share["t_plus_difference"] == count["t_plus_difference"] == pytest.approx(0.024)
 
 
-def test_findings_stand_beside_those_of_other_networks(comparison: Comparison) -> None:
+def test_findings_stand_beside_those_of_other_networks(comparison: PaperComparison) -> None:
     headings = [column.heading for column in comparison.findings.columns]
     assert headings[-3:] == ["number", "the paper's value", "by vgg19?"]
     own, other = headings.index("holds here?"), headings.index("by vgg19?")
@@ -66,7 +66,7 @@ def test_findings_stand_beside_those_of_other_networks(comparison: Comparison) -
     assert all(row[published].text for row in comparison.findings.cells)
 
 
-def test_every_table_has_its_csv(comparison: Comparison) -> None:
+def test_every_table_has_its_csv(comparison: PaperComparison) -> None:
     names = ("table1", "table2", "table3", "fits", "findings")
     assert list(comparison.files) == [f"data/vgg16/{name}.csv" for name in names]
     findings = pd.read_csv(io.BytesIO(comparison.files["data/vgg16/findings.csv"]))

@@ -18,8 +18,8 @@ from kdsspark.pipeline.study import Study
 from kdsspark.report.experiments.dimensions import needed, tasks
 from kdsspark.stages.experiments import dimensions
 from kdsspark.stages.experiments.dimensions import components_of, dimensions_of_layer
-from kdsspark.stages.probe.vectors import Streamed, Whole
-from kdsspark.stats.split import images_to_test
+from kdsspark.stages.probe.vectors import Streamed, WholeVectors
+from kdsspark.stats.accuracy.split import images_to_test
 from kdsspark.tables import DIMENSIONS, EMBEDDINGS
 from tests.stages.experiments import studies
 
@@ -77,7 +77,7 @@ def test_components_carry_the_variance_in_order(n: int, width: int) -> None:
     x = _vectors(n, width, 3)
     keys = np.arange(2 * n, dtype=np.uint64).reshape(n, 2)
     trained = np.arange(n) % 3 > 0
-    found = components_of(Whole(keys, np.zeros(n, np.int32), x), trained)
+    found = components_of(WholeVectors(keys, np.zeros(n, np.int32), x), trained)
     assert found.axes.shape == (min(width, trained.sum()), width)
     projected = (x[trained] - found.mean) @ found.axes.T
     variance = projected.var(axis=0)
@@ -94,7 +94,7 @@ def test_what_does_not_fit_in_memory_gives_the_same_space() -> None:
         keys, labels, 6, [("a", 0), ("b", 33), ("c", 70)], lambda path: iter([parts[path]])
     )
     trained = np.arange(80) % 5 > 0
-    whole = components_of(Whole(keys, labels, x), trained)
+    whole = components_of(WholeVectors(keys, labels, x), trained)
     found = components_of(streamed, trained)
     np.testing.assert_allclose(found.mean, whole.mean)
     for k in (1, 2, 3):

@@ -17,7 +17,7 @@ from kdsspark.pipeline.study import Study
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments.filters import summary
 from kdsspark.stages.experiments import filters
-from kdsspark.stats.split import images_to_test
+from kdsspark.stats.accuracy.split import images_to_test
 from kdsspark.tables import EMBEDDINGS, FILTERS, FILTERS_CURVES, FILTERS_NEEDED
 from tests.report.synthetic import run_on_files
 from tests.stages.experiments import studies

@@ -19,7 +19,7 @@ from kdsspark.config import Probe
 from kdsspark.output import parquet
 from kdsspark.stages.probe import classifier
 from kdsspark.stages.probe.layer_task import ProbeItem, probe_layer
-from kdsspark.stats.split import images_to_test, random_places
+from kdsspark.stats.accuracy.split import images_to_test, random_places
 from kdsspark.tables import PROBE
 from tests.stages.embedded import PAIR, Embedded, embed, image_id, image_keys
 

@@ -19,7 +19,7 @@ from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import PROBE as PROBE_STAGE
 from kdsspark.stages.probe import stage as probe
-from kdsspark.stats.split import images_to_test
+from kdsspark.stats.accuracy.split import images_to_test
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
 from tests.studies import run, write_embeddings
 

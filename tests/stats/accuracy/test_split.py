@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from kdsspark.stats.accuracy.split import images_to_test, normalised
 from kdsspark.stats.shuffles import shuffled_labels
-from kdsspark.stats.split import images_to_test, normalised
 
 SIZES = [1, 2, 3, 10, 0, 57]
 

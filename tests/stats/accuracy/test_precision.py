@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from kdsspark.stats.precision import average_precisions, precision_at
+from kdsspark.stats.accuracy.precision import average_precisions, precision_at
 
 
 def awkward(seed: int, n: int = 120) -> tuple[np.ndarray, np.ndarray]:

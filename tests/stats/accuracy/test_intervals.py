@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, t
 
-from kdsspark.stats.intervals import of_folds, wilson
+from kdsspark.stats.accuracy.intervals import of_folds, wilson
 
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (21, 21), (3, 7), (150, 216), (0, 50)])

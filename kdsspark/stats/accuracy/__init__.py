@@ -1,0 +1,1 @@
+"""How well classifiers and single features find classes: splits, precision, intervals."""
