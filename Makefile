@@ -53,8 +53,8 @@ types: $(READY) ## check types
 
 check: lint types test ## lint, types and test
 
-bench: java $(READY) ## run the benchmarks on made-up data, some fifteen minutes
-	@for name in kernels measure embed exemplars; do $(BIN)/python "benchmarks/$$name.py" || exit 1; done
+bench: java $(READY) ## run the benchmarks that fit ten minutes, and print one table
+	$(BIN)/python benchmarks/summary.py
 
 constraints: ## resolve all dependencies afresh and write constraints.txt
 	python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && scripts/constraints "$$python"

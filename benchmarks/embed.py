@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -119,8 +119,17 @@ def rate(call: Callable[[], object], images: int, calls: int) -> float:
     return images * calls / seconds_of(lambda: [call() for _ in range(calls)])
 
 
-def compare(folder: Path, options: argparse.Namespace) -> None:
-    """Run all three and print the table."""
+class Rates(NamedTuple):
+    """Images a second."""
+
+    stage: float  # end to end
+    alone: float  # the bare network
+    apart: float  # the same, crops not shared
+    plain: float  # the plain script
+
+
+def rates(folder: Path, options: argparse.Namespace) -> tuple[Rates, Study]:
+    """Run all three."""
     write_photographs(folder / WARM, 4)
     paths = write_photographs(folder / TIMED, options.images)
     made = study(folder, options)
@@ -136,27 +145,39 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     script = PlainScript(options.architecture)
     some = iter(paths)
     plain = rate(lambda: script(next(some)), 1, min(len(paths) - 1, options.script_images))
+    return Rates(stage, alone, apart, plain), made
+
+
+def compare(folder: Path, options: argparse.Namespace) -> None:
+    """Run all three and print the table."""
+    found, made = rates(folder, options)
+    stage, alone, apart, plain = found
     print(f"{'end to end / bare network':<32}{stage / alone:8.2f}")
     print(f"{'end to end / plain script':<32}{stage / plain:8.2f}")
     print(f"{'bare network / crops not shared':<32}{alone / apart:8.2f}")
     for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
         print(f"{name + ', images/s':<32}{value:8.2f}")
     spent: Counter[str] = Counter()
-    for receipt in EMBED.receipts(made.output).of(Pair(network.spec.name, TIMED)).values():
+    for receipt in EMBED.receipts(made.output).of(Pair("net", TIMED)).values():
         spent.update(receipt.seconds)
     for name, value in spent.items():
         print(f"{'receipts: ' + name + ', s':<32}{value:8.2f}")
 
 
-def main() -> None:
-    """Parse the options, compare in a temporary folder."""
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=48, help="photographs to embed")
     parser.add_argument("--script-images", type=int, default=8, help="of them by the plain script")
     parser.add_argument("--architecture", default="vgg16", help="one with built-in layers")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--cpus", type=int, default=os.cpu_count())
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Parse the options, compare in a temporary folder."""
+    options = parser().parse_args()
     torch.set_num_threads(options.cpus)
     print(f"{options.architecture}, ten crops, {options.precision}, {options.cpus} CPUs")
     with tempfile.TemporaryDirectory() as folder:

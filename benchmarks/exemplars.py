@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import torch
@@ -129,11 +131,20 @@ def measured(folder: Path, *what: str) -> list[float]:
     return list(map(float, printed.split()))
 
 
-def compare(folder: Path, images: int, repeats: str, architectures: list[str]) -> None:
-    """Print a row for each network."""
+class Cost(NamedTuple):
+    """What the two stages cost a network."""
+
+    ten: float  # CPU seconds of `embed`
+    one: float  # of `exemplars`
+    peaks: tuple[float, float, float]  # MiB: `embed`, `exemplars`, `exemplars` of twice as many
+
+
+def costs(
+    folder: Path, images: int, repeats: str, architectures: list[str]
+) -> Iterator[tuple[str, Cost]]:
+    """The cost of each network."""
     for dataset, number in ((WARM, 4), (TIMED, images), (TWICE, 2 * images)):
         write_photographs(folder / dataset, number)
-    print("network          embed, s  exemplars, s   ratio  MiB: embed  exemplars  twice as many")
     for architecture in architectures:
         for stage in ("embed", "exemplars"):
             made = study(folder, architecture, stage)
@@ -144,6 +155,14 @@ def compare(folder: Path, images: int, repeats: str, architectures: list[str]) -
         _, peak = measured(folder, architecture, TIMED, "1", "embed")
         _, smaller = measured(folder, architecture, TIMED, "1", "exemplars")
         _, twice = measured(folder, architecture, TWICE, "1", "exemplars")
+        yield architecture, Cost(ten, one, (peak, smaller, twice))
+
+
+def compare(folder: Path, images: int, repeats: str, architectures: list[str]) -> None:
+    """Print a row for each network."""
+    print("network          embed, s  exemplars, s   ratio  MiB: embed  exemplars  twice as many")
+    for architecture, (ten, one, peaks) in costs(folder, images, repeats, architectures):
+        peak, smaller, twice = peaks
         print(
             f"{architecture:<16}{ten:10.2f}{one:14.2f}{one / ten:8.3f}"
             f"{peak:12.0f}{smaller:11.0f}{twice:15.0f}",
