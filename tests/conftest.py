@@ -22,6 +22,9 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Under nohup SIGHUP is ignored, and the programs that tests interrupt by it would go on.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
