@@ -72,6 +72,7 @@ def remove_files(output: Output, stage: Stage, pair: Pair) -> None:
 
 def _take_back_side_by_side(output: Output, names: _Names) -> None:
     """Remove the receipts of work that a network has a part in beside the first one."""
+    folders = set()
     for stage in EVERY:
         if "network" not in names or not any(table.side_by_side for table in stage.tables):
             continue
@@ -80,6 +81,8 @@ def _take_back_side_by_side(output: Output, names: _Names) -> None:
             dataset = names.get("dataset", item.pair.dataset)
             if names["network"] in networks_in(item.part) and dataset == item.pair.dataset:
                 receipts_of_stage.remove(item)
+                folders.add(f"{receipts.FOLDER}/{stage.name}/{item.folder}")
+    output.remove_empty(folders)
 
 
 def _remove_unused_features(output: Output) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,17 @@ def test_sources_that_complete_each_other_are_perfect_together_alone(folder: Pat
         "a+b": 1.0,
     }
     assert {row["folds"] for row in found.values()} == {3}
+
+
+def test_beyond_memory_equally_many_of_each_class_take_part(folder: Path) -> None:
+    labels = np.arange(80) % 4
+    output = Output.at(str(folder))
+    x = np.random.default_rng(1).normal(size=(80, 3)) + 3 * np.eye(4)[labels][:, :3]
+    layers = [_layer(output, name, x, labels, np.arange(80)) for name in "ab"]
+    found = _rows(replace(_item(output, *layers), most=21))
+    assert {row["n_train"] + row["n_test"] for row in found.values()} == {4 * 5}
+    accuracy = {name: row["accuracy"] for name, row in found.items()}
+    assert accuracy["a+b"] == accuracy["a"] == accuracy["b"]  # the same vector twice
 
 
 @pytest.mark.parametrize(
