@@ -262,6 +262,17 @@ def test_a_network_taken_out_of_the_configuration_leaves_with_the_next_run(
     assert _held(made)[1] == ["one/birds/one+three"]
 
 
+def test_the_rows_of_a_first_network_that_is_taken_out_stay_until_it_is_forgotten(
+    compared: Study, folder: Path
+) -> None:
+    copy = studies.copied(compared, folder / "copy")
+    made = _of_two(copy, "two", "three")
+    made.do("experiment sources")
+    assert sorted(_held(made)[1]) == ["one/birds/one+two+three", "two/birds/two+three"]
+    forget(made.config, "network", "one")
+    assert _held(made)[1] == ["two/birds/two+three"]
+
+
 def test_one_network_is_refused_in_one_line_and_earlier_rows_leave(compared: Study) -> None:
     alone = _of_two(compared, "one")
     with pytest.raises(ConfigError) as caught:
