@@ -80,3 +80,38 @@ SPARSITY: Final = pd.DataFrame(
     }
 )
 """Agrawal et al., table 6: the share of responses that are not zero, of one view."""
+
+_TASKS = ("MIT 67", "pets", "CUB birds", "102 flowers", "Oxford", "sculptures")
+
+SOURCES: Final = pd.DataFrame(
+    {
+        "sources": ["ImageNet", "Places", "both sets, one network", "side by side"],
+        **dict(
+            zip(
+                _TASKS,
+                (
+                    (0.649, 0.693, 0.696, 0.708),
+                    (0.784, 0.499, 0.724, 0.756),
+                    (0.627, 0.422, 0.583, 0.603),
+                    (0.905, 0.824, 0.894, 0.902),
+                    (0.712, 0.700, 0.723, 0.721),
+                    (0.520, 0.442, 0.523, 0.540),
+                ),
+                strict=True,
+            )
+        ),
+    }
+)
+"""Azizpour et al., table 3, by fc6: accuracy of four tasks, mean average precision of two."""
+
+SOURCES_CLASSIFIED: Final = _TASKS[:4]
+"""The columns of :data:`SOURCES` that are accuracies."""
+
+RETRIEVAL: Final = pd.DataFrame(
+    {
+        "dataset": ["Holidays", "Oxford", "Paris", "sculptures"],
+        "standard": [0.862, 0.730, 0.813, 0.537],
+        "best": [0.900, 0.790, 0.851, 0.679],
+    }
+)
+"""Azizpour et al., table 6: mean average precision by fc6 of AlexNet, and by the best choices."""

@@ -30,7 +30,9 @@ class Table:
 
     ``key`` names the columns that identify a row, partition columns included. A table whose
     columns depend on the network (``embeddings``) has ``open_ended`` set: more columns follow.
-    ``file_of`` names the column whose value names the file of a row, where there is one.
+    ``file_of`` names the column whose value names the file of a row, where there is one. The rows
+    of a table with ``side_by_side`` follow from several networks, which the file's name has all
+    (:func:`kdsspark.output.names.side_by_side`); its partition is the first of them.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Table:
     meaning: str
     open_ended: bool = False
     file_of: str | None = None
+    side_by_side: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -701,6 +704,55 @@ DIMENSIONS = Table(
     "accuracy by the number of principal components, which are those of the training images "
     "(Azizpour et al. 2014, section 3.2.2)",
 )
+SOURCES = Table(
+    "sources",
+    ("network", "dataset"),
+    _columns(
+        ("sources", pa.string(), "the network, or all networks side by side, with + between them"),
+        ("n_sources", pa.int32(), "number of these networks"),
+        ("layers", pa.string(), "their layers, in the same order, with + between them"),
+        ("n_features", pa.int32(), "features of these layers together"),
+        ("method", pa.string(), "as in probe"),
+        ("n_train", pa.int64(), "training images, of one fold"),
+        ("n_test", pa.int64(), "test images, of one fold"),
+        ("accuracy", pa.float64(), "share of the test images that get their class"),
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "sources"),
+    "accuracy by one layer of each network alone and by these layers side by side; network is the "
+    "first of those compared (Azizpour et al. 2014, table 3)",
+    side_by_side=True,
+)
+RETRIEVAL = Table(
+    "retrieval",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("whitened", pa.bool_(), "whether by whitened components; false for the features as are"),
+        ("dimensions", pa.int32(), "principal components that vary, or all features of the layer"),
+        ("n_images", pa.int64(), "images that take part"),
+        ("n_queries", pa.int64(), "test images, each of which is compared with all other images"),
+        (
+            "mean_average_precision",
+            pa.float64(),
+            "mean over the queries of the average precision, where images of the query's class are "
+            "relevant and those at one distance are retrieved together",
+        ),
+        Column(
+            "low",
+            pa.float64(),
+            "lower end of its 95 % interval: Student's over the queries; null for a single query",
+            True,
+        ),
+        _HIGH,
+        ("chance", pa.float64(), "the same where all images are equally far"),
+    ),
+    ("network", "dataset", "layer", "whitened"),
+    "whether the nearest images are of the same class, by the Euclidean distance of vectors of "
+    "length 1 (Azizpour et al. 2014, section 5)",
+)
 
 TABLES: Final[dict[str, Table]] = {
     t.name: t
@@ -733,6 +785,8 @@ TABLES: Final[dict[str, Table]] = {
         FILTERS_CURVES,
         TRAINING_SIZE,
         DIMENSIONS,
+        SOURCES,
+        RETRIEVAL,
     )
 }
 

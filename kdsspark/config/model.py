@@ -196,6 +196,12 @@ class Config(Section):
                     f"networks must not be named like the network of ready-made embeddings, "
                     f"got {network.name!r}"
                 )
+        compared, known = self.experiments.sources, {network for network, _ in self.pairs()}
+        if compared is not None and (len(compared) < 2 or not known.issuperset(compared)):
+            raise ValueError(
+                f"experiments.sources must be null or have two or more networks of the "
+                f"configuration, got {', '.join(compared) or 'none'}"
+            )
         corpus = self.exemplars.dataset if self.exemplars else None
         if corpus not in (None, *(d.name for d in self.datasets)):
             raise ValueError(

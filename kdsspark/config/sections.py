@@ -119,6 +119,8 @@ class Experiments(Section):
     )
     folds: int = Field(5, ge=1, le=100)  # of training-size
     max_test: int = Field(50, ge=1)  # test images of a class, of training-size
+    # The networks that sources compares, each with its layer or null for the last one; null: all.
+    sources: dict[str, str | None] | None = None
 
 
 class Exemplars(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 RANGES: Final = "_ranges"
@@ -24,6 +25,19 @@ COLUMNS: Final = "_columns"
 def stem(path: str) -> str:
     """The name of a file without folder and ending: ``ks/dataset=a/x-1.parquet`` -> ``x-1``."""
     return posixpath.splitext(posixpath.basename(path))[0]
+
+
+_AND: Final = "+"  # no name of a network or a dataset has it
+
+
+def side_by_side(networks: Iterable[str]) -> str:
+    """The name of several networks together: ``vgg16+alexnet``."""
+    return _AND.join(networks)
+
+
+def networks_in(name: str) -> list[str]:
+    """The networks that a name made by :func:`side_by_side` has."""
+    return name.split(_AND)
 
 
 class ItemName(str):

@@ -112,6 +112,25 @@ _DIMENSIONS = dedent("""\
       ON t.network = s.network AND t.dataset = s.dataset
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.reduced, s.dimensions""")
 
+_SOURCES = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, s.sources, s.n_sources, s.layers, s.n_features,
+           s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
+    FROM sources AS s
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, s.n_sources, s.sources""")
+
+_RETRIEVAL = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
+           s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision, s.low,
+           s.high, s.chance
+    FROM retrieval AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.whitened""")
+
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "label-entropy": _LABEL_ENTROPY,
     "sparsity": _SPARSITY,
@@ -121,6 +140,8 @@ EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "filters/overlap": _FILTERS_OVERLAP,
     "training-size": _TRAINING_SIZE,
     "dimensions": _DIMENSIONS,
+    "sources": _SOURCES,
+    "retrieval": _RETRIEVAL,
 }
 """The queries of every experiment; rows have network, dataset and images_per_class, in
 the report also the rank of the dataset.

@@ -141,6 +141,16 @@ EXPERIMENTS: Final = (
         "accuracy by the number of principal components, by layer",
         (tables.DIMENSIONS,),
     ),
+    _experiment(
+        "sources",
+        "accuracy by several networks, alone and side by side",
+        (tables.SOURCES,),
+    ),
+    _experiment(
+        "retrieval",
+        "whether the nearest images are of the same class, by layer",
+        (tables.RETRIEVAL,),
+    ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
 

@@ -13,7 +13,7 @@ from typing import Final
 from kdsspark.engine.stage import Stage
 from kdsspark.output import definitions, gathered, receipts
 from kdsspark.output.definitions import Kind
-from kdsspark.output.names import Pair, stem
+from kdsspark.output.names import Pair, networks_in, stem
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED, EVERY
 from kdsspark.stages.embed import complete
@@ -34,6 +34,7 @@ def remove(output: Output, kind: Kind, name: str) -> None:
     names: _Names = {kind: name}
     for files in (definitions.receipts_of_pairs(output), output.plan_files()):
         _remove(output, [path for path, pair in files if getattr(pair, kind) == name])
+    _take_back_side_by_side(output, names)
     # The next run counts again, for the counts of each dataset are over all datasets.
     _remove(output, output.files(f"{receipts.FOLDER}/{DUPLICATES.name}"))
     for folder in (*(f for stage in EVERY for f in stage.beside), gathered.FOLDER):
@@ -56,6 +57,7 @@ def remove_results(output: Output, pair: Pair) -> None:
     kept = {complete.KIND, *(stage.name for stage in EVERY[:n_before])}
     for kind in set(output.folders(receipts.FOLDER)) - kept:
         output.receipts(kind).remove_of(pair)
+    _take_back_side_by_side(output, pair._asdict())
     for stage in EVERY[n_before:]:
         remove_files(output, stage, pair)
 
@@ -66,6 +68,21 @@ def remove_files(output: Output, stage: Stage, pair: Pair) -> None:
         _remove(output, output.all_files(output.beside(folder, pair)))
     for table in stage.tables:
         _remove(output, _of_table(output, table, pair._asdict()))
+
+
+def _take_back_side_by_side(output: Output, names: _Names) -> None:
+    """Remove the receipts of work that a network has a part in beside the first one."""
+    folders = set()
+    for stage in EVERY:
+        if "network" not in names or not any(table.side_by_side for table in stage.tables):
+            continue
+        receipts_of_stage = stage.receipts(output)
+        for item in receipts_of_stage.all():
+            dataset = names.get("dataset", item.pair.dataset)
+            if names["network"] in networks_in(item.part) and dataset == item.pair.dataset:
+                receipts_of_stage.remove(item)
+                folders.add(f"{receipts.FOLDER}/{stage.name}/{item.folder}")
+    output.remove_empty(folders)
 
 
 def _remove_unused_features(output: Output) -> None:
@@ -79,8 +96,19 @@ def _remove_unused_features(output: Output) -> None:
 
 def _of_table(output: Output, table: Table, names: _Names) -> Iterator[str]:
     """The files of a table that hold rows with these values in the columns named."""
+    if table.side_by_side:
+        return _side_by_side(output, table, names)
     known = [names[column] for column in takewhile(names.__contains__, table.partitioned_by)]
     return _matching(output, table.partition(*known), names, table.file_of)
+
+
+def _side_by_side(output: Output, table: Table, names: _Names) -> Iterator[str]:
+    """The same of a table whose rows follow from several networks."""
+    for path in output.all_files(table.name):
+        folders = path.split("/")[:-1]
+        folders += [f"network={network}" for network in networks_in(stem(path))]
+        if all(f"{column}={value}" in folders for column, value in names.items()):
+            yield path
 
 
 def _matching(

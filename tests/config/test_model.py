@@ -211,6 +211,20 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             "brids",
             "exemplars.dataset must be null or the name of a dataset, got 'brids'",
         ),
+        *(
+            (
+                "experiments.sources",
+                {name: None for name in names},
+                f"experiments.sources must be null or have two or more networks of the "
+                f"configuration, got {', '.join(names) or 'none'}",
+            )
+            for names in ([], ["net"], ["net", "ten"])
+        ),
+        (
+            "experiments.sources",
+            {"net": 6, "clip": None},
+            "experiments.sources.net: must be text in quotes, got 6",
+        ),
         ("exemplars.dataset", 3, "exemplars.dataset: must be text in quotes, got 3"),
         ("exemplars.top", 0, "exemplars.top: must be greater than or equal to 1, got 0"),
         ("exemplars.top", 101, "exemplars.top: must be less than or equal to 100, got 101"),

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from kdsspark.output.names import ItemName, Pair, stem
+from kdsspark.output.names import ItemName, Pair, networks_in, side_by_side, stem
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,12 @@ from kdsspark.output.names import ItemName, Pair, stem
 )
 def test_a_file_is_named_without_folder_and_ending(path: str, name: str) -> None:
     assert stem(path) == name
+
+
+@pytest.mark.parametrize("networks", [["vgg16"], ["a", "a.b", "a-b_c"]])
+def test_several_networks_have_a_name_together(networks: list[str]) -> None:
+    assert networks_in(side_by_side(networks)) == networks
+    assert side_by_side(["b", "a"]) == "b+a"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from kdsspark.report.experiments import (
     dimensions,
     filters,
     label_entropy,
+    retrieval,
+    sources,
     sparsity,
     training_size,
 )
@@ -15,7 +17,10 @@ from kdsspark.report.experiments.shown import Picture, Shown
 
 SHOWN: Final[dict[str, Shown]] = {
     module.SHOWN.name: module.SHOWN
-    for module in (label_entropy, sparsity, filters, training_size, dimensions)
+    for module in (
+        *(label_entropy, sparsity, filters, training_size),
+        *(dimensions, sources, retrieval),
+    )
 }
 """Every experiment by name, in the order of the report."""
 

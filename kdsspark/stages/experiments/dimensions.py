@@ -25,7 +25,7 @@ from kdsspark.output.output import Output
 from kdsspark.stages import EXPERIMENTS, pairs
 from kdsspark.stages.pairs import PairPlan
 from kdsspark.stages.probe import trial
-from kdsspark.stages.probe.classifier import Labels, Vectors
+from kdsspark.stages.probe.classifier import Labels, Vectors, require_sklearn
 from kdsspark.stages.probe.layer_task import ProbeItem
 from kdsspark.stages.probe.stage import BYTES_OF_A_VALUE
 from kdsspark.stages.probe.trial import Mask, TrialResult
@@ -83,8 +83,10 @@ def components_of(source: VectorSource, trained: Mask, most: int = SIZES[-1]) ->
     """The first components of the training images, as many as there can be, at most ``most``.
 
     By scikit-learn: at once with its choice of solver, or incrementally where the vectors do not
-    fit in memory. Constant vectors have components without any variance.
+    fit in memory. Constant vectors have components without any variance. Raises
+    :class:`KdssparkError` if scikit-learn is missing.
     """
+    require_sklearn()
     from sklearn.decomposition import PCA, IncrementalPCA
 
     k = min(most, source.n_features, int(trained.sum()))

@@ -110,7 +110,7 @@ def fit_at_once(
 
     Raises :class:`KdssparkError` if scikit-learn is missing.
     """
-    _require_sklearn()
+    require_sklearn()
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -137,7 +137,7 @@ def fit_streaming(batches: Pass, labels: Labels, c: float, kind: str = "svm") ->
     ``LinearSVC``: the penalty is 1 / (c x images). Weights are
     averaged from the second pass on. Raises :class:`KdssparkError` if scikit-learn is missing.
     """
-    _require_sklearn()
+    require_sklearn()
     from sklearn.linear_model import SGDClassifier
 
     n = len(labels)
@@ -151,7 +151,8 @@ def fit_streaming(batches: Pass, labels: Labels, c: float, kind: str = "svm") ->
     return fitted
 
 
-def _require_sklearn() -> None:
+def require_sklearn() -> None:
+    """Raises :class:`KdssparkError` if scikit-learn is missing (executor)."""
     try:
         import sklearn  # noqa: F401
     except ImportError as missing:

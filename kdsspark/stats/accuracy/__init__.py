@@ -1,1 +1,1 @@
-"""How well classifiers and single features find classes: splits, precision, intervals."""
+"""How well classifiers, features and distances find classes: splits, precision, intervals."""

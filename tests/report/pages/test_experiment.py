@@ -31,9 +31,14 @@ def frames(
 ) -> Mapping[str, pd.DataFrame]:
     """The rows of every experiment, run on a small study."""
     study = studies.make(tmp_path_factory.mktemp("experiments"))
+    compared = studies.of_networks(tmp_path_factory.mktemp("compared"), "one", "two")
+    compared.do("experiment sources")
+    own = {name: query for name, query in EXPERIMENT_QUERIES.items() if name != "sources"}
     for name in NAMES:
-        study.do(f"experiment {name}")
-    frames = run_on_files(study.output, EXPERIMENT_QUERIES)
+        if name in own:
+            study.do(f"experiment {name}")
+    frames = run_on_files(study.output, own)
+    frames |= run_on_files(compared.output, {"sources": EXPERIMENT_QUERIES["sources"]})
     return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.tables import EMBEDDINGS, Table
-from tests.studies import run, write_embeddings
+from tests.studies import NETWORK, image_config, run, write_embeddings, write_images
 
 PAIR = Pair("clip", "birds")
 CLASSES = ["<b>", "a/b", "one", "Übung"]  # in the order of their numbers
@@ -45,6 +46,20 @@ def make(folder: Path, sizes: list[int] | None = None, **sections: object) -> St
         )
     datasets = [{"name": "birds", "embeddings": str(folder / "birds"), "network": "clip"}]
     return run(config.parse({"output": str(folder / "out"), "datasets": datasets} | sections))
+
+
+def of_networks(folder: Path, *names: str) -> Study:
+    """Images of two classes, embedded by small networks of random weights, and summarized."""
+    write_images(folder / "birds", {"a": 6, "b": 5})
+    networks = [NETWORK | {"name": name, "seed": seed} for seed, name in enumerate(names)]
+    made = image_config(folder / "out", {"birds": folder / "birds"}, networks=networks)
+    return run(made)
+
+
+def copied(study: Study, output: Path) -> Study:
+    """The same with a copy of its output."""
+    shutil.copytree(study.output.path(), output)
+    return Study(study.config.model_copy(update={"output": str(output)}))
 
 
 def experiment(study: Study, name: str, **sections: object) -> Study:
