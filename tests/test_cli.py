@@ -73,6 +73,7 @@ def test_look_refuses_what_there_is_not(study: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.endswith("no class of set is 'c', one of <b>, a\n")
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("spark")
 def test_stages_one_by_one_do_what_run_does(study: Path) -> None:
     for stage in ("index", "embed", "measure", "summarize", "report"):
@@ -93,6 +94,7 @@ def test_too_many_failures_finish_with_code_3(
     assert (study.parent / "out" / "report" / "index.html").exists()
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("spark")
 def test_failures_are_tried_again_when_asked(
     study: Path, capfd: pytest.CaptureFixture[str]
@@ -188,6 +190,7 @@ def test_spark_submit_from_another_directory(study: Path, tmp_path: Path) -> Non
     assert "report:" in done.stdout
 
 
+@pytest.mark.cluster
 @pytest.mark.usefixtures("spark")
 def test_nothing_new_needs_no_java_and_draws_nothing(
     study: Path, capsys: pytest.CaptureFixture[str]
