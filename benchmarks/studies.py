@@ -33,7 +33,7 @@ def write_study(output: Output, layers: dict[str, int], n_images: int, n_classes
     """Embeddings, images, features and receipts of one network and dataset."""
     rng = np.random.default_rng(0)
     rows = [
-        (layer, unit, 0, "fc" if layer.startswith("fc") else "conv", depth)
+        (layer, unit, 0, "fc" if layer.startswith("fc") else "conv", depth, None)
         for depth, (layer, width) in enumerate(layers.items())
         for unit in range(width)
     ]

@@ -27,7 +27,7 @@ from kdsspark.network import activations, fusing, weights
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.crops import VIEWS
 from kdsspark.network.extractor import Extractor
-from kdsspark.network.layers.tables import BUILT_IN
+from kdsspark.network.sources.torchvision import BUILT_IN
 from kdsspark.network.spec import NetworkSpec
 
 Pixels = npt.NDArray[np.uint8]

@@ -11,8 +11,8 @@ from torch import Tensor, fx, nn
 
 from kdsspark.network import crops, fusing
 from kdsspark.network.crop_sharing import overlap, sharing
-from kdsspark.network.crop_sharing.overlap import Part
-from kdsspark.network.crop_sharing.prefix import Block, Stage, Step
+from kdsspark.network.crop_sharing.overlap import SharedMaps
+from kdsspark.network.crop_sharing.prefix import Block, Step, Stretch
 from kdsspark.network.crops import VIEWS
 
 _TEN: Final = VIEWS["ten"]
@@ -27,7 +27,7 @@ def fused(reader: fx.GraphModule) -> fx.GraphModule:
     return module
 
 
-def fused_stage(stage: Stage) -> Stage:
+def fused_stage(stage: Stretch) -> Stretch:
     """A stretch of :mod:`prefix` with such calls."""
     return replace(stage, module=fused(stage.module))
 
@@ -84,7 +84,7 @@ class Together:
         views = self._views(pairs, side)
         first, second = overlap.wholes(pairs[:2], side)
         mirrored = tuple(replace(place, index=1) for place in second.places)
-        wholes = [Part(pairs, (*first.places, *mirrored))]
+        wholes = [SharedMaps(pairs, (*first.places, *mirrored))]
         for number, block in enumerate(self._shared.blocks):
             strips = self._strips(views, edges, sharing._strip_width(block, ring))
             parts = []
@@ -101,14 +101,14 @@ class Together:
     def _run(
         self,
         block: Block,
-        part: Part,
+        part: SharedMaps,
         side: int,
         ring: int,
         means: dict[int, Tensor],
         key: tuple[object, ...],
-    ) -> Part:
+    ) -> SharedMaps:
         for number, step in enumerate(block.steps):
-            part = Part(step.module(part.maps), part.places)
+            part = SharedMaps(step.module(part.maps), part.places)
             ring += step.reach
             if not step.layers:
                 continue
@@ -117,13 +117,13 @@ class Together:
                 means[layer] = means[layer] + sums if layer in means else sums
         return part
 
-    def _sums(self, part: Part, side: int, ring: int, key: tuple[object, ...]) -> Tensor:
+    def _sums(self, part: SharedMaps, side: int, ring: int, key: tuple[object, ...]) -> Tensor:
         """Float32 [images, channels]: each pixel as often as views have it."""
         images = self._images
         rows = part.maps.permute(0, 2, 3, 1)
         n, height, width, channels = rows.shape
         if key not in self._counts:
-            one = Part(part.maps[::images], part.places)
+            one = SharedMaps(part.maps[::images], part.places)
             counts = overlap.weights(one, side, ring).mul_(_TEN * side**2).round_()
             repeated = counts.repeat_interleave(images, 0).to(part.maps.dtype)
             self._counts[key] = repeated.reshape(n * height, 1, width)
@@ -140,7 +140,9 @@ class Together:
         ]
         return torch.cat(cut).contiguous(memory_format=torch.channels_last)
 
-    def _strips(self, views: Tensor, edges: Sequence[overlap.Border], width: int) -> list[Part]:
+    def _strips(
+        self, views: Tensor, edges: Sequence[overlap.Border], width: int
+    ) -> list[SharedMaps]:
         # Where the strips lie does not depend on how many images there are.
         parts = overlap.strips(views[:: self._images], edges, width)
         every = views.unflatten(0, (_TEN, self._images))
@@ -152,10 +154,10 @@ class Together:
                 for p in part.places
             ]
             maps = torch.cat(cut).contiguous(memory_format=torch.channels_last)
-            found.append(Part(maps, part.places))
+            found.append(SharedMaps(maps, part.places))
         return found
 
-    def _assembled(self, parts: Sequence[Part], side: int, ring: int) -> Tensor:
+    def _assembled(self, parts: Sequence[SharedMaps], side: int, ring: int) -> Tensor:
         like = parts[0].maps
         shape = (_TEN * self._images, like.shape[1], side, side)
         views = like.new_empty(shape).contiguous(memory_format=torch.channels_last)
