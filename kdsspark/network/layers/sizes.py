@@ -21,7 +21,10 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     """The size of each layer, from shapes alone.
 
     A layer that is a module of several (a fire module, a block) has the parameters of all of them.
+    Nothing for properties of the pixels, which are no network's.
     """
+    if spec.is_pixels:
+        return {}
     crop = spec.preprocessing.crop
     model = skeleton(spec.architecture, crop, spec.settings)
     modules = {layer.name: layer.module for layer in spec.layers}

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -66,11 +66,23 @@ def _saved(output: Output, network: str) -> NetworkSpec | None:
 
 def whole_crops(output: Output, network: str) -> dict[str, str]:
     """Layer -> why its patches are whole crops, of the layers where they are."""
+    found: dict[str, str] = _noted(output, network, "whole_crops")
+    return found
+
+
+def layer_sizes(output: Output, network: str) -> dict[str, tuple[int, int]]:
+    """Layer -> neurons and parameters."""
+    found = _noted(output, network, "layer_sizes")
+    return {layer: (neurons, parameters) for layer, (neurons, parameters) in found.items()}
+
+
+def _noted(output: Output, network: str, what: str) -> dict[str, Any]:
+    """What was noted of layers; nothing of ready-made embeddings, nor by earlier versions."""
     try:
         record = output.read_json(output.network(network))
-    except FileNotFoundError:  # ready-made embeddings
+    except FileNotFoundError:
         return {}
-    found: dict[str, str] = record.get("whole_crops", {})  # earlier versions did not write it
+    found: dict[str, Any] = record.get(what, {})
     return found
 
 
@@ -102,7 +114,9 @@ def _prepared(output: Output, network: Network, fresh: bool) -> Prepared:
                 )
             removal.remove(output, "network", network.name)
             resolved = _resolve(output, network)
-    from kdsspark.network import weights  # torch, which the report does without
+    # These import torch, which the report does without.
+    from kdsspark.network import weights
+    from kdsspark.network.layers import sizes
 
     write_features(output, network.name, describe(resolved.spec))
     values = {
@@ -110,6 +124,7 @@ def _prepared(output: Output, network: Network, fresh: bool) -> Prepared:
         "weights": resolved.weights,
         "source": source,
         "whole_crops": weights.whole_crops(resolved.spec),
+        "layer_sizes": sizes.layer_sizes(resolved.spec),
     }
     output.write_json(record, values)
     return resolved

@@ -31,8 +31,8 @@ from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
 from kdsspark.stages import EMBED, EXEMPLARS, EXPERIMENTS, MEASURE, PROBE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates, processors
-from kdsspark.stages.embed.networks import saved_networks
-from kdsspark.stages.report import layer_sizes, looks, rest
+from kdsspark.stages.embed.networks import layer_sizes, saved_networks
+from kdsspark.stages.report import looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
@@ -138,7 +138,7 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(opened, extremes)
     frames["rest"] = rest.medians(opened, frames["class_extremes"])
-    frames["sizes"] = layer_sizes.of_networks(output, config)
+    frames["sizes"] = _sizes(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
     return ReportData(
@@ -273,6 +273,16 @@ def _network(output: Output, name: str, spec: NetworkSpec | None) -> NetworkInfo
         "pooling": _pooling(spec) if spec else None,
         "preprocessing": _in_words(spec.preprocessing) if spec else None,
     }
+
+
+def _sizes(output: Output, config: Config) -> pd.DataFrame:
+    """The sizes of layers, for table 1 of the paper."""
+    rows = [
+        (network.name, layer, *size)
+        for network in config.networks
+        for layer, size in layer_sizes(output, network.name).items()
+    ]
+    return pd.DataFrame(rows, columns=["network", "layer", "neurons", "parameters"])
 
 
 def _pooling(spec: NetworkSpec) -> str:

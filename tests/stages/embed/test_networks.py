@@ -18,12 +18,14 @@ from kdsspark.datasets.readymade import Source
 from kdsspark.engine.stage import Context
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.network import weights as network_weights
+from kdsspark.network.layers import sizes
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages.embed import networks
 from kdsspark.stages.embed.networks import (
     Prepared,
+    layer_sizes,
     layer_widths,
     prepare_networks,
     saved_fingerprint,
@@ -54,6 +56,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Resolver:
     fake = Resolver()
     monkeypatch.setattr(network_weights, "prepare", fake)
     monkeypatch.setattr(network_weights, "whole_crops", lambda _: {"corner": "it is made up"})
+    monkeypatch.setattr(sizes, "layer_sizes", lambda _: {"corner": sizes.LayerSize(5, 7)})
     return fake
 
 
@@ -103,6 +106,8 @@ def test_a_network_is_resolved_once_and_kept_with_its_tensors(
     assert saved_fingerprint(output, "new") is None
     assert whole_crops(output, "net") == {"corner": "it is made up"}
     assert whole_crops(output, "new") == {}
+    assert layer_sizes(output, "net") == {"corner": (5, 7)}
+    assert layer_sizes(output, "new") == {}
 
 
 def test_features_are_the_units_of_the_layers_in_order(
