@@ -14,16 +14,17 @@ from typing import Any, Final
 import pyarrow.compute as pc
 
 from kdsspark.config import Config, Probe
-from kdsspark.engine.stage import Context, ItemPlan, prune
-from kdsspark.engine.work import run_items
+from kdsspark.engine.stage import Context
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import PROBE as PROBE_STAGE
+from kdsspark.stages import pairs
 from kdsspark.stages.embed import complete
 from kdsspark.stages.embed.networks import layer_widths
+from kdsspark.stages.pairs import PairPlan
 from kdsspark.stages.probe.layer_task import ALL_CLASSES, ProbeItem, probe_layer
 from kdsspark.stages.transform import stage as transform
 from kdsspark.tables import EMBEDDINGS, FULL_NETWORK, PROBE, PRUNED, TRANSFORM_FEATURES, Table
@@ -63,28 +64,12 @@ class _Source:
         yield f"{self.features}-whole", ALL_LAYERS, list(self.widths)
 
 
-@dataclass(frozen=True)
-class ProbePlan(ItemPlan):
-    """What is probed of one dataset by one network."""
-
-    items: tuple[ProbeItem, ...]
-
-
 def run(context: Context) -> None:
     """Probe every pair; raises :class:`DatasetError` if one is not transformed."""
-    output, receipts = context.output, PROBE_STAGE.receipts(context.output)
-    items: list[ProbeItem] = []
-    for pair in complete.working_pairs(context):
-        found = plan(output, context.config, pair).items
-        folders = {PROBE.partition(*pair): [item.name.part for item in found]}
-        prune(output, receipts, pair, [item.name for item in found], folders)
-        items += found
-    # The largest first, so that cores finish together.
-    items.sort(key=lambda item: -item.n_features)
-    run_items(context.session, receipts, items, probe_layer, "probes")
+    pairs.run(context, PROBE_STAGE, plan, probe_layer, lambda item: item.n_features)
 
 
-def plan(output: Output, config: Config, pair: Pair) -> ProbePlan:
+def plan(output: Output, config: Config, pair: Pair) -> PairPlan:
     """What is probed of a pair, done or not; raises :class:`DatasetError` if not transformed."""
     planned = transform.plan(output, config, pair)
     if not planned.finished(output):
@@ -103,7 +88,7 @@ def plan(output: Output, config: Config, pair: Pair) -> ProbePlan:
     ]
     memory = config.measure.memory_bytes
     items = [item for one in sources for item in _items(output, one, config.probe, memory)]
-    return ProbePlan(PROBE_STAGE.name, {item.name: item.digest for item in items}, tuple(items))
+    return PairPlan.of(PROBE_STAGE, items)
 
 
 def _relevant_widths(output: Output, pair: Pair, widths: Mapping[str, int]) -> dict[str, int]:
