@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from kdsspark.report.findings.evidence import Answer, Evidence, Finding, NotTestable
+from kdsspark.report.findings.evidence import Answer, Evidence, Finding, NotTestable, for_places
 
 _THROUGHOUT: Final = 0.9  # of the findings that both networks test
 _NETWORKS: Final = ("vgg16", "vgg19")
@@ -37,8 +37,7 @@ def _holds(finding: Finding, e: Evidence) -> bool | None:
 
 def _named(e: Evidence, name: str) -> Evidence:
     """The evidence of the network with ``name`` in its name, but not of one for Places."""
-    networks = [str(network) for network in e.all_frames["thresholds"]["network"].unique()]
-    of_name = [n for n in networks if name in n.lower() and "places" not in n.lower()]
+    of_name = [n for n in e.networks if name in n.lower() and not for_places(n)]
     if not of_name:
         raise NotTestable(f"it needs a network with {name} in its name, for ImageNet")
     return e if e.network in of_name else Evidence(of_name[0], e.all_frames, e.groups)

@@ -69,6 +69,11 @@ class Evidence:
         """The rows of the network."""
         return of_network(self.all_frames, self.network)
 
+    @property
+    def networks(self) -> list[str]:
+        """All networks that have distances."""
+        return [str(name) for name in self.all_frames["thresholds"]["network"].unique()]
+
     def rows(self, name: str, reason: str) -> pd.DataFrame:
         """The rows of a frame, with ``name`` and ``group``; NotTestable for ``reason`` if none."""
         rows = self.frames.get(name)
@@ -208,6 +213,11 @@ class Evidence:
     def _labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
         datasets = frame["dataset"].astype(str)
         return frame.assign(name=datasets.map(paper.canonical), group=datasets.map(self.groups.get))
+
+
+def for_places(network: str) -> bool:
+    """Whether the source task of a network is Places, by its name; else it is ImageNet."""
+    return "places" in network.lower()
 
 
 def in_groups(frame: pd.DataFrame, *groups: str) -> pd.DataFrame:

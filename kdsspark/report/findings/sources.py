@@ -17,6 +17,7 @@ from kdsspark.report.findings.evidence import (
     Part,
     difference,
     finding,
+    for_places,
     named,
 )
 from kdsspark.report.findings.textured import long_bars
@@ -139,20 +140,15 @@ def fc6_contracts(e: Evidence) -> Answer:
 
 def _other_sources(e: Evidence) -> list[Evidence]:
     """The networks with another source task: for Places by their names, or for ImageNet."""
-    names = [str(name) for name in e.all_frames["thresholds"]["network"].unique()]
-    others = [name for name in names if _is_for_places(name) != _is_for_places(e.network)]
+    others = [name for name in e.networks if for_places(name) != for_places(e.network)]
     if not others:
-        source = "ImageNet" if _is_for_places(e.network) else "Places (with places in its name)"
+        source = "ImageNet" if for_places(e.network) else "Places (with places in its name)"
         raise NotTestable(f"it needs another network, for {source}")
     return [Evidence(name, e.all_frames, e.groups) for name in others]
 
 
-def _is_for_places(network: str) -> bool:
-    return "places" in network.lower()
-
-
 def _refuse_other_than_places(e: Evidence) -> None:
-    if not _is_for_places(e.network):
+    if not for_places(e.network):
         raise NotTestable("it is about a network with places in its name")
 
 
