@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,11 @@ def write(store: Store, path: str, tables: pa.Table | Iterable[pa.Table], schema
         for table in [tables] if isinstance(tables, pa.Table) else tables:
             part.write(table)
     return part.rows
+
+
+def write_rows(store: Store, path: str, rows: Sequence[Mapping[str, Any]], table: Table) -> None:
+    """Write the file of a part of ``table`` from few rows, as one row group."""
+    write(store, path, pa.Table.from_pylist(rows, table.schema), table.schema)
 
 
 def _options(schema: pa.Schema) -> dict[str, object]:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from kdsspark.config import Config
 from kdsspark.engine.items import Outcome
@@ -176,9 +175,7 @@ def dimensions_of_layer(item: ProbeItem) -> Outcome:
         rows.append(_row(item, size, True, found, full))
         converged &= found.converged
     path = DIMENSIONS.part(item.name.part, *item.pair)
-    parquet.write(
-        item.output, path, pa.Table.from_pylist(rows, DIMENSIONS.schema), DIMENSIONS.schema
-    )
+    parquet.write_rows(item.output, path, rows, DIMENSIONS)
     counts = {"trials": len(rows), "converged": int(converged)}
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
@@ -186,22 +183,7 @@ def dimensions_of_layer(item: ProbeItem) -> Outcome:
 def _row(
     item: ProbeItem, n: int, reduced: bool, found: TrialResult, full: TrialResult
 ) -> dict[str, Any]:
-    accuracies, n_test = found.accuracies()[:, 0], found.n_test.sum(axis=1)
-    low, high = trial.interval(accuracies, n_test)
-    whole = full.accuracies()[:, 0].mean()
-    numbers = {
-        "accuracy": accuracies.mean(),
-        "share": accuracies.mean() / whole if whole else np.nan,
-        "low": low,
-        "high": high,
-    }
-    row = {
-        "layer": item.layer,
-        "dimensions": n,
-        "reduced": reduced,
-        "method": found.method,
-        "n_train": int(found.n_train[0].sum()),
-        "n_test": int(n_test[0]),
-        "folds": len(accuracies),
-    }
-    return row | {key: None if np.isnan(v) else float(v) for key, v in numbers.items()}
+    accuracies, whole = found.accuracies()[:, 0], full.accuracies()[:, 0].mean()
+    share = accuracies.mean() / whole if whole else np.nan
+    row = {"layer": item.layer, "dimensions": n, "reduced": reduced}
+    return row | found.columns(accuracies) | trial.with_nulls(share=share)

@@ -119,7 +119,7 @@ def filters_of_layer(item: FiltersItem) -> Outcome:
     tables = {FILTERS: best, FILTERS_NEEDED: needed}
     for table, rows in tables.items():
         path = table.part(item.name.part, *item.source.pair)
-        parquet.write(item.output, path, pa.Table.from_pylist(rows, table.schema), table.schema)
+        parquet.write_rows(item.output, path, rows, table)
     path = FILTERS_CURVES.part(item.name.part, *item.source.pair)
     parquet.write(item.output, path, curves, FILTERS_CURVES.schema)
     counts = {"classes": len(classes), "converged": int(converged)}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from kdsspark.config import Config, Probe
 from kdsspark.engine.items import Outcome, WorkItem
@@ -95,7 +94,7 @@ def retrieval_of_layer(item: RetrievalItem) -> Outcome:
     read = time.perf_counter()
     rows = list(_rows(item, images))
     path = RETRIEVAL.part(item.name.part, *item.pair)
-    parquet.write(item.output, path, pa.Table.from_pylist(rows, RETRIEVAL.schema), RETRIEVAL.schema)
+    parquet.write_rows(item.output, path, rows, RETRIEVAL)
     counts = {"images": len(images.labels), "queries": rows[0]["n_queries"]}
     return Outcome(counts, {"read": read - start, "compute": time.perf_counter() - read})
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from kdsspark.config import Config, Probe
 from kdsspark.engine.items import Outcome, WorkItem
@@ -152,7 +151,7 @@ def sources_of_dataset(item: SourcesItem) -> Outcome:
         rows.append(_row(layers, found))
         converged &= found.converged
     path = SOURCES.part(item.name.part, *item.pair)
-    parquet.write(item.output, path, pa.Table.from_pylist(rows, SOURCES.schema), SOURCES.schema)
+    parquet.write_rows(item.output, path, rows, SOURCES)
     counts = {"images": len(images.labels), "trials": len(rows), "converged": int(converged)}
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
@@ -177,18 +176,10 @@ def beside(vectors: tuple[Vectors, ...]) -> Vectors:
 
 
 def _row(layers: tuple[NetworkLayer, ...], found: TrialResult) -> dict[str, Any]:
-    accuracies, n_test = found.accuracies()[:, 0], found.n_test.sum(axis=1)
-    low, high = trial.interval(accuracies, n_test)
-    return {
+    row = {
         "sources": names.side_by_side([layer.network for layer in layers]),
         "n_sources": len(layers),
         "layers": "+".join(layer.layer for layer in layers),
         "n_features": sum(layer.width for layer in layers),
-        "method": found.method,
-        "n_train": int(found.n_train[0].sum()),
-        "n_test": int(n_test[0]),
-        "accuracy": float(accuracies.mean()),
-        "folds": len(accuracies),
-        "low": float(low),
-        "high": float(high),
     }
+    return row | found.columns(found.accuracies()[:, 0])

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from kdsspark.config import Config
 from kdsspark.engine.items import Outcome, WorkItem
@@ -82,5 +81,5 @@ def sparsity_of_layer(item: SparsityItem) -> Outcome:
         "never": int((~ever).sum()),
     }
     path = SPARSITY.part(item.name.part, *item.source.pair)
-    parquet.write(item.output, path, pa.Table.from_pylist([row], SPARSITY.schema), SPARSITY.schema)
+    parquet.write_rows(item.output, path, [row], SPARSITY)
     return Outcome({"images": len(share)}, {"compute": time.perf_counter() - start})

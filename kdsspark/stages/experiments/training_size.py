@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from kdsspark.config import Config, Probe
 from kdsspark.engine.items import Outcome
@@ -88,8 +87,7 @@ def training_size_of_layer(item: TrainingSizeItem) -> Outcome:
         rows.append({"layer": item.layer, "train_per_class": size} | row)
         converged &= ok
     path = TRAINING_SIZE.part(item.name.part, *item.pair)
-    table = pa.Table.from_pylist(rows, TRAINING_SIZE.schema)
-    parquet.write(item.output, path, table, TRAINING_SIZE.schema)
+    parquet.write_rows(item.output, path, rows, TRAINING_SIZE)
     counts = {"trials": len(rows), "converged": int(converged)}
     return Outcome(counts, {"read": read - start, "fit and test": time.perf_counter() - read})
 
@@ -97,20 +95,7 @@ def training_size_of_layer(item: TrainingSizeItem) -> Outcome:
 def _row(source: VectorSource, settings: Probe) -> tuple[dict[str, Any], bool]:
     """One trial, and whether the solver converged in all folds."""
     found = trial.run(source, settings)
-    means, n_test = found.means_of_classes(), found.n_test.sum(axis=1)
-    low, high = trial.interval(means, n_test)
-    numbers = {
-        "accuracy": means.mean(),
-        "deviation": means.std(ddof=1) if len(means) > 1 else np.nan,
-        "low": low,
-        "high": high,
-        "c": found.c,
-    }
-    row = {
-        "classifier": settings.classifier,
-        "method": found.method,
-        "n_train": int(found.n_train[0].sum()),
-        "n_test": int(n_test[0]),
-        "folds": len(means),
-    }
-    return row | {k: None if np.isnan(v) else float(v) for k, v in numbers.items()}, found.converged
+    means = found.means_of_classes()
+    deviation = means.std(ddof=1) if len(means) > 1 else np.nan
+    row = {"classifier": settings.classifier} | found.columns(means)
+    return row | trial.with_nulls(deviation=deviation, c=found.c), found.converged

@@ -87,6 +87,23 @@ class TrialResult:
         total = np.where(tested, of_class, 0).sum(axis=1)
         return _shares(total, n)
 
+    def columns(self, accuracies: npt.NDArray[np.float64]) -> dict[str, Any]:
+        """What the tables of trials have in common, of ``accuracies`` [folds]; null for NaN."""
+        n_test = self.n_test.sum(axis=1)
+        low, high = interval(accuracies, n_test)
+        counts = {
+            "method": self.method,
+            "n_train": int(self.n_train[0].sum()),
+            "n_test": int(n_test[0]),
+            "folds": len(accuracies),
+        }
+        return counts | with_nulls(accuracy=accuracies.mean(), low=low, high=high)
+
+
+def with_nulls(**numbers: Any) -> dict[str, float | None]:
+    """Numbers for a table, which has null for NaN."""
+    return {name: None if np.isnan(value) else float(value) for name, value in numbers.items()}
+
 
 def _shares(part: npt.NDArray[Any], of: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """part / of; NaN of none."""
