@@ -142,16 +142,13 @@ def _apart(extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
 
 
 def _shared(bench: Bench, extractor: Extractor, way: Way, pixels: Sequence[Pixels]) -> Forward:
-    # Its blocks must be found before convolutions are fused.
-    spec = extractor.spec
-    whole = bench.extractor(spec.architecture, spec.precision, spec.crops, fused=False)
+    spec, fused = extractor.spec, way.mode == "fused"
+    whole = bench.extractor(spec.architecture, spec.precision, spec.crops, fused=fused)
     whole._network.to(memory_format=torch.channels_last)
     shared = sharing.split(whole._network, spec)
     assert shared is not None
     whole._shared, whole._layout = shared, torch.channels_last
     pairs = whole.inputs(pixels)
-    if bench.on_gpu and way.mode == "fused":
-        shared = candidates.fused_shared(shared)
     if way.crops == "each":
         return lambda: shared(pairs)
     stacked = torch.cat([pair[i : i + 1] for i in range(2) for pair in pairs])

@@ -7,48 +7,15 @@ from dataclasses import replace
 from typing import Final
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
-from kdsspark.network import crops, fusing
+from kdsspark.network import crops
 from kdsspark.network.crop_sharing import overlap, sharing
 from kdsspark.network.crop_sharing.overlap import SharedMaps
-from kdsspark.network.crop_sharing.prefix import Block, Step, Stretch
+from kdsspark.network.crop_sharing.prefix import Block
 from kdsspark.network.crops import VIEWS
 
 _TEN: Final = VIEWS["ten"]
-
-
-def fused(reader: fx.GraphModule) -> fx.GraphModule:
-    """A copy of a part of a network, fused; the two share their tensors."""
-    graph = fx.Graph()
-    graph.output(graph.graph_copy(reader.graph, {}))
-    module = fx.GraphModule(reader, graph)
-    fusing.fuse(module)
-    return module
-
-
-def fused_stage(stage: Stretch) -> Stretch:
-    """A stretch of :mod:`prefix` with such calls."""
-    return replace(stage, module=fused(stage.module))
-
-
-def fused_block(block: Block) -> Block:
-    """A block with such calls, where nothing is read between convolution and ReLU."""
-    steps: list[Step] = []
-    for step in block.steps:
-        last = steps[-1] if steps else None
-        pair = last is not None and isinstance(last.module, nn.Conv2d) and not last.layers
-        if pair and isinstance(step.module, nn.ReLU):
-            steps[-1] = Step(fusing.ConvolutionReLU(last.module), last.reach, step.layers)
-        else:
-            steps.append(step)
-    return Block(tuple(steps))
-
-
-def fused_shared(shared: sharing.Shared) -> sharing.Shared:
-    """Shared crops with such calls in the blocks and behind them."""
-    blocks = tuple(fused_block(block) for block in shared.blocks)
-    return replace(shared, blocks=blocks, body=fused_stage(shared.body))
 
 
 class Together:

@@ -40,6 +40,7 @@ def kind(device: str = "cpu") -> str:
     else:
         words = [f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}"]
         words += [f"{name}={os.environ[name]}" for name in _OVERRIDES if name in os.environ]
+        words.append("fused ReLUs")  # versions before 0.2 computed them apart, with other last bits
     return ", ".join([*words, f"torch {torch.__version__}"])
 
 

@@ -88,9 +88,9 @@ class Extractor:
     ``threads`` passes run side by side.
 
     On a CPU the ten crops of an image share the first blocks of networks that allow it
-    (:mod:`crop_sharing`). On a GPU, convolutions are fused with ReLUs (:mod:`fusing`), and all
-    passes of a call are queued before the first one's features are fetched, so that the GPU
-    computes while the next pass is prepared. float32 means float32: GPUs do not round it to TF32
+    (:mod:`crop_sharing`). Convolutions are fused with ReLUs (:mod:`fusing`). On a GPU, all passes
+    of a call are queued before the first one's features are fetched, so that the GPU computes
+    while the next pass is prepared. float32 means float32: GPUs do not round it to TF32
     either.
     """
 
@@ -129,7 +129,7 @@ class Extractor:
         """
         network = loaded(spec, weights_path, device)
         network.to(getattr(torch, spec.precision)).to(memory_format=_layout(spec, device))
-        if device != "cpu" and isinstance(network, fx.GraphModule):
+        if isinstance(network, fx.GraphModule):
             fusing.fuse(network)
         return cls(spec, network, device, threads or torch.get_num_threads(), batch)
 

@@ -225,7 +225,7 @@ def test_pixels_that_no_crop_has_do_not_matter(tmp_path: Path) -> None:
     """Not even if their activations are infinite, and the crops share work."""
     layers = {"conv1_1": "features.0", "conv2_1": "features.3"}
     extractor = load(tmp_path, architecture="vgg11", layers=layers)
-    extractor._network.get_parameter("features.0.weight")[0] = 1e37
+    next(extractor._network.parameters())[0] = 1e37
     pixels = np.full((64, 250, 3), (123, 115, 103), np.uint8)  # just below 0 once normalised
     expected = extractor([pixels])
     pixels[:, 75:80] = 255  # the crops begin at 0, 93 and 186

@@ -19,7 +19,7 @@ def vgg() -> nn.Module:
 
 
 def odd() -> nn.Module:
-    """cuDNN's call can compute the first convolution and the first call of the last one."""
+    """The calls can compute the first convolution and the first call of the last one."""
     twice = nn.Conv2d(4, 4, 3, padding=1)
     steps: list[nn.Module] = [
         *(nn.Conv2d(3, 4, 3, stride=2, padding=1, dilation=2, bias=False), nn.ReLU()),
@@ -48,22 +48,25 @@ CASES: dict[str, tuple[Any, dict[str, str], str, int, int]] = {
 }
 
 
-def stand_in(maps: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
-    """What cuDNN's call computes."""
-    return F.conv2d(maps, weight, bias, *options).clamp(min=0)
+PRECISIONS = [
+    torch.float32,
+    pytest.param(
+        torch.bfloat16,
+        marks=pytest.mark.skipif(
+            not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="a CPU without bfloat16"
+        ),
+    ),
+]
 
 
+@pytest.mark.parametrize("precision", PRECISIONS, ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_convolutions_are_fused_where_only_a_relu_follows(
-    monkeypatch: pytest.MonkeyPatch, case: str
+    case: str, precision: torch.dtype
 ) -> None:
-    monkeypatch.setattr(torch, "cudnn_convolution_relu", stand_in)
-    make, table, activation, n_fused, n_left = CASES[case]
-    torch.manual_seed(0)
-    model = make().eval()
-    layers = activations.inspect(copy.deepcopy(model).to("meta"), table, activation, 64)
-    network = activations.read(model, layers, activation, "mean", 64)
-    pixels = torch.randn(3, 3, 64, 64)
+    network, n_fused, n_left = reader(case)
+    network.to(precision).to(memory_format=torch.channels_last)
+    pixels = torch.randn(3, 3, 64, 64).to(precision, memory_format=torch.channels_last)
     with torch.inference_mode():
         expected = network(pixels)
         fusing.fuse(network)
@@ -75,3 +78,32 @@ def test_convolutions_are_fused_where_only_a_relu_follows(
     for values, unfused in zip(found, expected, strict=True):
         assert unfused.std() > 0
         assert torch.equal(values, unfused)
+
+
+def test_networks_in_a_precision_that_onednn_lacks_stay_as_they_are() -> None:
+    network, _, _ = reader("taps behind ReLUs")
+    fusing.fuse(network.double())
+    assert not any(isinstance(m, fusing.ConvolutionReLU) for m in network.modules())
+
+
+def test_gpus_take_the_call_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stand_in(maps: Tensor, weight: Tensor, bias: Tensor | None, *options: Any) -> Tensor:
+        return F.conv2d(maps, weight, bias, *options).clamp(min=0)
+
+    class OnGPU(Tensor):
+        is_cuda = True  # type: ignore[assignment]
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", stand_in)
+    convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1, dilation=2, bias=False)
+    maps = torch.randn(2, 3, 16, 16)
+    found = fusing.ConvolutionReLU(convolution)(maps.as_subclass(OnGPU))
+    assert torch.equal(found.as_subclass(Tensor), convolution(maps).relu())
+
+
+def reader(case: str) -> tuple[Any, int, int]:
+    """The network of a case, and how many of its convolutions are fused and how many stay."""
+    make, table, activation, n_fused, n_left = CASES[case]
+    torch.manual_seed(0)
+    model = make().eval()
+    layers = activations.inspect(copy.deepcopy(model).to("meta"), table, activation, 64)
+    return activations.read(model, layers, activation, "mean", 64), n_fused, n_left

@@ -14,6 +14,7 @@ from typing import Final
 from torch import fx, nn
 
 from kdsspark.network import activations
+from kdsspark.network.fusing import ConvolutionReLU
 from kdsspark.network.receptive_fields import Window, windows
 
 _POINTWISE: Final = (nn.ReLU, nn.ReLU6, nn.BatchNorm2d)
@@ -141,6 +142,8 @@ def _reach(module: nn.Module | None) -> int | None:
 
     A convolution must have stride 1, and zeros around its input that keep its size.
     """
+    if isinstance(module, ConvolutionReLU):
+        module = module.convolution
     if isinstance(module, _POINTWISE):
         return 0
     if not isinstance(module, nn.Conv2d):
