@@ -54,6 +54,6 @@ def coordinates(vectors: NDArray[Any]) -> NDArray[np.float64]:
         some = vectors[:, start : start + _FEATURES_AT_ONCE].astype(np.float64)
         gram += some @ some.T
     squares, axes = np.linalg.eigh(gram)
-    spanned = squares > len(vectors) * np.finfo(np.float64).eps * max(squares[-1], 0)
+    spanned = squares > len(vectors) * np.finfo(np.float64).eps * squares.max(initial=0)
     found: NDArray[np.float64] = axes[:, spanned] * np.sqrt(squares[spanned])
     return found
