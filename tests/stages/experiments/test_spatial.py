@@ -70,11 +70,15 @@ def test_images_are_read_once_also_for_other_settings(
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_it_goes_on_where_it_was_killed(embedded: Study, read: list[int], name: str) -> None:
+def test_it_goes_on_where_it_was_killed_or_files_were_removed(
+    embedded: Study, read: list[int], name: str
+) -> None:
     studies.experiment(embedded, name)
     before, output = _rows(embedded, BOTH[name]), embedded.output
     (shard, *_) = output.receipts(f"{name}_images").of(maps.PAIR)
     output.receipts(f"{name}_images").remove(shard)
+    (*_, lost) = output.all_files("_grids" if name == "grids" else "_maps")
+    output.remove(lost)
     (part, *_) = output.receipts(name).of(maps.PAIR)
     output.receipts(name).remove(part)
     studies.experiment(embedded, name)

@@ -127,8 +127,10 @@ class SpatialExperiment:
         return {name: counts[name] for name in sorted(counts) if counts[name]}
 
     def _parts(self, output: Output, pair: Pair) -> tuple[str, ...]:
-        shards = self._shards(output, pair)
-        return tuple(output.beside(self.folder, pair, name.part) for name in shards)
+        return tuple(self._part(output, name) for name in self._shards(output, pair))
+
+    def _part(self, output: Output, shard: ItemName) -> str:
+        return output.beside(self.folder, shard.pair, shard.part)
 
     def _read_images(self, context: Context, todo: Sequence[Pair]) -> None:
         """Write the maps of the shards that lack them."""
@@ -155,6 +157,10 @@ class SpatialExperiment:
         digests = {name: fingerprint([_FORMAT, layers, made[name].digest]) for name in sizes}
         parts = {output.beside(self.folder, pair): [name.part for name in sizes]}
         prune(output, receipts, pair, digests, parts)
+        files = set(output.files(output.beside(self.folder, pair)))
+        for name in receipts.named(digests):
+            if self._part(output, name) not in files:
+                receipts.remove(name)
         done = receipts.named(digests)
         stale = {n for n, d in digests.items() if n not in done or done[n].digest != d}
         for name, shard in again.shards_to_read(context, pair, self.of_shards, stale):
