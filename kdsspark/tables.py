@@ -753,6 +753,64 @@ RETRIEVAL = Table(
     "whether the nearest images are of the same class, by the Euclidean distance of vectors of "
     "length 1 (Azizpour et al. 2014, section 5)",
 )
+_N_TRAIN = Column("n_train", pa.int64(), "training images, of one fold")
+_N_TEST = Column("n_test", pa.int64(), "test images, of one fold")
+_ACCURACY = Column("accuracy", pa.float64(), "share of the test images that get their class", True)
+_MAP_SIDE = Column("map_side", pa.int32(), "places of a side of the layer's maps of one crop")
+
+GRIDS = Table(
+    "grids",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("pooling", pa.string(), "mean or max, over the places of a cell"),
+        ("grid", pa.int32(), "cells of a side of the grid: 1, 2 or 3"),
+        _MAP_SIDE,
+        ("n_features", pa.int32(), "cells times units"),
+        ("method", pa.string(), "as in probe"),
+        _N_TRAIN,
+        _N_TEST,
+        _ACCURACY,
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "layer", "pooling", "grid"),
+    "accuracy by the maps of one centre crop, pooled over the cells of a grid, for every layer of "
+    "maps (Azizpour et al. 2014)",
+)
+ABLATIONS = Table(
+    "ablations",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        (
+            "form",
+            pa.string(),
+            "as_is: whole maps; binarised: 1 where a value is above 0, else 0; shuffled: places in "
+            "a random order, the same for all units of an image; max: the maximum of each map",
+        ),
+        Column("map_side", pa.int32(), f"{_MAP_SIDE.meaning}; null for a layer without maps", True),
+        Column(
+            "averaged",
+            pa.int32(),
+            "places of a side of the squares that are averaged first, because the layer has more "
+            "than 100,352 values; 1: none are; null for a layer without maps",
+            True,
+        ),
+        ("n_features", pa.int32(), "values of an image"),
+        ("method", pa.string(), "as in probe"),
+        _N_TRAIN,
+        _N_TEST,
+        _ACCURACY,
+        ("folds", pa.int32(), "random splits"),
+        _LOW,
+        _HIGH,
+    ),
+    ("network", "dataset", "layer", "form"),
+    "accuracy by the whole maps of one centre crop, and by what is left of them without magnitudes "
+    "or without places (Agrawal et al. 2014, table 7)",
+)
 
 TABLES: Final[dict[str, Table]] = {
     t.name: t
@@ -787,6 +845,8 @@ TABLES: Final[dict[str, Table]] = {
         DIMENSIONS,
         SOURCES,
         RETRIEVAL,
+        GRIDS,
+        ABLATIONS,
     )
 }
 

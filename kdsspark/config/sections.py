@@ -121,6 +121,8 @@ class Experiments(Section):
     max_test: int = Field(50, ge=1)  # test images of a class, of training-size
     # The networks that sources compares, each with its layer or null for the last one; null: all.
     sources: dict[str, str | None] | None = None
+    # The layers of grids and ablations, of those that a network has; null: all.
+    layers: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
 
 
 class Exemplars(Section):

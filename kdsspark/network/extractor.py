@@ -108,7 +108,7 @@ class Extractor:
         self.threads = batches.passes_at_once(spec, self.batch, threads)
         self._network = network
         self._layout = _layout(spec, device)
-        shares = device == "cpu" and spec.pooling != activations.PEAK  # parts have no whole maps
+        shares = device == "cpu" and spec.pooling == "mean"  # parts have no whole maps
         traced = network if shares and isinstance(network, fx.GraphModule) else None
         self._shared = crop_sharing.split(traced, spec) if traced is not None else None
 
@@ -141,7 +141,9 @@ class Extractor:
     def __call__(self, images: Sequence[NDArray[np.uint8]]) -> dict[str, NDArray[np.float32]]:
         """{layer name: float32 [images, units]}, averaged over each image's views.
 
-        With the pooling ``peak``, [images, units, 4] (:func:`activations.over_views`).
+        With the pooling ``peak``, [images, units, 4] (:func:`activations.over_views`). With
+        ``grids`` and ``maps``, at least one image, and layers of maps as :mod:`.activations.cells`
+        has them.
 
         ``images`` are uint8 RGB [height, width, channels], the short side already resized; their
         sizes may differ. Where memory does not suffice, fewer passes run side by side from then

@@ -15,6 +15,12 @@ SUMMARIES: Final = "_summaries"
 BEST: Final = "_exemplars"
 """The folder of the images of each shard that excite each unit most."""
 
+GRIDS: Final = "_grids"
+"""The folder of the maps of each shard, pooled over grids."""
+
+MAPS: Final = "_maps"
+"""The folder of the whole maps of each shard."""
+
 REUSE: Final = "_reuse"
 """The folder of what ``embed`` looks for features in that it need not compute again."""
 

@@ -131,6 +131,26 @@ _RETRIEVAL = dedent("""\
       ON t.network = s.network AND t.dataset = s.dataset
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.whitened""")
 
+_GRIDS = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.pooling, s.grid,
+           s.map_side, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
+    FROM grids AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.pooling, s.grid""")
+
+_ABLATIONS = dedent("""\
+    SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.form, s.map_side,
+           s.averaged, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
+    FROM ablations AS s
+    JOIN network_layers AS d
+      ON d.network = s.network AND d.layer = s.layer
+    JOIN thresholds AS t
+      ON t.network = s.network AND t.dataset = s.dataset
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.form""")
+
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "label-entropy": _LABEL_ENTROPY,
     "sparsity": _SPARSITY,
@@ -142,6 +162,8 @@ EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "dimensions": _DIMENSIONS,
     "sources": _SOURCES,
     "retrieval": _RETRIEVAL,
+    "grids": _GRIDS,
+    "ablations": _ABLATIONS,
 }
 """The queries of every experiment; rows have network, dataset and images_per_class, in
 the report also the rank of the dataset.

@@ -103,7 +103,11 @@ STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRA
 
 
 def _experiment(
-    name: str, help_text: str, tables_written: tuple[tables.Table, ...], needs: Stage = EMBED
+    name: str,
+    help_text: str,
+    tables_written: tuple[tables.Table, ...],
+    needs: Stage = EMBED,
+    beside: tuple[str, ...] = (),
 ) -> Stage:
     module = f"kdsspark.stages.experiments.{name.replace('-', '_')}"
     return Stage(
@@ -112,6 +116,7 @@ def _experiment(
         module,
         tables_written,
         counted="parts",
+        beside=beside,
         needs=needs,
         part_of_run=False,
         is_experiment=True,
@@ -150,6 +155,18 @@ EXPERIMENTS: Final = (
         "retrieval",
         "whether the nearest images are of the same class, by layer",
         (tables.RETRIEVAL,),
+    ),
+    _experiment(
+        "grids",
+        "accuracy by maps pooled over grids of 1x1, 2x2 and 3x3, by layer",
+        (tables.GRIDS,),
+        beside=(names.GRIDS,),
+    ),
+    _experiment(
+        "ablations",
+        "accuracy by whole maps, without magnitudes or without places, by layer",
+        (tables.ABLATIONS,),
+        beside=(names.MAPS,),
     ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""

@@ -20,6 +20,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from kdsspark.network.activations.cells import pool_cells
+from kdsspark.network.map_shape import GRIDS, MAPS
 from kdsspark.network.spec import Tokens
 
 PEAK: Final = "peak"
@@ -35,11 +37,14 @@ def pool(
     all other axes but the views (paper section 3: the spatial average of a filter's map).
     ``peak`` gives [views, units, 3]: the maximum, and the row and column of the map where it is
     first, in row-major order. With tokens the row is 0, and the column counts all of them; without
-    a map both are -1.
+    a map both are -1. ``grids`` and ``maps`` keep more of a map (:func:`.cells.pool_cells`); what
+    has no map is pooled by its mean.
 
     The first ``prefix`` tokens of [views, tokens, units] are not of patches, and the very first is
     the class token unless ``tokens`` is ``mean``.
     """
+    if pooling in (GRIDS, MAPS) and activation.ndim == 4:
+        return pool_cells(activation.movedim(axis, 1), pooling)
     if not prefix:
         return _pool(activation, axis, pooling)
     parts = []
@@ -87,8 +92,8 @@ def _peaks(maps: Tensor) -> Tensor:
 def over_views(pooled: Tensor, images: int, pooling: str) -> Tensor:
     """Pooled activations [images x views, units, ...] of all views -> one row an image.
 
-    [images, units], the mean over the views. For ``peak``: [images, units, 4], those of the view
-    with the highest maximum, and which view that is, the first of equal ones.
+    [images, units, ...], the mean over the views. For ``peak``: [images, units, 4], those of the
+    view with the highest maximum, and which view that is, the first of equal ones.
     """
     views = pooled.view(images, -1, *pooled.shape[1:])
     if pooling != PEAK:

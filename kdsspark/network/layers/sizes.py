@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from torch import nn
 
 from kdsspark.network import activations
 from kdsspark.network.architectures import skeleton
+from kdsspark.network.map_shape import MapShape
 from kdsspark.network.spec import NetworkSpec
 
 
@@ -25,14 +29,30 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     """
     if spec.is_pixels:
         return {}
+    model, shapes = _shapes(spec)
+    return {
+        layer.name: LayerSize(
+            math.prod(shapes[layer.name][1:]),
+            sum(p.numel() for p in model.get_submodule(layer.module).parameters()),
+        )
+        for layer in spec.layers
+    }
+
+
+def map_shapes(spec: NetworkSpec) -> dict[str, MapShape]:
+    """The maps of each layer for one crop; of a network, not of properties of the pixels."""
+    _, shapes = _shapes(spec)
+    found = {}
+    for layer in spec.layers:
+        _, *own = shapes[layer.name]
+        side = own[0 if layer.axis > 1 else 1] if len(own) == 3 else 0  # maps are square
+        found[layer.name] = MapShape(layer.units, side)
+    return found
+
+
+def _shapes(spec: NetworkSpec) -> tuple[nn.Module, dict[str, Sequence[int]]]:
+    """The network without values, and the shape [views, ...] of each layer for one crop."""
     crop = spec.preprocessing.crop
     model = skeleton(spec.architecture, crop, spec.settings)
     modules = {layer.name: layer.module for layer in spec.layers}
-    shapes = activations.shapes(model, modules, spec.activation, crop)
-    return {
-        name: LayerSize(
-            math.prod(shapes[name][1:]),
-            sum(p.numel() for p in model.get_submodule(module).parameters()),
-        )
-        for name, module in modules.items()
-    }
+    return model, activations.shapes(model, modules, spec.activation, crop)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from kdsspark.report.experiments import (
+    ablations,
     dimensions,
     filters,
+    grids,
     label_entropy,
     retrieval,
     sources,
@@ -20,6 +22,7 @@ SHOWN: Final[dict[str, Shown]] = {
     for module in (
         *(label_entropy, sparsity, filters, training_size),
         *(dimensions, sources, retrieval),
+        *(grids, ablations),
     )
 }
 """Every experiment by name, in the order of the report."""

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kdsspark.engine import gpus
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.images.clock import Clock
-from kdsspark.images.loading import Loaded, Pixels
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import BEST, Pair
 from kdsspark.output.output import Output
-from kdsspark.stages.embed import image_job
+from kdsspark.stages.embed import again, image_job
+from kdsspark.stages.embed.again import Readable
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.embed.shards import state as shards
 from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.stages.exemplars import patches, ranking
 from kdsspark.stages.exemplars.ranking import PLACE, Ranking
@@ -79,58 +76,32 @@ def _of_rows(output: Output, part: str, top: int) -> Iterator[Ranking]:
             yield ranking.of_images(ids, contents, values, nowhere, top)
 
 
-class _Readable(NamedTuple):
-    """An image that can be read."""
-
-    id: str
-    content: str | None  # hash of its bytes
-    pixels: Pixels
-
-
 def of_images(job: ImageJob, shard: Shard, top: int, clock: Clock) -> Ranking:
     """Put the images of a shard through the network again, those that are embedded.
 
     What can no longer be read is left out, and counts as no image.
     """
-    rows = _embedded(job, shard)
-    ids, uris = (rows[name].to_pylist() for name in ("image_id", "uri"))
-    _, call = image_job.batch_and_call(job)
     found = ranking.of_none(sum(layer.units for layer in job.spec.layers), top)
-    with image_job.decoder(job) as decode, job.load(uris, decode, call, clock) as loaded:
-        images = _readable(ids, clock.until_next("wait", loaded))
-        while some := list(islice(images, call)):
+    with again.batches(job, shard, clock) as batches:
+        for images in batches:
             with clock.time("compute"):
-                found = reduce(Ranking.merge, _of_pixels(job, some, top), found)
+                found = reduce(Ranking.merge, _of_pixels(job, images, top), found)
     return found
 
 
-def _embedded(job: ImageJob, shard: Shard) -> pa.Table:
-    """The planned rows without the images that failed, which might work by now."""
-    rows = shards.planned_rows(job.output, shard)
-    part = EMBEDDINGS.part(shard.name, *job.pair)
-    embedded = parquet.read_file(job.output, part, ["image_id"])
-    return rows.filter(pc.is_in(rows["image_id"], embedded["image_id"].combine_chunks()))
-
-
-def _readable(ids: Sequence[str], loaded: Iterator[Loaded]) -> Iterator[_Readable]:
-    for image_id, image in zip(ids, loaded, strict=True):
-        if isinstance(image.result, np.ndarray):
-            yield _Readable(image_id, image.content, image.result)
-
-
-def _of_pixels(job: ImageJob, images: Sequence[_Readable], top: int) -> Iterator[Ranking]:
+def _of_pixels(job: ImageJob, images: Sequence[Readable], top: int) -> Iterator[Ranking]:
     """Rankings of some images at a time."""
     layers = image_job.extractor(job)([image.pixels for image in images])
     peaks = np.concatenate(list(layers.values()), axis=1)
     for start in range(0, len(images), _AT_ONCE):
         some, high = images[start : start + _AT_ONCE], peaks[start : start + _AT_ONCE]
         place = [_place(job.spec, *of) for of in zip(high, some, strict=True)]
-        ids, contents, _ = zip(*some, strict=True)
+        ids, contents = [image.id for image in some], [image.content for image in some]
         yield ranking.of_images(ids, contents, high[..., 0], np.stack(place), top)
 
 
 def _place(
-    spec: NetworkSpec, peaks: npt.NDArray[np.float32], image: _Readable
+    spec: NetworkSpec, peaks: npt.NDArray[np.float32], image: Readable
 ) -> npt.NDArray[np.int32]:
     """Int32 [units, 7], the columns of ``PLACE``, from [units, 4] of one image."""
     from kdsspark.network import crops  # torch, which the driver does without

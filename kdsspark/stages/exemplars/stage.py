@@ -29,11 +29,8 @@ from kdsspark.output.names import BEST, ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
 from kdsspark.stages import EMBED, EXEMPLARS, removal
-from kdsspark.stages.embed import complete, networks
-from kdsspark.stages.embed import stage as embed
+from kdsspark.stages.embed import again, complete, networks
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.embed.shards import state as shards
-from kdsspark.stages.embed.shards.sharding import split
 from kdsspark.stages.embed.shards.state import Shard
 from kdsspark.stages.exemplars import ranking
 from kdsspark.stages.exemplars.ranking import PLACE, Ranking
@@ -155,27 +152,14 @@ def _look_through(context: Context, settings: Exemplars, plans: Sequence[Exempla
 
 def image_jobs(context: Context, crops: Literal["center", "ten"]) -> dict[Pair, ImageJob]:
     """How the images of each dataset go through each network."""
-    output, config = context.output, context.config
-    jobs = {}
-    for network in networks.prepare_networks(context):
-        spec = replace(network.spec, pooling="peak", crops=crops)
-        for dataset in config.image_datasets:
-            pair = Pair(spec.name, dataset.name)
-            jobs[pair] = ImageJob(output, pair, spec, network.weights, config.embed)
-    return jobs
+    return again.image_jobs(context, pooling="peak", crops=crops)
 
 
 def _images(context: Context, planned: ExemplarsPlan) -> Iterator[LookThrough]:
     """The shards of images to look through; their rows are written for the tasks."""
-    output, pair = context.output, planned.pair
-    todo = _stale(output, planned)
-    if not todo:
-        return
-    embedded = embed.plan(output, context.config, pair)
-    assert isinstance(embedded, embed.EmbedPlan), "the dataset is embedded"
-    stale = (shard for shard in split(embedded.assigned) if pair.item(shard[0].name) in todo)
-    for shard in shards.write_plan(output, output.plans(EXEMPLARS.name, pair), stale):
-        yield _item(planned, pair.item(shard.name), shard)
+    todo = _stale(context.output, planned)
+    for name, shard in again.shards_to_read(context, planned.pair, EXEMPLARS.name, todo):
+        yield _item(planned, name, shard)
 
 
 def _files(output: Output, planned: ExemplarsPlan) -> list[LookThrough]:

@@ -91,6 +91,21 @@ class Streamed:
                 start += len(vectors)
 
 
+class VectorFiles(Protocol):
+    """Reads files of vectors."""
+
+    @property
+    def output(self) -> Output:
+        """Where the files lie."""
+
+    @property
+    def n_features(self) -> int:
+        """The number of features of an image."""
+
+    def __call__(self, path: str, /) -> Iterator[Vectors]:
+        """The vectors of each row group of one file."""
+
+
 @dataclass(frozen=True)
 class VectorColumns:
     """Reads layers side by side, as normalised vectors."""
@@ -98,6 +113,11 @@ class VectorColumns:
     output: Output
     layers: tuple[tuple[str, int], ...]  # name and width
     settings: Probe
+
+    @property
+    def n_features(self) -> int:
+        """The number of features of an image."""
+        return sum(width for _, width in self.layers)
 
     def __call__(self, path: str) -> Iterator[Vectors]:
         """The vectors of each row group of one file."""
@@ -107,18 +127,18 @@ class VectorColumns:
             yield normalised(vectors, self.settings.l2, self.settings.signed_root)
 
 
-def of_files(read: VectorColumns, parts: Sequence[str], streams: bool) -> WholeVectors | Streamed:
+def of_files(read: VectorFiles, parts: Sequence[str], streams: bool) -> WholeVectors | Streamed:
     """The images of some files of a table."""
     columns = ["image_id", "class_id"]
     tables = [parquet.read_file(read.output, path, columns) for path in parts]
     ends = np.cumsum([len(rows) for rows in tables]).tolist()
     rows = pa.concat_tables(tables)
     keys, labels = image_keys(rows["image_id"]), rows["class_id"].to_numpy()
-    width = sum(width for _, width in read.layers)
-    found = Streamed(keys, labels, width, list(zip(parts, [0, *ends[:-1]], strict=True)), read)
+    starts = list(zip(parts, [0, *ends[:-1]], strict=True))
+    found = Streamed(keys, labels, read.n_features, starts, read)
     if streams:
         return found
-    vectors = np.empty((len(labels), width))
+    vectors = np.empty((len(labels), read.n_features))
     for some, batch in found.batches():
         vectors[some] = batch
     return in_order(keys, labels, vectors)

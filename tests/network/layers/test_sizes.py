@@ -10,7 +10,7 @@ from kdsspark import paper
 from kdsspark.config import Preprocessing
 from kdsspark.network.activations import inspect
 from kdsspark.network.architectures import skeleton
-from kdsspark.network.layers.sizes import layer_sizes
+from kdsspark.network.layers.sizes import layer_sizes, map_shapes
 from kdsspark.network.layers.tables import layer_table
 from kdsspark.network.spec import NetworkSpec
 
@@ -63,3 +63,33 @@ def test_those_of_vgg16_are_the_papers() -> None:
     for layer, (neurons, parameters) in found.items():
         assert rows.loc[layer, "neurons"] == pytest.approx(neurons, rel=0.03)
         assert rows.loc[layer, "parameters"] == pytest.approx(parameters, rel=0.07)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "table", "crop", "expected"),
+    [
+        ("vgg16", {"first": "features.0", "last": "features.28", "fc": "classifier.0"}, 224, None),
+        ("resnet18", {"block": "layer2.1", "pooled": "avgpool"}, 64, None),
+        ("swin_t", {"last": "features.1"}, 64, {"last": (96, 16)}),  # units behind the places
+        ("vit_b_32", {"tokens": "encoder.layers.encoder_layer_0"}, 64, {"tokens": (768, 0)}),
+    ],
+)
+def test_maps_have_units_and_a_side(
+    architecture: str,
+    table: dict[str, str],
+    crop: int,
+    expected: dict[str, tuple[int, int]] | None,
+) -> None:
+    found = map_shapes(spec(architecture, table, crop))
+    if expected is None:
+        with torch.device("meta"):
+            model = models.get_model(architecture, weights=None).eval()
+        expected = {}
+        for name, path in table.items():
+            model.get_submodule(path).register_forward_hook(
+                lambda _module, _inputs, output, name=name: expected.update(
+                    {name: (output.shape[1], output.shape[2] if output.ndim == 4 else 0)}
+                )
+            )
+        model(torch.empty(1, 3, crop, crop, device="meta"))
+    assert found == expected

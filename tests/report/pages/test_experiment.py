@@ -22,6 +22,8 @@ from tests.report.synthetic import run_on_files
 from tests.stages.experiments import studies
 
 NAMES = [one.name for one in EXPERIMENTS]
+OF_NETWORKS = {"sources", "grids", "ablations"}
+"""Those that need several networks, or images."""
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +34,17 @@ def frames(
     """The rows of every experiment, run on a small study."""
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     compared = studies.of_networks(tmp_path_factory.mktemp("compared"), "one", "two")
-    compared.do("experiment sources")
-    own = {name: query for name, query in EXPERIMENT_QUERIES.items() if name != "sources"}
-    for name in NAMES:
-        if name in own:
-            study.do(f"experiment {name}")
-    frames = run_on_files(study.output, own)
-    frames |= run_on_files(compared.output, {"sources": EXPERIMENT_QUERIES["sources"]})
-    return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
+    frames = {}
+    for of, some in ((compared, OF_NETWORKS), (study, set(NAMES) - OF_NETWORKS)):
+        for name in some:
+            of.do(f"experiment {name}")
+        own = {n: q for n, q in EXPERIMENT_QUERIES.items() if n.partition("/")[0] in some}
+        frames |= run_on_files(of.output, own)
+    return {name: _of_one_network(rows).assign(rank=1.0) for name, rows in frames.items()}
+
+
+def _of_one_network(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["network"].isin(rows["network"].head(1))]
 
 
 @pytest.fixture(scope="module")
