@@ -44,7 +44,8 @@ class NetworkSpec:
     architecture: str
     layers: tuple[Layer, ...]
     activation: Literal["post_relu", "pre_relu"]
-    pooling: Literal["mean", "max", "peak"]  # peak: for exemplars (activations.pool)
+    # peak: for exemplars; whole: none (activations.pool)
+    pooling: Literal["mean", "max", "peak", "whole"]
     crops: Literal["ten", "center", "twelve"]
     preprocessing: Preprocessing
     precision: Literal["float32", "bfloat16"]

@@ -103,9 +103,13 @@ STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRA
 
 
 def _experiment(
-    name: str, help_text: str, tables_written: tuple[tables.Table, ...], needs: Stage = EMBED
+    name: str,
+    help_text: str,
+    tables_written: tuple[tables.Table, ...],
+    needs: Stage = EMBED,
+    folder: str = "experiments",
 ) -> Stage:
-    module = f"kdsspark.stages.experiments.{name.replace('-', '_')}"
+    module = f"kdsspark.stages.{folder}.{name.replace('-', '_')}"
     return Stage(
         name,
         help_text,
@@ -150,6 +154,24 @@ EXPERIMENTS: Final = (
         "retrieval",
         "whether the nearest images are of the same class, by layer",
         (tables.RETRIEVAL,),
+    ),
+    _experiment(
+        "invariance",
+        "how far layers move when chosen images are shifted, scaled and turned",
+        (tables.INVARIANCE, tables.INVARIANCE_VIEWS),
+        folder="experiments.chosen",
+    ),
+    _experiment(
+        "occlusion",
+        "what a grey square hides from the network, place by place of chosen images",
+        (tables.OCCLUSION, tables.OCCLUSION_IMAGES),
+        folder="experiments.chosen",
+    ),
+    _experiment(
+        "correspondence",
+        "whether hiding the same part changes different images alike, by layer",
+        (tables.CORRESPONDENCE,),
+        folder="experiments.chosen",
     ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""
