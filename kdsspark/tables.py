@@ -789,6 +789,7 @@ INVARIANCE = Table(
             "places of the maps",
         ),
         ("length", pa.float64(), "Euclidean length of these values of the image as it is"),
+        ("is_classifier", pa.bool_(), "whether the units of the layer are the classes"),
     ),
     ("network", "dataset", "image_id", "layer", "change", "amount"),
     "how far each layer moves when a chosen image is changed (Zeiler & Fergus 2013, figure 5)",

@@ -110,7 +110,7 @@ def _rows(item: InvarianceItem, crop: Crop) -> tuple[list[dict[str, Any]], list[
         number = 0
         for found in seeing.maps(item.job, changed):
             said = seeing.probabilities(spec, item.classifier, found)
-            for moved, chances in zip(_distances(plain, found), said, strict=True):
+            for moved, chances in zip(_distances(item, plain, found), said, strict=True):
                 head = {"image_id": item.image.id, "change": change, "amount": amounts[number]}
                 distances += [head | row for row in moved]
                 small = seeing.png(changed[number], seeing.PICTURE) if number in shown else None
@@ -120,12 +120,14 @@ def _rows(item: InvarianceItem, crop: Crop) -> tuple[list[dict[str, Any]], list[
     return distances, views
 
 
-def _distances(plain: Maps, found: Maps) -> list[list[dict[str, Any]]]:
-    """Of each view, the layer, distance and length of every layer."""
+def _distances(item: InvarianceItem, plain: Maps, found: Maps) -> list[list[dict[str, Any]]]:
+    """Of each view, the columns of every layer."""
+    classifier = item.classifier and item.classifier.layer
     by_layer = []
     for layer, values in found.items():
         as_is = plain[layer].ravel().astype(np.float64)
         length = float(np.linalg.norm(as_is))
         moved = [float(np.linalg.norm(view.ravel() - as_is)) for view in values]
-        by_layer.append([{"layer": layer, "distance": d, "length": length} for d in moved])
+        head = {"layer": layer, "length": length, "is_classifier": layer == classifier}
+        by_layer.append([head | {"distance": distance} for distance in moved])
     return [list(rows) for rows in zip(*by_layer, strict=True)]
