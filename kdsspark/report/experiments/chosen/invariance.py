@@ -118,7 +118,7 @@ def rows(frames: Frames) -> pd.DataFrame:
         change = str(name)
         away = (own["amount"] - _CHANGES[change][1]).abs()
         if change == "rotation":
-            away = np.minimum(away, 360 - away)
+            away = away.clip(upper=360 - away)
         step = away[away > 0].min()
         largest = own.groupby("image_id")["share"].max()
         first = own[away == step].groupby("image_id")["share"].mean()
@@ -146,7 +146,7 @@ def chances(frames: Frames) -> pd.DataFrame:
     found = []
     for (dataset, image, name), own in frame.groupby(["dataset", "image_id", "change"], sort=False):
         plain = own[own["amount"] == _CHANGES[str(name)][1]].iloc[0]
-        least = own.loc[own["probability"].astype(float).idxmin()]
+        least = own.iloc[int(own["probability"].astype(float).argmin())]
         found.append(
             {
                 "dataset": dataset,
