@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional
+from torchvision.transforms import InterpolationMode, functional
 
 from kdsspark.images import changes
 

@@ -86,8 +86,8 @@ def _row(axes: Sequence[Axes], example: Example) -> None:
             ax.text(0.5, 0.5, "no classifier", transform=ax.transAxes, ha="center", color=GREY)
         return
     _heat(probability, example, example.probability, 1.0)
-    of = f" of {canvas.shorten(example.probability_of, 16)}" if example.probability_of else ""
-    probability.set_xlabel(f"{example.plain_probability:.2f}{of} unoccluded")
+    of = f"\n{canvas.shorten(example.probability_of, 24)}" if example.probability_of else ""
+    probability.set_xlabel(f"{example.plain_probability:.2f} unoccluded{of}")
     _classes(likeliest, example, example.likeliest)
 
 
@@ -112,8 +112,12 @@ def _heat(ax: Axes, example: Example, values: npt.NDArray[np.float64], highest: 
     )
     _whole(ax, example)
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02, aspect=16)
-    bar.set_ticks([0, highest], labels=["0", f"{highest:.3g}"])
+    bar.set_ticks([0, highest], labels=["0", _short(highest)])
     bar.outline.set_visible(False)
+
+
+def _short(value: float) -> str:
+    return canvas.thousands(value) if value >= 100 else f"{value:.3g}"
 
 
 def _classes(ax: Axes, example: Example, found: npt.NDArray[np.int64]) -> None:

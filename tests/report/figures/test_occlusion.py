@@ -106,7 +106,7 @@ def test_without_a_classifier_the_outline_is_where_the_map_is_lowest() -> None:
 
 def test_a_class_that_is_not_that_of_the_image_is_named() -> None:
     (row,) = panels(occlusion([replace(example(3), probability_of="terrier")]))
-    assert row[3].get_xlabel() == "0.80 of terrier unoccluded"
+    assert row[3].get_xlabel() == "0.80 unoccluded\nterrier"
     assert row[0].get_xlabel() == "$true$"
 
 

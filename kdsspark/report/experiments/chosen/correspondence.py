@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -16,43 +17,60 @@ from kdsspark.report.experiments.shown import (
     Numbers,
     Picture,
     Shown,
-    as_given,
     in_order,
+    paper_key,
     published,
 )
 from kdsspark.report.figures import canvas
-from kdsspark.report.figures.canvas import DASHES, key
+from kdsspark.report.figures.canvas import DASHES, GREY, key
 from kdsspark.report.figures.panels import layer_panels, marker_size
 from kdsspark.report.parts import grid
 
 _PARTS: Final = 12  # in the legend
+_LAYERS_OF_PAPER: Final = 7  # of features
 
 
 @canvas.styled
 def figure(frame: pd.DataFrame) -> Figure:
-    """Signs that differ, by layer: a line for each part, a dashed one for random boxes."""
+    """Signs that differ as a share of those of random boxes, by layer; a line for each part."""
     names = sorted(frame["part"].unique())
-    colours = {name: str(canvas.line_style(i)["color"]) for i, name in enumerate(names)}
+    colours = {name: str(canvas.line_style(i + 1)["color"]) for i, name in enumerate(names)}
 
     def panel(ax: Axes, own: pd.DataFrame) -> list[Artist]:
-        for (part, is_random), rows in own.groupby(["part", "random"]):
-            x, mean = rows["depth"].to_numpy(float), 100 * rows["mean"].to_numpy(float)
-            shape: dict[str, Any] = (
-                {"linestyle": DASHES, "marker": "s"} if is_random else {"marker": "o"}
-            )
-            (line,) = ax.plot(x, mean, color=colours[part], mfc="white", linewidth=1.1)
-            line.set(**shape, markersize=marker_size(x))
-            if not is_random:
-                spread = 100 * rows["deviation"].to_numpy(float)
-                ax.errorbar(x, mean, spread, fmt="none", ecolor=colours[part], elinewidth=0.7)
+        for part, rows in own.groupby("part"):
+            x, y = rows["depth"].to_numpy(float), rows["ratio"].to_numpy(float)
+            bar = (rows["deviation"] / rows["mean_random"]).to_numpy(float)
+            style: dict[str, Any] = {"color": colours[str(part)], "markersize": marker_size(x)}
+            ax.errorbar(x, y, bar, fmt="o-", linewidth=1.1, elinewidth=0.6, **style)
+        ax.axhline(1, color=GREY, linestyle=DASHES, linewidth=1)
+        _paper(ax, own["depth"].to_numpy(float))
         return list(ax.lines)
 
     made = layer_panels(frame, panel, "n_values")
     made.axes[0].set_ylim(bottom=0)
-    made.supylabel("% of the signs that differ")
-    parts = [key(name, colours[name], "-", "s") for name in names[:_PARTS]]
-    canvas.legend(made, *parts, key("the same boxes at random", canvas.GREY, DASHES, "s"))
+    made.supylabel("ratio to random boxes")
+    parts = [key(name, colours[name], "-", "o") for name in names[:_PARTS]]
+    random = key("random boxes", GREY, DASHES)
+    canvas.legend(made, *parts, random, paper_key(paper_seeds.ZEILER))
     return made
+
+
+def _paper(ax: Axes, depths: npt.NDArray[np.float64]) -> None:
+    """The paper's two layers, its seven spread over ours from first to last."""
+    parts = paper_seeds.CORRESPONDENCE.set_index("part")
+    random = parts.loc["random"]
+    of_layers = {
+        layer: parts.drop("random")[f"layer_{layer}"].mean() / random[f"layer_{layer}"]
+        for layer in (5, 7)
+    }
+    first, last = depths.min(), depths.max()
+    x = [first + (last - first) * (n - 1) / (_LAYERS_OF_PAPER - 1) for n in of_layers]
+    ax.plot(x, list(of_layers.values()), ":", color=GREY, marker="D", markersize=3.5, mfc="white")
+
+
+def drawn(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each part and layer."""
+    return rows({"correspondence": frame})
 
 
 def rows(frames: Frames) -> pd.DataFrame:
@@ -83,19 +101,21 @@ SHOWN: Final = Shown(
     pictures=(
         Picture(
             name="correspondence",
-            title="Signs that differ, by layer",
+            title="Signs that differ, by layer (table 1 of the paper)",
             query="correspondence",
             text=(
                 "Of each two images, the share of a layer's values, at all places of the maps, "
-                "whose change has another sign (up, down or none). Lower: the layer treats the "
-                "part alike. Bars are standard deviations over the pairs. Dashed: boxes of the "
-                "same size at ten random places of each image.",
-                "A value that hiding the part changes in neither image counts as alike, so that "
-                "low layers have low shares, where a box reaches few values. Compare a part with "
-                "its own random boxes, and not layers with each other. The paper's random parts "
-                "lie on the object; here they lie anywhere in the crop.",
+                "whose change has another sign (up, down or none), divided by the same of boxes of "
+                "the same size at ten random places of each image. Below 1 the layer treats the "
+                "part alike. Bars are standard deviations over the pairs. "
+                "Diamonds: the paper's layers 5 and 7 of 7, mean of its three parts.",
+                "A value that the box changes in neither image counts as alike. So parts that lie "
+                "at the same place of all images, as in portraits, have low shares in low layers "
+                "also where these know nothing of parts: random boxes lie at other places in each "
+                "image. The paper's random parts lie on the object, here they lie anywhere in the "
+                "crop.",
             ),
-            drawn=as_given,
+            drawn=drawn,
             figure=figure,
         ),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kdsspark.errors import ConfigError, DatasetError
@@ -37,7 +38,7 @@ def test_images_that_could_not_be_embedded_are_not_chosen(
     study = seen.make(tmp_path, "index embed")
     assert "broken.jpg" not in {image.uri.rpartition("/")[2] for image in chosen(study)}
     named = seen.with_settings(study, images={"birds": ["apple/broken.jpg"]})
-    with pytest.raises(DatasetError, match="'apple/broken.jpg': no embedded image ends so"):
+    with pytest.raises(DatasetError, match=r"'apple/broken\.jpg': no embedded image ends so"):
         chosen(named)
 
 
@@ -73,8 +74,8 @@ def test_a_name_must_be_that_of_one_image(study: Study, name: str, reason: str) 
 @pytest.mark.parametrize("name", ["invariance", "occlusion", "correspondence"])
 def test_ready_made_embeddings_alone_are_refused(
     folder: Path,
-    without_spark: None,
-    name: str,  # noqa: ARG001
+    without_spark: None,  # noqa: ARG001
+    name: str,
 ) -> None:
     study = studies.make(folder)
     if name == "correspondence":
@@ -90,8 +91,6 @@ def test_ready_made_embeddings_and_pixels_are_left_out_with_a_line_each(
     without_spark: None,  # noqa: ARG001
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    import numpy as np
-
     study = seen.make(tmp_path, "index")
     write_embeddings(tmp_path / "given.parquet", {"x": np.ones((2, 2), np.float32)}, ["a", "b"])
     raw = study.config.model_dump(mode="json")
