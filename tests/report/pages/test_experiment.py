@@ -20,6 +20,7 @@ from kdsspark.tables import TABLES
 from tests.report.html import Page, words
 from tests.report.synthetic import run_on_files
 from tests.stages.experiments import studies
+from tests.stages.experiments.chosen import seen as of_images
 
 NAMES = [one.name for one in EXPERIMENTS]
 
@@ -32,13 +33,14 @@ def frames(
     """The rows of every experiment, run on a small study."""
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     compared = studies.of_networks(tmp_path_factory.mktemp("compared"), "one", "two")
-    compared.do("experiment sources")
-    own = {name: query for name, query in EXPERIMENT_QUERIES.items() if name != "sources"}
+    seen = of_images.make_with_parts(tmp_path_factory.mktemp("seen"))
+    others = {"sources": compared, **dict.fromkeys(of_images.NAMES, seen)}
+    own = {name: query for name, query in EXPERIMENT_QUERIES.items() if name not in others}
     for name in NAMES:
-        if name in own:
-            study.do(f"experiment {name}")
+        others.get(name, study).do(f"experiment {name}")
     frames = run_on_files(study.output, own)
-    frames |= run_on_files(compared.output, {"sources": EXPERIMENT_QUERIES["sources"]})
+    for name, other in others.items():
+        frames |= run_on_files(other.output, {name: EXPERIMENT_QUERIES[name]})
     return {name: rows.assign(rank=1.0) for name, rows in frames.items()}
 
 

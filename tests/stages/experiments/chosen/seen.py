@@ -34,6 +34,7 @@ NETWORK = {
     "preprocessing": {"resize": RESIZE, "crop": CROP},
 }
 PAIR = Pair("tiny", "birds")
+NAMES = ("invariance", "occlusion", "correspondence")
 SIZES = {"a": 3, "b": 2, "c": 2}
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -49,6 +50,13 @@ def make(folder: Path, stages: str = "index embed measure summarize", **experime
         "experiments": experiments,
     }
     return run(config.parse(raw), stages)
+
+
+def make_with_parts(folder: Path) -> Study:
+    """The same with a part of two images, for all three experiments."""
+    rows = ["image,part,x0,y0,x1,y1", "a/000.png,eye,10,12,20,22", "b/001.png,eye,12,12,22,22"]
+    (folder / "parts.csv").write_text("\n".join(rows))
+    return make(folder, parts={"birds": str(folder / "parts.csv")})
 
 
 def with_settings(study: Study, **experiments: Any) -> Study:
