@@ -87,7 +87,9 @@ def test_the_panels_of_the_invariance_figure() -> None:
     np.testing.assert_array_equal(x, np.arange(-6, 7))
     np.testing.assert_array_equal(y, np.abs(np.arange(-6, 7)))
     np.testing.assert_array_equal(rotation[2].lines[1].get_ydata(), [0, 90, 180, 90])
-    assert [len(ax.images) for ax in (shift[0], scale[0])] == [2 * 13, 2 * 3]
+    for ax, n in ((shift[0], 13), (scale[0], 3)):
+        shapes = [np.shape(image.get_array()) for image in ax.images]
+        assert shapes == 2 * [(11, 11 * n, 3)]  # a picture of 8 pixels and its margin for each
     assert scale[3].get_xlabel() == "factor"
     assert canvas.png(figure).startswith(b"\x89PNG")
 

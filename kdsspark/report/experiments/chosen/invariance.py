@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -99,13 +100,17 @@ def _mosaic(ax: Axes, images: list[pd.DataFrame], styles: list[dict[str, Any]]) 
     ax.set_yticks([])
     for place, (rows, style) in enumerate(zip(images, styles, strict=True)):
         shown = rows.dropna(subset="picture").sort_values("amount")
-        for column, picture in enumerate(shown["picture"]):
-            ax.imshow(pixels(picture), extent=(column, column + 0.95, place + 0.95, place))
+        row = np.concatenate([_framed(picture) for picture in shown["picture"]], axis=1)
+        ax.imshow(row, extent=(0, len(shown), place + 1, place))
         name = canvas.shorten(str(rows["class_name"].iloc[0]), 14)
         ax.text(-0.15, place + 0.5, name, ha="right", va="center", fontsize=6, color=style["color"])
-    columns = max((int(rows["picture"].notna().sum()) for rows in images), default=1)
-    ax.set_xlim(0, max(columns, 1))
-    ax.set_ylim(max(len(images), 1), 0)
+    ax.autoscale()
+    ax.set_ylim(len(images), 0)
+
+
+def _framed(picture: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels with a white margin on the right and below."""
+    return np.pad(pixels(picture), ((0, 3), (0, 3), (0, 0)), constant_values=255)
 
 
 def rows(frames: Frames) -> pd.DataFrame:
