@@ -812,6 +812,120 @@ ABLATIONS = Table(
     "or without places (Agrawal et al. 2014, table 7)",
 )
 
+_CHOSEN: Final = (
+    Column(
+        "class_unit",
+        pa.int32(),
+        "unit of the classifier: the true class, or the likeliest one of the image as it is; null "
+        "without a classifier",
+        True,
+    ),
+    Column("true_class", pa.bool_(), "whether that is the true class"),
+)
+_LIKELIEST: Final = (
+    Column("probability", pa.float64(), "of that class, by softmax; null without one", True),
+    Column("likeliest", pa.int32(), "unit of the classifier; null without one", True),
+    Column("likeliest_name", pa.string(), "its name; null where it is not known", True),
+)
+
+INVARIANCE = Table(
+    "invariance",
+    ("network", "dataset"),
+    _columns(
+        _IMAGE_ID,
+        _LAYER,
+        ("change", pa.string(), "shift, scale or rotation"),
+        (
+            "amount",
+            pa.float64(),
+            "pixels down; factor about the middle; degrees, counter-clockwise",
+        ),
+        (
+            "distance",
+            pa.float64(),
+            "Euclidean distance of the layer's values of the image as it is and changed, at all "
+            "places of the maps",
+        ),
+        ("length", pa.float64(), "Euclidean length of these values of the image as it is"),
+        ("is_classifier", pa.bool_(), "whether the units of the layer are the classes"),
+    ),
+    ("network", "dataset", "image_id", "layer", "change", "amount"),
+    "how far each layer moves when a chosen image is changed (Zeiler & Fergus 2013, figure 5)",
+)
+INVARIANCE_VIEWS = Table(
+    "invariance_views",
+    ("network", "dataset"),
+    _columns(
+        _IMAGE_ID,
+        ("change", pa.string(), "as in invariance"),
+        ("amount", pa.float64(), "as in invariance"),
+        *_CHOSEN,
+        *_LIKELIEST,
+        Column("picture", pa.binary(), "the image so changed, small, as PNG; null for most", True),
+    ),
+    ("network", "dataset", "image_id", "change", "amount"),
+    "what the classifier says of each chosen image, changed",
+)
+OCCLUSION = Table(
+    "occlusion",
+    ("network", "dataset"),
+    _columns(
+        _IMAGE_ID,
+        ("y", pa.int32(), "first row of the crop that the square hides"),
+        ("x", pa.int32(), "first column of the crop that the square hides"),
+        ("activation", pa.float64(), "sum of the map"),
+        *_LIKELIEST,
+    ),
+    ("network", "dataset", "image_id", "y", "x"),
+    "what a grey square hides at every place of a chosen image (Zeiler & Fergus 2013, figure 7)",
+)
+OCCLUSION_IMAGES = Table(
+    "occlusion_images",
+    ("network", "dataset"),
+    _columns(
+        _IMAGE_ID,
+        _CLASS_NAME,
+        _LAYER,
+        ("unit", pa.int32(), "whose map has the highest sum in the image as it is"),
+        ("activation", pa.float64(), "that sum"),
+        *_CHOSEN,
+        *_LIKELIEST,
+        ("side", pa.int32(), "pixels of a side of the square"),
+        ("stride", pa.int32(), "pixels between two places"),
+        ("picture", pa.binary(), "the crop that the network sees, as PNG"),
+        ("projection", pa.binary(), "the maximum of the map, projected to pixels, as PNG"),
+    ),
+    ("network", "dataset", "image_id"),
+    "the chosen images of occlusion, as they are",
+)
+CORRESPONDENCE = Table(
+    "correspondence",
+    ("network", "dataset"),
+    _columns(
+        _LAYER,
+        ("part", pa.string(), "which part is hidden"),
+        ("random", pa.bool_(), "whether it is a box of the part's size at a random place instead"),
+        ("n_images", pa.int32(), "images whose part is hidden"),
+        ("n_skipped", pa.int32(), "images of the file without the part, or with it off the crop"),
+        ("n_values", pa.int64(), "values of the layer, at all places of the maps"),
+        ("draws", pa.int32(), "random places of each box; 1 for the part itself"),
+        (
+            "mean",
+            pa.float64(),
+            "share of the values whose change has another sign in two images: mean over the pairs",
+        ),
+        ("deviation", pa.float64(), "standard deviation over the pairs, divided by their number"),
+        (
+            "delta",
+            pa.float64(),
+            "sum over both orders of every pair: mean x n_images x (n_images - 1)",
+        ),
+    ),
+    ("network", "dataset", "layer", "part", "random"),
+    "whether hiding the same part changes the values of a layer alike in different images (Zeiler "
+    "& Fergus 2013, table 1)",
+)
+
 TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
@@ -847,6 +961,11 @@ TABLES: Final[dict[str, Table]] = {
         RETRIEVAL,
         GRIDS,
         ABLATIONS,
+        INVARIANCE,
+        INVARIANCE_VIEWS,
+        OCCLUSION,
+        OCCLUSION_IMAGES,
+        CORRESPONDENCE,
     )
 }
 

@@ -209,6 +209,17 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _chosen_images(self) -> Config:
+        known = {dataset.name for dataset in self.image_datasets}
+        for key in ("images", "parts"):
+            for name in getattr(self.experiments, key) or ():
+                if name not in known:
+                    raise ValueError(
+                        f"experiments.{key} must have names of datasets with images, got {name!r}"
+                    )
+        return self
+
     @property
     def image_datasets(self) -> list[ImageDataset]:
         """The datasets of images, in the order of the file."""

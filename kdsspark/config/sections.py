@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from kdsspark.config.types import (
     Distance,
     Duration,
+    Location,
     Master,
     Name,
     Scalar,
@@ -123,6 +124,16 @@ class Experiments(Section):
     sources: dict[str, str | None] | None = None
     # The layers of grids and ablations, of those that a network has; null: all.
     layers: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
+    # Dataset -> its images for invariance and occlusion, each by its id or the end of its location;
+    # null: five by a rule. null: five of every dataset.
+    images: (
+        dict[str, Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None] | None
+    ) = None
+    # Dataset -> CSV of the parts that correspondence hides: image, part, x0, y0, x1, y1.
+    parts: dict[str, Location] = Field(default_factory=dict)
+    classifier: str = "classes"  # the layer whose units are classes, before softmax
+    # Text file with the names of these classes, one a line; several names of one, with commas.
+    class_names: Location | None = None
 
 
 class Exemplars(Section):

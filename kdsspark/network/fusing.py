@@ -58,7 +58,7 @@ def fuse(network: fx.GraphModule) -> None:
 
 
 def _has_onednn(precision: torch.dtype) -> bool:
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     if precision == torch.bfloat16:
         supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -44,8 +44,9 @@ class NetworkSpec:
     architecture: str
     layers: tuple[Layer, ...]
     activation: Literal["post_relu", "pre_relu"]
-    # peak: for exemplars; grids and maps: for experiments of that name (activations.pool)
-    pooling: Literal["mean", "max", "peak", "grids", "maps"]
+    # peak: for exemplars; whole: none; grids and maps: for experiments of that name
+    # (activations.pool)
+    pooling: Literal["mean", "max", "peak", "whole", "grids", "maps"]
     crops: Literal["ten", "center", "twelve"]
     preprocessing: Preprocessing
     precision: Literal["float32", "bfloat16"]

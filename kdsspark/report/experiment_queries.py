@@ -151,6 +151,53 @@ _ABLATIONS = dedent("""\
       ON t.network = s.network AND t.dataset = s.dataset
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.form""")
 
+# Pictures and probabilities are of views, and so stand in the rows of the first layer alone.
+_INVARIANCE = dedent("""\
+    SELECT i.network, i.dataset, t.images_per_class, d.depth, i.layer, i.is_classifier, i.image_id,
+           m.class_name, i.change, i.amount, i.distance, i.length,
+           CASE WHEN d.depth = 0 THEN v.true_class END AS true_class,
+           CASE WHEN d.depth = 0 THEN v.probability END AS probability,
+           CASE WHEN d.depth = 0 THEN v.likeliest_name END AS likeliest_name,
+           CASE WHEN d.depth = 0 THEN v.picture END AS picture
+    FROM invariance AS i
+    JOIN invariance_views AS v
+      ON v.network = i.network AND v.dataset = i.dataset AND v.image_id = i.image_id
+     AND v.change = i.change AND v.amount = i.amount
+    JOIN images AS m
+      ON m.dataset = i.dataset AND m.image_id = i.image_id
+    JOIN network_layers AS d
+      ON d.network = i.network AND d.layer = i.layer
+    JOIN thresholds AS t
+      ON t.network = i.network AND t.dataset = i.dataset
+    ORDER BY i.network, t.images_per_class, i.dataset, m.class_name, i.image_id, d.depth, i.change,
+             i.amount""")
+
+# Pictures are of images, and so stand in the row of the first place alone.
+_OCCLUSION = dedent("""\
+    SELECT o.network, o.dataset, t.images_per_class, i.layer, o.image_id, i.class_name, i.unit,
+           i.side, i.stride, i.true_class, i.class_unit, i.activation AS plain_activation,
+           i.probability AS plain_probability, i.likeliest AS plain_likeliest,
+           i.likeliest_name AS plain_likeliest_name, o.y, o.x, o.activation, o.probability,
+           o.likeliest, o.likeliest_name,
+           CASE WHEN o.y = 0 AND o.x = 0 THEN i.picture END AS picture,
+           CASE WHEN o.y = 0 AND o.x = 0 THEN i.projection END AS projection
+    FROM occlusion AS o
+    JOIN occlusion_images AS i
+      ON i.network = o.network AND i.dataset = o.dataset AND i.image_id = o.image_id
+    JOIN thresholds AS t
+      ON t.network = o.network AND t.dataset = o.dataset
+    ORDER BY o.network, t.images_per_class, o.dataset, i.class_name, o.image_id, o.y, o.x""")
+
+_CORRESPONDENCE = dedent("""\
+    SELECT c.network, c.dataset, t.images_per_class, d.depth, d.kind, c.layer, c.part, c.random,
+           c.n_images, c.n_skipped, c.n_values, c.draws, c.mean, c.deviation, c.delta
+    FROM correspondence AS c
+    JOIN network_layers AS d
+      ON d.network = c.network AND d.layer = c.layer
+    JOIN thresholds AS t
+      ON t.network = c.network AND t.dataset = c.dataset
+    ORDER BY c.network, t.images_per_class, c.dataset, d.depth, c.part, c.random""")
+
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "label-entropy": _LABEL_ENTROPY,
     "sparsity": _SPARSITY,
@@ -164,6 +211,9 @@ EXPERIMENT_QUERIES: Final[dict[str, str]] = {
     "retrieval": _RETRIEVAL,
     "grids": _GRIDS,
     "ablations": _ABLATIONS,
+    "invariance": _INVARIANCE,
+    "occlusion": _OCCLUSION,
+    "correspondence": _CORRESPONDENCE,
 }
 """The queries of every experiment; rows have network, dataset and images_per_class, in
 the report also the rank of the dataset.

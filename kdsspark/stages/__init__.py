@@ -108,8 +108,9 @@ def _experiment(
     tables_written: tuple[tables.Table, ...],
     needs: Stage = EMBED,
     beside: tuple[str, ...] = (),
+    folder: str = "experiments",
 ) -> Stage:
-    module = f"kdsspark.stages.experiments.{name.replace('-', '_')}"
+    module = f"kdsspark.stages.{folder}.{name.replace('-', '_')}"
     return Stage(
         name,
         help_text,
@@ -167,6 +168,24 @@ EXPERIMENTS: Final = (
         "accuracy by whole maps, without magnitudes or without places, by layer",
         (tables.ABLATIONS,),
         beside=(names.MAPS,),
+    ),
+    _experiment(
+        "invariance",
+        "how far layers move when chosen images are shifted, scaled and turned",
+        (tables.INVARIANCE, tables.INVARIANCE_VIEWS),
+        folder="experiments.chosen",
+    ),
+    _experiment(
+        "occlusion",
+        "what a grey square hides from the network, place by place of chosen images",
+        (tables.OCCLUSION, tables.OCCLUSION_IMAGES),
+        folder="experiments.chosen",
+    ),
+    _experiment(
+        "correspondence",
+        "whether hiding the same part changes different images alike, by layer",
+        (tables.CORRESPONDENCE,),
+        folder="experiments.chosen",
     ),
 )
 """The questions of other papers, in the order of the report; ``kdsspark experiment NAME``."""

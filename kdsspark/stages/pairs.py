@@ -32,18 +32,31 @@ class PairPlan(ItemPlan):
         return PairPlan(stage.name, {item.name: item.digest for item in items}, tuple(items))
 
 
-class _Planner(Protocol):
-    def __call__(self, output: Output, config: Config, pair: Pair, /) -> PairPlan: ...
+class Planner(Protocol):
+    """The function ``plan`` of a stage."""
+
+    def __call__(self, output: Output, config: Config, pair: Pair, /) -> PairPlan:
+        """What is to do for a pair."""
 
 
 def run(
     context: Context,
     stage: Stage,
-    plan: _Planner,
+    plan: Planner,
     task: Callable[[Any], Outcome],
     cost: Callable[[Any], int],
 ) -> None:
     """Do what is not done of every pair, the most costly items first; raises what ``plan`` raises.
+
+    Files that no item writes any more are removed.
+    """
+    items = planned(context, stage, plan)
+    items.sort(key=lambda item: -cost(item))  # so that cores finish together
+    run_items(context.session, stage.receipts(context.output), items, task, stage.counted)
+
+
+def planned(context: Context, stage: Stage, plan: Planner) -> list[WorkItem]:
+    """The items of every pair; raises what ``plan`` raises.
 
     Files that no item writes any more are removed.
     """
@@ -55,8 +68,7 @@ def run(
         folders = {table.partition(*pair): parts for table in stage.tables}
         prune(output, receipts, pair, [item.name for item in found], folders)
         items += found
-    items.sort(key=lambda item: -cost(item))  # so that cores finish together
-    run_items(context.session, receipts, items, task, stage.counted)
+    return items
 
 
 @dataclass(frozen=True)

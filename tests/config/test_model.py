@@ -225,6 +225,20 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
             {"net": 6, "clip": None},
             "experiments.sources.net: must be text in quotes, got 6",
         ),
+        *(
+            (
+                f"experiments.{key}",
+                {name: value},
+                f"experiments.{key} must have names of datasets with images, got {name!r}",
+            )
+            for key, value in (("images", None), ("parts", "parts.csv"))
+            for name in ("brids", "b")
+        ),
+        (
+            "experiments.images",
+            {"a": []},
+            "experiments.images.a: must have at least 1 item, got []",
+        ),
         ("exemplars.dataset", 3, "exemplars.dataset: must be text in quotes, got 3"),
         ("exemplars.top", 0, "exemplars.top: must be greater than or equal to 1, got 0"),
         ("exemplars.top", 101, "exemplars.top: must be less than or equal to 100, got 101"),

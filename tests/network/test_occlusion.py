@@ -14,10 +14,10 @@ from torchvision import models
 from kdsspark.config import Network, Preprocessing
 from kdsspark.network import crops
 from kdsspark.network.extractor import Extractor
-from kdsspark.network.occlusion import Occlusion, mean_colour, occlude
+from kdsspark.network.occlusion import Occlusion, mean_colour, occlude, square
 from kdsspark.network.weights import prepare
 
-SIZE, SIDE, STRIDE, TRUE = 72, 24, 12, 7
+SIZE, SIDE, STRIDE = 72, 24, 12
 GREY = (124, 116, 104)
 PREPROCESSING = Preprocessing(resize=SIZE, crop=SIZE)
 LAYERS = {"fire9": "features.12", "classes": "classifier.1"}
@@ -48,7 +48,7 @@ def extractor(weights: Path) -> Extractor:
 
 @pytest.fixture(scope="module")
 def found(extractor: Extractor, image: np.ndarray) -> Occlusion:
-    return occlude(extractor, image, "fire9", "classes", TRUE, GREY, SIDE, STRIDE)
+    return occlude(extractor, image, "fire9", "classes", GREY, SIDE, STRIDE)
 
 
 def plain(weights: Path, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,11 +69,12 @@ def test_every_place_against_a_plain_loop(
 ) -> None:
     means, chances = plain(weights, image)
     assert found.unit == means.argmax()
-    assert found.plain_likeliest == chances.argmax()
     assert found.plain_activation == pytest.approx(means.max(), rel=1e-4)
-    assert found.plain_probability == pytest.approx(chances[TRUE], rel=1e-4)
+    assert found.chances is not None
+    np.testing.assert_allclose(found.plain_chances, chances, rtol=1e-4)
     places = range(0, SIZE - SIDE + 1, STRIDE)
-    assert found.activation.shape == found.likeliest.shape == (len(places), len(places)) == (5, 5)
+    assert found.activation.shape == (len(places), len(places)) == (5, 5)
+    assert found.chances.shape == (5, 5, 1000)
     for row, y in enumerate(places):
         for column, x in enumerate(places):
             covered = image.copy()
@@ -82,33 +83,35 @@ def test_every_place_against_a_plain_loop(
             means, chances = plain(weights, covered)
             at = row, column
             assert found.activation[at] == pytest.approx(means[found.unit], rel=1e-4)
-            assert found.probability[at] == pytest.approx(chances[TRUE], rel=1e-4)
-            best = found.likeliest[at]
-            assert chances[best] == pytest.approx(chances.max(), rel=1e-4)
+            np.testing.assert_allclose(found.chances[at], chances, rtol=1e-4)
     assert (
         np.ptp(found.activation) > 1e-3 * found.plain_activation
     )  # the square does hide something
 
 
 def test_the_square_may_cover_the_whole_image(extractor: Extractor, image: np.ndarray) -> None:
-    whole = occlude(extractor, image, "fire9", "classes", TRUE, GREY, SIZE, STRIDE)
+    whole = occlude(extractor, image, "fire9", "classes", GREY, SIZE, STRIDE)
     assert whole.activation.shape == (1, 1)
 
 
-@pytest.mark.parametrize(
-    ("side", "true", "message"),
-    [
-        (0, 0, "side must be from 1 to 72, got 0"),
-        (73, 0, "side must be from 1 to 72, got 73"),
-        (72, 1000, "true must be from 0 to 999, got 1000"),
-        (72, -1, "true must be from 0 to 999, got -1"),
-    ],
-)
-def test_what_does_not_fit_is_refused(
-    extractor: Extractor, image: np.ndarray, side: int, true: int, message: str
+def test_without_a_classifier_there_are_no_probabilities(
+    extractor: Extractor, image: np.ndarray, found: Occlusion
 ) -> None:
-    with pytest.raises(ValueError, match=message):
-        occlude(extractor, image, "fire9", "classes", true, GREY, side, STRIDE)
+    alone = occlude(extractor, image, "fire9", None, GREY, SIDE, STRIDE)
+    assert alone.chances is None
+    assert alone.plain_chances is None
+    np.testing.assert_array_equal(alone.activation, found.activation)
+
+
+@pytest.mark.parametrize("side", [0, 73])
+def test_what_does_not_fit_is_refused(extractor: Extractor, image: np.ndarray, side: int) -> None:
+    with pytest.raises(ValueError, match=f"side must be from 1 to 72, got {side}"):
+        occlude(extractor, image, "fire9", "classes", GREY, side, STRIDE)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(224, (48, 16)), (448, (96, 32)), (4, (1, 1))])
+def test_the_square_is_in_proportion_to_the_crop(size: int, expected: tuple[int, int]) -> None:
+    assert square(size) == expected
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ from kdsspark.network.spec import Tokens
 PEAK: Final = "peak"
 """The pooling that keeps where in its map a unit is highest, and how high."""
 
+WHOLE: Final = "whole"
+"""The pooling that is none: every value of the activation is kept."""
+
 
 def pool(
     activation: Tensor, axis: int, pooling: str, prefix: int = 0, tokens: Tokens = "mean"
@@ -37,8 +40,8 @@ def pool(
     all other axes but the views (paper section 3: the spatial average of a filter's map).
     ``peak`` gives [views, units, 3]: the maximum, and the row and column of the map where it is
     first, in row-major order. With tokens the row is 0, and the column counts all of them; without
-    a map both are -1. ``grids`` and ``maps`` keep more of a map (:func:`.cells.pool_cells`); what
-    has no map is pooled by its mean.
+    a map both are -1. ``whole`` gives the activation as it is, in float32. ``grids`` and ``maps``
+    keep more of a map (:func:`.cells.pool_cells`); what has no map is pooled by its mean.
 
     The first ``prefix`` tokens of [views, tokens, units] are not of patches, and the very first is
     the class token unless ``tokens`` is ``mean``.
@@ -62,7 +65,7 @@ def _pool(activation: Tensor, axis: int, pooling: str) -> Tensor:
     if pooling == PEAK:
         return _peaks(activation.movedim(axis, -1))
     others = [other for other in range(1, activation.ndim) if other != axis]
-    if not others:
+    if not others or pooling == WHOLE:
         return activation.to(torch.float32, copy=True)  # an in-place ReLU overwrites its input
     if pooling == "max":
         return activation.amax(others).to(torch.float32)

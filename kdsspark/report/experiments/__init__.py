@@ -15,6 +15,7 @@ from kdsspark.report.experiments import (
     sparsity,
     training_size,
 )
+from kdsspark.report.experiments.chosen import correspondence, invariance, occlusion
 from kdsspark.report.experiments.shown import Picture, Shown
 
 SHOWN: Final[dict[str, Shown]] = {
@@ -23,6 +24,7 @@ SHOWN: Final[dict[str, Shown]] = {
         *(label_entropy, sparsity, filters, training_size),
         *(dimensions, sources, retrieval),
         *(grids, ablations),
+        *(invariance, occlusion, correspondence),
     )
 }
 """Every experiment by name, in the order of the report."""

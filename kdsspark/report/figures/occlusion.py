@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from kdsspark.network.occlusion import Occlusion
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
@@ -30,14 +29,26 @@ _NAMED: Final = 5  # classes in the legend of a row; the others are grey
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One row of the figure. ``image`` and ``projection``: uint8 [size, size, 3]."""
+    """One row of the figure. ``image`` and ``projection``: uint8 [size, size, 3].
+
+    The values at every place of the square are [rows, columns]; ``plain_...`` are without a square.
+    What is of classes is None without a classifier.
+    """
 
     image: npt.NDArray[np.uint8]
     projection: npt.NDArray[np.uint8]
-    occlusion: Occlusion
+    class_name: str  # of the image
     layer: str
-    true: str  # name of the class
-    names: Mapping[int, str]  # of the likeliest classes
+    unit: int
+    side: int
+    stride: int
+    activation: npt.NDArray[np.float64]
+    plain_activation: float
+    probability: npt.NDArray[np.float64] | None = None
+    plain_probability: float | None = None
+    probability_of: str = ""  # the class that is followed, where it is not that of the image
+    likeliest: npt.NDArray[np.int64] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)  # of the likeliest classes
 
 
 @canvas.styled
@@ -57,7 +68,6 @@ def occlusion(examples: Sequence[Example]) -> Figure:
 
 
 def _row(axes: Sequence[Axes], example: Example) -> None:
-    found = example.occlusion
     for ax in axes:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -65,23 +75,28 @@ def _row(axes: Sequence[Axes], example: Example) -> None:
         ax.spines[:].set_visible(False)
     image, activation, projection, probability, likeliest = axes
     image.imshow(example.image)
+    image.set_xlabel(canvas.shorten(example.class_name, 24))
     _square(image, example)
-    image.set_xlabel(canvas.shorten(example.true, 24))
-    _heat(activation, example, found.activation, found.plain_activation)
-    activation.set_xlabel(f"{example.layer}, unit {found.unit}")
+    _heat(activation, example, example.activation, example.plain_activation)
+    activation.set_xlabel(f"{example.layer}, unit {example.unit}")
     projection.imshow(example.projection)
     projection.set_xlabel("to its maximum")
-    _heat(probability, example, found.probability, 1.0)
-    probability.set_xlabel(f"{found.plain_probability:.2f} unoccluded")
-    _classes(likeliest, example)
+    if example.probability is None or example.likeliest is None:
+        for ax in (probability, likeliest):
+            ax.text(0.5, 0.5, "no classifier", transform=ax.transAxes, ha="center", color=GREY)
+        return
+    _heat(probability, example, example.probability, 1.0)
+    of = f"\n{canvas.shorten(example.probability_of, 24)}" if example.probability_of else ""
+    probability.set_xlabel(f"{example.plain_probability:.2f} unoccluded{of}")
+    _classes(likeliest, example, example.likeliest)
 
 
 def _square(ax: Axes, example: Example) -> None:
     """The square at the place where it costs most, as an outline."""
-    found = example.occlusion
-    row, column = np.unravel_index(int(found.probability.argmin()), found.probability.shape)
-    corner = found.stride * float(column) - 0.5, found.stride * float(row) - 0.5
-    ax.add_patch(_outline(corner, found.side))
+    cost = example.activation if example.probability is None else example.probability
+    row, column = np.unravel_index(int(cost.argmin()), cost.shape)
+    corner = example.stride * float(column) - 0.5, example.stride * float(row) - 0.5
+    ax.add_patch(_outline(corner, example.side))
 
 
 def _outline(corner: tuple[float, float], side: int) -> Any:
@@ -90,19 +105,22 @@ def _outline(corner: tuple[float, float], side: int) -> Any:
     return Rectangle(corner, side, side, fill=False, edgecolor="white", linewidth=1.2)
 
 
-def _heat(ax: Axes, example: Example, values: npt.NDArray[np.float32], highest: float) -> None:
+def _heat(ax: Axes, example: Example, values: npt.NDArray[np.float64], highest: float) -> None:
     """Values at their places, from 0 to ``highest``; blue is low."""
     drawn = ax.imshow(
         values, cmap="viridis", vmin=0, vmax=max(highest, 1e-9), extent=_extent(example)
     )
     _whole(ax, example)
     bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.7, pad=0.02, aspect=16)
-    bar.set_ticks([0, highest], labels=["0", f"{highest:.3g}"])
+    bar.set_ticks([0, highest], labels=["0", _short(highest)])
     bar.outline.set_visible(False)
 
 
-def _classes(ax: Axes, example: Example) -> None:
-    found = example.occlusion.likeliest
+def _short(value: float) -> str:
+    return canvas.thousands(value) if value >= 100 else f"{value:.3g}"
+
+
+def _classes(ax: Axes, example: Example, found: npt.NDArray[np.int64]) -> None:
     order = [c for c, _ in Counter(found.ravel().tolist()).most_common(_NAMED)]
     number = np.full(found.shape, len(order))
     for i, c in enumerate(order):
@@ -120,9 +138,8 @@ def _classes(ax: Axes, example: Example) -> None:
 
 def _extent(example: Example) -> tuple[float, float, float, float]:
     """Left, right, bottom, top of the grid in pixels of the image: cells about the middles."""
-    found = example.occlusion
-    first = (found.side - found.stride) / 2 - 0.5
-    last = first + found.stride * len(found.activation)
+    first = (example.side - example.stride) / 2 - 0.5
+    last = first + example.stride * len(example.activation)
     return first, last, last, first
 
 

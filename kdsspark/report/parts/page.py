@@ -42,5 +42,10 @@ def files_of(*parts: WithFiles) -> dict[str, bytes]:
 
 
 def csv(frame: pd.DataFrame) -> bytes:
-    """The frame as CSV in UTF-8; numbers are as short as they can be and still exact."""
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+    """The frame as CSV in UTF-8; numbers are as short as they can be and still exact.
+
+    Columns of pictures are left out.
+    """
+    objects = frame.select_dtypes("object")
+    pictures = [name for name in objects if objects[name].map(type).isin((bytes, bytearray)).any()]
+    return frame.drop(columns=pictures).to_csv(index=False, lineterminator="\n").encode()

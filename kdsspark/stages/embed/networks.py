@@ -51,6 +51,14 @@ def saved_networks(output: Output, config: Config) -> dict[str, NetworkSpec]:
     return {name: spec for name, spec in found.items() if spec}
 
 
+def saved_network(output: Output, network: str) -> Prepared | None:
+    """A network as the output holds it; None if none is prepared, as of ready-made embeddings."""
+    spec = _saved(output, network)
+    if spec is None:
+        return None
+    return Prepared(spec, output.read_json(output.network(network))["weights"])
+
+
 def saved_fingerprint(output: Output, network: str) -> str | None:
     """The fingerprint of the network that the output was made with; None if none is prepared."""
     spec = _saved(output, network)

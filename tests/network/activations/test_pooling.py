@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from kdsspark.network.activations import over_views, pool
+from kdsspark.network.spec import Tokens
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max"])
@@ -19,6 +20,27 @@ def test_pool(pooling: str) -> None:
     copy = pool(vector, 1, pooling)
     assert torch.equal(copy, vector)
     assert copy.data_ptr() != vector.data_ptr()
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 6, 4), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_whole_activations_are_kept_as_new_tensors(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    activation = torch.randn(shape).to(dtype)
+    found = pool(activation, 1 if len(shape) == 4 else len(shape) - 1, "whole")
+    assert found.dtype == torch.float32
+    assert torch.equal(found, activation.float())
+    assert found.data_ptr() != activation.data_ptr()  # which an in-place ReLU overwrites
+    assert torch.equal(over_views(found, 2, "whole"), found)  # one view an image
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept"), [("mean", [2, 3, 4]), ("cls", [0]), ("cls+mean", [0, 2, 3, 4])]
+)
+def test_whole_tokens_are_those_that_are_read(tokens: Tokens, kept: list[int]) -> None:
+    activation = torch.randn(2, 5, 3)
+    assert torch.equal(pool(activation, 2, "whole", 2, tokens), activation[:, kept])
 
 
 def first_maxima(maps: NDArray[np.float32], axis: int) -> NDArray[np.float32]:

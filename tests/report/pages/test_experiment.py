@@ -20,6 +20,7 @@ from kdsspark.tables import TABLES
 from tests.report.html import Page, words
 from tests.report.synthetic import run_on_files
 from tests.stages.experiments import studies
+from tests.stages.experiments.chosen import seen as of_images
 
 NAMES = [one.name for one in EXPERIMENTS]
 OF_NETWORKS = {"sources", "grids", "ablations"}
@@ -34,8 +35,11 @@ def frames(
     """The rows of every experiment, run on a small study."""
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     compared = studies.of_networks(tmp_path_factory.mktemp("compared"), "one", "two")
+    seen = of_images.make_with_parts(tmp_path_factory.mktemp("seen"))
+    chosen = set(of_images.NAMES)
+    rest = set(NAMES) - OF_NETWORKS - chosen
     frames = {}
-    for of, some in ((compared, OF_NETWORKS), (study, set(NAMES) - OF_NETWORKS)):
+    for of, some in ((compared, OF_NETWORKS), (seen, chosen), (study, rest)):
         for name in some:
             of.do(f"experiment {name}")
         own = {n: q for n, q in EXPERIMENT_QUERIES.items() if n.partition("/")[0] in some}
