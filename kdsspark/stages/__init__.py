@@ -12,7 +12,7 @@ INDEX: Final = Stage(
     "index",
     "list the images of every dataset, with their classes",
     "kdsspark.stages.index",
-    (tables.IMAGES,),
+    (tables.IMAGES, tables.IMAGE_CLASSES),
     counted="images",
     scope="dataset",
 )
