@@ -96,6 +96,7 @@ PROBE: Final = Stage(
     (tables.PROBE,),
     counted="probes",
     part_of_run=False,
+    one_label=True,
 )
 
 STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRANSFORM, PROBE)
@@ -103,7 +104,11 @@ STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRA
 
 
 def _experiment(
-    name: str, help_text: str, tables_written: tuple[tables.Table, ...], needs: Stage = EMBED
+    name: str,
+    help_text: str,
+    tables_written: tuple[tables.Table, ...],
+    needs: Stage = EMBED,
+    one_label: bool = True,
 ) -> Stage:
     module = f"kdsspark.stages.experiments.{name.replace('-', '_')}"
     return Stage(
@@ -115,6 +120,7 @@ def _experiment(
         needs=needs,
         part_of_run=False,
         is_experiment=True,
+        one_label=one_label,
     )
 
 
@@ -125,7 +131,12 @@ EXPERIMENTS: Final = (
         (tables.LABEL_ENTROPY,),
         needs=MEASURE,
     ),
-    _experiment("sparsity", "share of features above zero, by layer", (tables.SPARSITY,)),
+    _experiment(
+        "sparsity",
+        "share of features above zero, by layer",
+        (tables.SPARSITY,),
+        one_label=False,
+    ),
     _experiment(
         "filters",
         "how many features a class needs, and how many it shares with others",

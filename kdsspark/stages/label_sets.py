@@ -6,6 +6,7 @@ image (:mod:`kdsspark.datasets.several`). Here each distinct text is a set with 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
 from kdsspark.stats.several.label_sets import LabelSets
-from kdsspark.tables import IMAGES
+from kdsspark.tables import IMAGE_CLASSES, IMAGES
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,3 +52,30 @@ def read(store: Store, dataset: str) -> DatasetSets:
     classes = {name: n for n, name in enumerate(sorted({n for own in names for n in own}))}
     sets, numbers = LabelSets.of([tuple(classes[n] for n in own) for own in names], len(classes))
     return DatasetSets(dataset, sets, texts.take(pa.array(np.argsort(numbers))))
+
+
+def class_ids(store: Store, dataset: str) -> dict[str, int]:
+    """Name -> ``class_id`` of the indexed classes, in the order of the ids (driver)."""
+    table = IMAGE_CLASSES if _overlaps(store, dataset) else IMAGES
+    rows = parquet.read(store, table, dataset, columns=["class_id", "class_name"])
+    pairs = rows.group_by(["class_id", "class_name"]).aggregate([]).sort_by("class_id")
+    return dict(zip(pairs["class_name"].to_pylist(), pairs["class_id"].to_pylist(), strict=True))
+
+
+def by_class(store: Store, dataset: str, rows: pa.Table) -> pa.Table:
+    """Rows of images, with ``image_id`` and ``class_id``: one for each label of an image."""
+    if not _overlaps(store, dataset):
+        return rows
+    labels = parquet.read(store, IMAGE_CLASSES, dataset, columns=["image_id", "class_id"])
+    return rows.drop(["class_id"]).join(labels, "image_id", join_type="inner")
+
+
+def in_words(store: Store, dataset: str) -> Callable[[str], str]:
+    """How people read ``class_name`` of an image: names with commas, where there are several."""
+    if not _overlaps(store, dataset):
+        return str
+    return lambda text: ", ".join(several.names_of(text)) or "no label"
+
+
+def _overlaps(store: Store, dataset: str) -> bool:
+    return bool(store.files(IMAGE_CLASSES.partition(dataset)))
