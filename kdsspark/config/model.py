@@ -99,15 +99,6 @@ class ImageDataset(_NamedDataset):
     background: bool = False  # caltech101, caltech256: their background folder is a class, too
     labels: Literal["one", "several"] = "one"  # of an image; several: any number, also none
 
-    @model_validator(mode="after")
-    def _lists_of_labels(self) -> ImageDataset:
-        if self.labels == "several" and self.layout != "manifest":
-            raise ValueError(
-                f"labels must be one with layout {self.layout} (several only with manifest), "
-                f"got 'several'"
-            )
-        return self
-
     @property
     def several(self) -> bool:
         """Whether an image may have several labels, or none."""
@@ -174,8 +165,10 @@ def _of_its_kind(value: object) -> object:
         raise ValueError(f"split must be null where embeddings are given, got {value['split']!r}")
     if given == ["embeddings"] and value.get("background"):
         raise ValueError("background must be false where embeddings are given, got true")
-    if given == ["embeddings"] and value.get("labels") == "several":
-        raise ValueError("labels must be one where embeddings are given, got 'several'")
+    layout = value.get("layout", "folder") if given == ["path"] else None
+    if value.get("labels") == "several" and layout != "manifest":
+        where = "where embeddings are given" if layout is None else f"with layout {layout}"
+        raise ValueError(f"labels must be one {where} (several only with manifest), got 'several'")
     return found[given[0]]
 
 

@@ -197,7 +197,7 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         (
             "datasets",
             [{"name": "a", "embeddings": "e", "labels": "several"}],
-            "datasets.0: labels must be one where embeddings are given, got 'several'",
+            "datasets.0: labels must be one where embeddings are given (several only with manifes",
         ),
         (
             "datasets",
