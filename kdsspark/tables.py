@@ -78,6 +78,12 @@ _IMAGE_ID = Column(
 _URI = Column("uri", pa.string(), "location of the image, as fsspec takes it")
 _CLASS_ID = Column("class_id", pa.int32(), "position of the class in the sorted list of names")
 _CLASS_NAME = Column("class_name", pa.string(), "name of the class, unchanged")
+_CLASS_OF_IMAGE = Column("class_id", pa.int32(), f"{_CLASS_ID.meaning}; -1 with several labels")
+_LABELS_OF_IMAGE = Column(
+    "class_name",
+    pa.string(),
+    f"{_CLASS_NAME.meaning}; with several labels the sorted names of all its classes as JSON",
+)
 _VERSION = Column(
     "version",
     pa.string(),
@@ -114,9 +120,17 @@ _HIGH = Column("high", pa.float64(), "upper end", True)
 IMAGES = Table(
     "images",
     ("dataset",),
-    (_IMAGE_ID, _URI, _CLASS_ID, _CLASS_NAME, _VERSION),
+    (_IMAGE_ID, _URI, _CLASS_OF_IMAGE, _LABELS_OF_IMAGE, _VERSION),
     ("dataset", "image_id"),
     "all indexed images, with their classes",
+)
+IMAGE_CLASSES = Table(
+    "image_classes",
+    ("dataset",),
+    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
+    ("dataset", "image_id", "class_id"),
+    "where images have several labels: one row for each label of an image. Elsewhere images has "
+    "the class of each image",
 )
 FAILURES = Table(
     "failures",
@@ -124,8 +138,8 @@ FAILURES = Table(
     _columns(
         _IMAGE_ID,
         _URI,
-        _CLASS_ID,
-        _CLASS_NAME,
+        _CLASS_OF_IMAGE,
+        _LABELS_OF_IMAGE,
         _VERSION,
         _CONTENT,
         ("stage", pa.string(), "step that failed: read or decode"),
@@ -138,7 +152,7 @@ FAILURES = Table(
 EMBEDDINGS = Table(
     "embeddings",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME, _VERSION, _CONTENT, _COMPUTED_ON),
+    (_IMAGE_ID, _CLASS_OF_IMAGE, _LABELS_OF_IMAGE, _VERSION, _CONTENT, _COMPUTED_ON),
     ("network", "dataset", "image_id"),
     "one row for each image; after these columns follows one array<float> column for each layer",
     open_ended=True,
@@ -149,12 +163,17 @@ DUPLICATES = Table(
     _columns(
         _IMAGE_ID,
         _URI,
-        _CLASS_ID,
-        _CLASS_NAME,
+        _CLASS_OF_IMAGE,
+        _LABELS_OF_IMAGE,
         Column(
             "content", pa.string(), "hash of the bytes, shared with other images; see embeddings"
         ),
-        ("in_class", pa.int64(), "images of its class with this content, itself included"),
+        (
+            "in_class",
+            pa.int64(),
+            "images of its class with this content, itself included; with several labels those of "
+            "the same labels",
+        ),
         ("in_dataset", pa.int64(), "images of its dataset with this content"),
         ("in_all", pa.int64(), "images of all configured datasets with this content"),
     ),
@@ -195,7 +214,12 @@ HISTOGRAMS = Table(
     _columns(
         _LAYER,
         _UNIT,
-        _CLASS_ID,
+        (
+            "class_id",
+            pa.int32(),
+            f"{_CLASS_ID.meaning}; with several labels an image, -1 for all images, to which the "
+            "classes do not add up",
+        ),
         ("n", pa.int64(), "finite values of the feature over the images of the class"),
         (
             "counts",
@@ -504,7 +528,7 @@ TRANSFORM_FEATURES = Table(
 FULL_NETWORK = Table(
     "full_network",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
+    (_IMAGE_ID, _CLASS_OF_IMAGE, _LABELS_OF_IMAGE),
     ("network", "dataset", "image_id"),
     "full-network embedding; one row for each image; after these columns follows one "
     "array<tinyint> column for each layer: its features, standardised and discretised to -1, 0, +1",
@@ -513,7 +537,7 @@ FULL_NETWORK = Table(
 PRUNED = Table(
     "pruned",
     ("network", "dataset"),
-    (_IMAGE_ID, _CLASS_ID, _CLASS_NAME),
+    (_IMAGE_ID, _CLASS_OF_IMAGE, _LABELS_OF_IMAGE),
     ("network", "dataset", "image_id"),
     "relevant features only; one row for each image; after these columns follows one array column "
     "for each layer, perhaps with empty lists: the values of embeddings for features beyond a "
@@ -930,6 +954,7 @@ TABLES: Final[dict[str, Table]] = {
     t.name: t
     for t in (
         IMAGES,
+        IMAGE_CLASSES,
         FAILURES,
         EMBEDDINGS,
         DUPLICATES,

@@ -47,7 +47,7 @@ EXTRA = {
     "thresholds": {"t_plus_std", "t_minus_std", "significant", "significant_by_layer"},
 }
 EXTRA_TABLES = {
-    *("significance", "duplicates", "distances", "probe"),
+    *("significance", "duplicates", "distances", "probe", "image_classes"),
     *("transforms", "transform_features", "full_network", "pruned"),
 }
 TYPES = {

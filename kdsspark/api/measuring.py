@@ -16,12 +16,12 @@ from pydantic import ValidationError
 
 from kdsspark.api import values as given
 from kdsspark.api.result import Result
-from kdsspark.api.values import ArraySource
+from kdsspark.api.values import ArraySource, Classes
 from kdsspark.config import Measure
 from kdsspark.config.types import Distance, one_line
 from kdsspark.output.parquet import conform
 from kdsspark.stages.measure.parts import SliceParts, written
-from kdsspark.stages.measure.plan import Shape, layout_of, slices_of
+from kdsspark.stages.measure.plan import Overlap, Shape, layout_of, slices_of
 from kdsspark.stages.measure.rechunk import Columns, LayerSlice, turn
 from kdsspark.stages.measure.slice_task import measure_columns
 from kdsspark.stages.summarize.summary import Summarized, summarized
@@ -59,7 +59,10 @@ def measure(
     ``values`` is [images, units]: an array of numpy, a tensor of torch, a pandas data frame, a
     sparse matrix of scipy, or a mapping of layers to these. Numbers of at most 32 bits are measured
     as float32, others as float64. NaN and infinite values are in no bin; ``ranges`` counts them.
-    ``labels`` is [images]: strings, integers or booleans.
+    ``labels`` is [images]: strings, integers or booleans. Or it is [images, classes], booleans, of
+    numpy, torch, pandas or scipy.sparse: then an image may have several labels, or none, and each
+    class is compared with all images that do not have it. A data frame's columns name the classes;
+    others are numbered.
 
     Nothing is started or written. Every number is that of a run over the same values and labels.
     Shuffles depend on ``seed`` and on the ids of the images. ``ids`` are those of the tables
@@ -86,9 +89,11 @@ def measure(
     keys = given.image_keys(ids, len(classes.ids))
     widths = [source.shape[1] for source in layers.values()]
     layout = layout_of(widths, [source.dtype.name for source in layers.values()], settings)
-    shape = Shape(len(classes.ids), len(classes.names), layout, settings)
-    measuring = _Measuring(shape, layers, keys, classes.ids)
-    found = _InMemory(shape, {name: _Parts.open(settings) for name in layers})
+    sizes, sets = classes.sizes, classes.sets
+    overlap = None if sets is None else Overlap(sets.n_sets, int(sizes.sum()))
+    shape = Shape(len(classes.ids), len(classes.names), layout, settings, overlap)
+    measuring = _Measuring(shape, layers, keys, classes)
+    found = _InMemory(shape, {name: _Parts.open(settings) for name in layers}, sizes)
     with ThreadPoolExecutor(_threads(threads)) as pool:
         for layer, parts in pool.map(measuring.block, measuring.blocks(_threads(threads))):
             found.parts[layer].add(parts)
@@ -124,7 +129,7 @@ class _Measuring:
     shape: Shape
     layers: dict[str, ArraySource]
     keys: npt.NDArray[np.uint64]  # [images, 2]
-    labels: npt.NDArray[np.int32]  # [images]
+    classes: Classes
 
     def blocks(self, threads: int) -> Iterator[_Block]:
         """Blocks of units of every layer; where they are cut changes no number."""
@@ -141,8 +146,9 @@ class _Measuring:
         values, settings = self.layers[layer].read(start, stop), self.shape.settings
         ranges = feature_ranges(values)
         cut = LayerSlice(layer, depth, start, stop, ranges.lo, ranges.hi)
-        columns = Columns.empty(self.shape.n_images, self.shape.layout, [cut])
-        columns.keys[:], columns.labels[:] = self.keys, self.labels
+        sets = self.classes.sets
+        columns = Columns.empty(self.shape.n_images, self.shape.layout, [cut], sets)
+        columns.keys[:], columns.labels[:] = self.keys, self.classes.ids
         turn(values, cut, settings.bins, columns.blocks[0], slice(None))
         parts = _Parts.open(settings)
         rows = SliceParts(cut, settings.distances, parts.rows, summaries=parts.summaries)
@@ -191,6 +197,7 @@ class _InMemory:
 
     shape: Shape
     parts: dict[str, _Parts]
+    sizes: npt.NDArray[np.int64]  # images of each class
     dataset: str = DATASET
 
     @property
@@ -207,9 +214,15 @@ class _InMemory:
 
     @property
     def n_classes(self) -> int:
-        return self.shape.n_classes
+        return int((self.sizes > 0).sum())
 
-    classes = n_classes  # every class has an image
+    @property
+    def n_labels(self) -> int:
+        return int(self.sizes.sum())
+
+    @property
+    def classes(self) -> int:
+        return self.shape.n_classes
 
     @property
     def shuffles(self) -> int:

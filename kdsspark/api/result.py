@@ -65,6 +65,9 @@ def _frame(name: str, tables: Sequence[pa.Table], classes: Sequence[Any]) -> pd.
     frame: pd.DataFrame = rows.to_pandas()
     if "class_id" in frame:
         kind = object if isinstance(classes[0], str) else None
-        labels = np.array(classes, kind)[frame["class_id"]]
+        ids = frame["class_id"]
+        labels = pd.Series(np.array(classes, kind)[ids])
+        if (ids < 0).any():  # of all images, where classes overlap
+            labels = labels.astype(object).where(ids >= 0, None)
         frame.insert(list(frame.columns).index("class_id") + 1, "class", labels)
     return frame

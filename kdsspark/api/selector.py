@@ -13,7 +13,7 @@ from kdsspark.api.result import Result
 try:
     from sklearn.base import BaseEstimator
     from sklearn.feature_selection import SelectorMixin
-    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as missing:
     raise ImportError(
@@ -63,13 +63,27 @@ class KSSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.threads = threads
 
     def fit(self, X: Any, y: Any) -> KSSelector:
-        """Measure ``X`` [images, units] with the labels ``y`` [images]; raises ValueError."""
+        """Measure ``X`` [images, units] with the labels ``y``; raises ValueError.
+
+        ``y`` is [images], or [images, classes] of booleans or of 0 and 1: any number of labels an
+        image. ``classes_`` are then the numbers of the columns.
+        """
         self._refuse_settings()
+        several = y is not None and type_of_target(y) == "multilabel-indicator"
         X, y = validate_data(
-            self, X, y, accept_sparse=("csr", "csc"), ensure_all_finite=False, dtype="numeric"
+            self,
+            X,
+            y,
+            accept_sparse=("csr", "csc"),
+            ensure_all_finite=False,
+            dtype="numeric",
+            multi_output=several,
         )
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        if several:
+            self.classes_, labels = np.arange(y.shape[1]), y
+        else:
+            self.classes_, labels = np.unique(y, return_inverse=True)
         found = measure(
             X,
             labels,
@@ -119,6 +133,7 @@ class KSSelector(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         tags.target_tags.required = True
+        tags.target_tags.two_d_labels = True
         return tags
 
 

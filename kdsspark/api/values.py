@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kdsspark.stats.several.label_sets import LabelSets
+
 LAYER: Final = "values"
 """The name of the layer where the caller names none."""
 
@@ -128,28 +130,37 @@ class Classes:
     """The class of every image: ``ids``, int32 [images], are positions in ``names``.
 
     ``names`` are the labels as the caller gave them, in the order of their text, as the index has
-    them: 10 comes before 2.
+    them: 10 comes before 2. Where an image may have several, ``ids`` are numbers of ``sets``.
     """
 
     ids: npt.NDArray[np.int32]
     names: list[Any]
+    sets: LabelSets | None = None
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The number of images of each class: int64 [classes]."""
+        return np.bincount(self.ids) if self.sets is None else self.sets.sizes(self.ids)
 
 
 def classes(labels: Any, shape: tuple[int, int]) -> Classes:
-    """The classes of one label an image: strings, integers or booleans.
+    """The classes of one label an image: strings, integers or booleans; or of any number.
 
-    ``shape`` is that of the values. Raises ValueError for another number of labels, for several
-    labels an image, and for a label that is missing or of another type.
+    These are [images, classes], booleans or 0 and 1; a data frame's columns are the names of the
+    classes, else they are numbered. ``shape`` is that of the values. Raises ValueError for another
+    number of labels, for a label that is missing or of another type, and where no image has one.
     """
+    axes = getattr(labels, "ndim", None)
+    if axes == 2 or (axes is None and _is_nested(labels)):
+        return _several(labels, shape)
     # As objects, pandas and lists keep what an array of one type would turn into something else:
     # integers with a missing one among them, numbers beside text.
     stored = isinstance(labels, Sequence | pd.Series | pd.Index | pd.api.extensions.ExtensionArray)
     found = np.asarray(labels, object) if stored else _as_array(labels)
     if found.ndim != 1 or len(found) != shape[0]:
-        several = "; several labels an image are not supported" if found.ndim == 2 else ""
         raise ValueError(
             f"labels must be one for each of the {shape[0]} images of values, shape {shape}, "
-            f"got shape {found.shape}{several}"
+            f"got shape {found.shape}"
         )
     given, ids = np.unique(_comparable(found), return_inverse=True)
     texts = [str(label) for label in given.tolist()]
@@ -157,6 +168,55 @@ def classes(labels: Any, shape: tuple[int, int]) -> Classes:
     place = np.empty(len(texts), np.int32)
     place[order] = np.arange(len(texts), dtype=np.int32)
     return Classes(place[ids], given[order].tolist())
+
+
+def _is_nested(labels: Any) -> bool:
+    """Whether these are lists of lists; text is no list."""
+    return isinstance(labels, Sequence) and any(
+        isinstance(row, Sequence | np.ndarray) and not isinstance(row, str) for row in labels
+    )
+
+
+def _several(labels: Any, shape: tuple[int, int]) -> Classes:
+    """The classes of any number of labels an image, from [images, classes]."""
+    member = _members(labels)
+    if member.ndim != 2 or len(member) != shape[0] or not member.shape[1]:
+        raise ValueError(
+            f"labels must be [images, classes] for the {shape[0]} images of values, shape {shape}, "
+            f"got shape {member.shape}"
+        )
+    if not member.any():
+        raise ValueError(f"labels must hold one at least, got none in shape {member.shape}")
+    names: list[Any] = list(range(member.shape[1]))
+    order = np.arange(member.shape[1])
+    if isinstance(labels, pd.DataFrame):
+        texts = [str(name) for name in labels.columns]
+        if len({*texts}) < len(texts):
+            raise ValueError(f"labels must have a column for each class once, got {texts}")
+        order = np.array(sorted(range(len(texts)), key=texts.__getitem__))
+        names = labels.columns[order].tolist()
+    distinct, rows = np.unique(member[:, order], axis=0, return_inverse=True)
+    given = [tuple(np.flatnonzero(row).tolist()) for row in distinct]
+    sets, numbers = LabelSets.of(given, len(names))
+    return Classes(np.array(numbers, np.int32)[rows.ravel()], names, sets)
+
+
+def _members(labels: Any) -> npt.NDArray[np.bool_]:
+    """Whether each image has each class, from booleans or from 0 and 1."""
+    if hasattr(labels, "toarray"):
+        labels = labels.toarray()
+    try:
+        found = labels.to_numpy() if isinstance(labels, pd.DataFrame) else _as_array(labels)
+    except ValueError:
+        raise ValueError(
+            "labels must be [images, classes] of booleans, got lists of different lengths"
+        ) from None
+    if found.dtype.kind not in "biu":
+        raise ValueError(f"labels must be [images, classes] of booleans, got {found.dtype}")
+    if found.dtype.kind != "b" and not np.isin(found, (0, 1)).all():
+        other = found[(found != 0) & (found != 1)][0]
+        raise ValueError(f"labels must be [images, classes] of booleans, got {other}")
+    return found.astype(np.bool_)
 
 
 def _comparable(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:

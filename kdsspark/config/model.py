@@ -97,6 +97,12 @@ class ImageDataset(_NamedDataset):
     layout: LayoutName = "folder"
     split: str | None = None  # of the layout's splits, the only one wanted; null: all, merged
     background: bool = False  # caltech101, caltech256: their background folder is a class, too
+    labels: Literal["one", "several"] = "one"  # of an image; several: any number, also none
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several labels, or none."""
+        return self.labels == "several"
 
     @property
     def location(self) -> str:
@@ -111,6 +117,7 @@ class EmbeddingsDataset(_NamedDataset):
     embeddings: Location  # Parquet file or folder of ready-made embeddings
     label: str = "class_name"  # their label column
     network: Name = "given"  # the network partition they are filed under
+    several: ClassVar[bool] = False
 
     @property
     def location(self) -> str:
@@ -158,6 +165,10 @@ def _of_its_kind(value: object) -> object:
         raise ValueError(f"split must be null where embeddings are given, got {value['split']!r}")
     if given == ["embeddings"] and value.get("background"):
         raise ValueError("background must be false where embeddings are given, got true")
+    layout = value.get("layout", "folder") if given == ["path"] else None
+    if value.get("labels") == "several" and layout != "manifest":
+        where = "where embeddings are given" if layout is None else f"with layout {layout}"
+        raise ValueError(f"labels must be one {where} (several only with manifest), got 'several'")
     return found[given[0]]
 
 
@@ -229,6 +240,10 @@ class Config(Section):
     def embeddings_datasets(self) -> list[EmbeddingsDataset]:
         """The datasets of ready-made embeddings, in the order of the file."""
         return [d for d in self.datasets if isinstance(d, EmbeddingsDataset)]
+
+    def several(self, dataset: str) -> bool:
+        """Whether an image of a dataset may have several labels; raises KeyError for another."""
+        return {d.name: d.several for d in self.datasets}[dataset]
 
     def pairs(self) -> list[tuple[str, Dataset]]:
         """Every (network name, dataset) to embed and measure, in the order of the file."""

@@ -111,6 +111,7 @@ class Stage:
     needs: Stage | None = None  # what must be done before it can be planned
     part_of_run: bool = True
     is_experiment: bool = False  # one of ``kdsspark experiment``
+    one_label: bool = False  # leaves out datasets whose images may have several labels
 
     @property
     def command(self) -> str:
@@ -134,6 +135,8 @@ class Stage:
 
     def wanted(self, config: Config, pair: Pair) -> bool:
         """Whether the configuration asks for this stage of a pair; for most it always does."""
+        if self.one_label and config.several(pair.dataset):
+            return False
         wanted = getattr(self._code, "wanted", None)
         return wanted is None or bool(wanted(config, pair))
 

@@ -18,10 +18,19 @@ from typing import Final
 
 from kdsspark import paper
 
-_CLASSES = dedent("""\
-    SELECT i.dataset, i.class_id, i.class_name, COUNT(*) AS n_images
+# Where an image may have several labels, its class_id in `images` is -1.
+_IMAGE_LABELS = dedent("""\
+    SELECT i.dataset, i.image_id, i.class_id, i.class_name
     FROM images AS i
-    GROUP BY i.dataset, i.class_id, i.class_name""")
+    WHERE i.class_id >= 0
+    UNION ALL
+    SELECT m.dataset, m.image_id, m.class_id, m.class_name
+    FROM image_classes AS m""")
+
+_CLASSES = dedent("""\
+    SELECT l.dataset, l.class_id, l.class_name, COUNT(*) AS n_images
+    FROM image_labels AS l
+    GROUP BY l.dataset, l.class_id, l.class_name""")
 
 _NETWORK_LAYERS = dedent("""\
     SELECT f.network, f.depth, f.layer, f.kind, COUNT(*) AS n_features
@@ -83,9 +92,11 @@ _CLASS_SUMMARY = dedent("""\
           GROUP BY l.network, l.dataset, l.class_id) AS b
     JOIN classes AS c
       ON c.dataset = b.dataset AND c.class_id = b.class_id
-    LEFT JOIN (SELECT x.network, x.dataset, x.class_id, COUNT(*) AS n
+    LEFT JOIN (SELECT x.network, x.dataset, e.class_id, COUNT(*) AS n
                FROM failures AS x
-               GROUP BY x.network, x.dataset, x.class_id) AS fa
+               JOIN image_labels AS e
+                 ON e.dataset = x.dataset AND e.image_id = x.image_id
+               GROUP BY x.network, x.dataset, e.class_id) AS fa
            ON fa.network = b.network AND fa.dataset = b.dataset
           AND fa.class_id = b.class_id""")
 
@@ -164,6 +175,7 @@ _NOISE = dedent("""\
     WHERE l.labels = 'true' AND s.labels = 'shuffled'""").format(all=_ALL)
 
 VIEW_QUERIES: Final[dict[str, str]] = {
+    "image_labels": _IMAGE_LABELS,
     "classes": _CLASSES,
     "network_layers": _NETWORK_LAYERS,
     "feature_classes": _FEATURE_CLASSES,

@@ -18,7 +18,7 @@ from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output.store import Store
 from kdsspark.query import frames, fsspec_source
 from kdsspark.query.view_queries import VIEW_QUERIES, needs, reads
-from kdsspark.tables import TABLES
+from kdsspark.tables import IMAGE_CLASSES, IMAGES, TABLES
 
 RUNS: Final = "runs"
 """The view of the run records. The folder of this name has one JSON file for each run."""
@@ -65,6 +65,8 @@ def opened(session: SparkSession, store: Store, names: Iterable[str] | None = No
 def present(store: Store) -> list[str]:
     """Tables that have files, ``runs`` among them, then the ready-made views made of these."""
     names = [name for name in (*TABLES, RUNS) if store.files(name)]
+    if IMAGES.name in names:  # one label an image has no rows there, and views read both
+        names = list(dict.fromkeys([*names, IMAGE_CLASSES.name]))
     for name, query in VIEW_QUERIES.items():
         if set(reads(query)) <= set(names):
             names.append(name)

@@ -26,8 +26,8 @@ COUNTS = dedent("""\
     SELECT t.network, t.dataset, i.indexed, t.n_images AS embedded,
            COALESCE(f.failed, 0) AS failed
     FROM thresholds AS t
-    LEFT JOIN (SELECT c.dataset, CAST(SUM(c.n_images) AS BIGINT) AS indexed
-               FROM classes AS c GROUP BY c.dataset) AS i
+    LEFT JOIN (SELECT o.dataset, COUNT(*) AS indexed
+               FROM images AS o GROUP BY o.dataset) AS i
            ON i.dataset = t.dataset
     LEFT JOIN (SELECT fa.network, fa.dataset, COUNT(*) AS failed
                FROM failures AS fa GROUP BY fa.network, fa.dataset) AS f

@@ -12,7 +12,7 @@ INDEX: Final = Stage(
     "index",
     "list the images of every dataset, with their classes",
     "kdsspark.stages.index",
-    (tables.IMAGES,),
+    (tables.IMAGES, tables.IMAGE_CLASSES),
     counted="images",
     scope="dataset",
 )
@@ -96,6 +96,7 @@ PROBE: Final = Stage(
     (tables.PROBE,),
     counted="probes",
     part_of_run=False,
+    one_label=True,
 )
 
 STAGES: Final = (INDEX, EMBED, MEASURE, SUMMARIZE, EXEMPLARS, CHECK, REPORT, TRANSFORM, PROBE)
@@ -109,6 +110,7 @@ def _experiment(
     needs: Stage = EMBED,
     beside: tuple[str, ...] = (),
     folder: str = "experiments",
+    one_label: bool = True,
 ) -> Stage:
     module = f"kdsspark.stages.{folder}.{name.replace('-', '_')}"
     return Stage(
@@ -121,6 +123,7 @@ def _experiment(
         needs=needs,
         part_of_run=False,
         is_experiment=True,
+        one_label=one_label,
     )
 
 
@@ -131,7 +134,12 @@ EXPERIMENTS: Final = (
         (tables.LABEL_ENTROPY,),
         needs=MEASURE,
     ),
-    _experiment("sparsity", "share of features above zero, by layer", (tables.SPARSITY,)),
+    _experiment(
+        "sparsity",
+        "share of features above zero, by layer",
+        (tables.SPARSITY,),
+        one_label=False,
+    ),
     _experiment(
         "filters",
         "how many features a class needs, and how many it shares with others",

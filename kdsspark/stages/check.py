@@ -3,7 +3,8 @@
 A run ends with this stage. It checks what has been written since it was last checked:
 
 - every indexed image is embedded or failed, and none is there twice;
-- ``n`` over all classes and ``n_nonfinite`` add up to the embedded images;
+- ``n`` over all classes and ``n_nonfinite`` add up to the embedded images; where an image may have
+  several labels, ``n`` over all images does;
 - ``counts`` of ``histograms`` add up to ``n``, and ``ks`` and ``bin`` follow from them bit for bit;
 - ``auc``, its p-value and the shares of non-zeros are from 0 to 1, and there wherever ``ks`` is;
 - shuffled labels keep the sizes of the classes.
@@ -55,12 +56,14 @@ def run(context: Context) -> None:
 def plan(output: Output, config: Config, pair: Pair) -> CheckPlan:
     """What there is to check of a dataset, done or not: its images, and every measured slice."""
     shards = EMBED.receipts(output).of(pair)
+    several = config.several(pair.dataset)
     checked: dict[str, Any] = {"output": output, "pair": pair, "settings": config.measure}
     embedded = fingerprint(sorted((name, receipt.digest) for name, receipt in shards.items()))
     n_images = total(shards, "embedded")
     items: list[CheckItem] = [ImagesItem(name=pair.item("images"), digest=embedded, **checked)]
     for name, receipt in MEASURE.receipts(output).of(pair).items():
-        items.append(SliceItem(name=name, digest=receipt.digest, n_images=n_images, **checked))
+        of_slice = {"n_images": n_images, "several": several, **checked}
+        items.append(SliceItem(name=name, digest=receipt.digest, **of_slice))
     return CheckPlan(CHECK.name, {item.name: item.digest for item in items}, tuple(items))
 
 
@@ -120,7 +123,7 @@ class ImagesItem(CheckItem):
 _Distances = dict[str, npt.NDArray[Any]]
 """Column of ``ks`` -> [units, classes, shuffles]; null reads as NaN."""
 
-_COMPARED: Final = ("unit", "n_inner", "ks", "bin")
+_COMPARED: Final = ("unit", "n_inner", "n_outer", "ks", "bin")
 _SHARES: Final = ("auc", "p_auc", "nonzero_inner", "nonzero_outer")
 
 
@@ -129,6 +132,7 @@ class SliceItem(CheckItem):
     """The tables of one measured slice."""
 
     n_images: int  # embedded
+    several: bool = False  # labels an image
 
     @property
     def subject(self) -> str:
@@ -146,16 +150,26 @@ class SliceItem(CheckItem):
         true = {key: np.concatenate([rows[key] for rows in blocks])[..., 0] for key in columns}
         sizes = true["n_inner"]
         self.require(len(sizes) == len(nonfinite), both)
-        self.require(
-            bool((sizes.sum(1) + nonfinite == self.n_images).all()),
-            f"n over all classes + n_nonfinite must be {self.n_images} images",
-        )
+        finite = self.n_images - nonfinite
+        what = "n_inner + n_outer" if self.several else "n over all classes"
+        every = f"{what} + n_nonfinite must be {self.n_images} images"
+        self._check_images(true, finite, every)
         if self.settings.histograms:
-            self._check_histograms(true)
+            self._check_histograms(true, finite)
         if self.settings.exact:
             self._check_shares(true)
         if self.settings.keep_shuffled:
-            self._check_shuffled(sizes, nonfinite)
+            self._check_shuffled(sizes, finite)
+
+    def _check_images(self, found: _Distances, finite: npt.NDArray[Any], message: str) -> None:
+        """Every image with a value, ``finite`` [units] of them, counts once.
+
+        With one label an image in one of the classes, else in inner or in outer of each class. The
+        first axes of ``found`` are units and classes.
+        """
+        inner = found["n_inner"]
+        counted = inner + found["n_outer"] if self.several else inner.sum(1)
+        self.require(bool(np.equal(counted.T, finite).all()), message)
 
     def _check_shares(self, true: _Distances) -> None:
         """They are from 0 to 1 where there is a distance, and null elsewhere."""
@@ -165,20 +179,25 @@ class SliceItem(CheckItem):
             right = np.where(undefined, np.isnan(found), (found >= 0) & (found <= 1))
             self.require(bool(right.all()), f"{name} must be from 0 to 1, and null where ks is")
 
-    def _check_histograms(self, true: _Distances) -> None:
+    def _check_histograms(self, true: _Distances, finite: npt.NDArray[Any]) -> None:
         """They add up, and give the distances ``true`` (arrays [units, classes])."""
-        n_classes, first = true["ks"].shape[1], 0
+        n_counted, first = true["ks"].shape[1] + self.several, 0
         every = "every feature must have a histogram for every class"
         for rows in self._row_groups(HISTOGRAMS):
-            self.require(len(rows) % n_classes == 0, every)
+            self.require(len(rows) % n_counted == 0, every)
             bins = pc.count_distinct(pc.list_value_length(rows["counts"])).as_py()
             self.require(bins == 1, "histograms must have the same number of bins")
-            n = _column(rows, "n").reshape(-1, n_classes)
+            n = _column(rows, "n").reshape(-1, n_counted)
             units = slice(first, first + len(n))
             first = units.stop
             counts = pc.list_flatten(rows["counts"]).to_numpy().reshape(*n.shape, -1)
             self.require(bool((counts.sum(2) == n).all()), "counts must add up to n")
-            again = binned_ks(np.ascontiguousarray(counts))
+            totals = None
+            if self.several:
+                whole = "the histogram of all images must be the first of each feature"
+                self.require(np.array_equal(n[:, 0], finite[units]), whole)
+                totals, counts, n = counts[:, 0], counts[:, 1:], n[:, 1:]
+            again = binned_ks(counts, totals)
             same = [
                 np.array_equal(again.ks, true["ks"][units], equal_nan=True),
                 np.array_equal(again.bin, true["bin"][units]),
@@ -187,10 +206,10 @@ class SliceItem(CheckItem):
             self.require(all(same), "ks must be what the histograms give")
         self.require(first == len(true["ks"]), every)
 
-    def _check_shuffled(self, sizes: npt.NDArray[Any], nonfinite: npt.NDArray[Any]) -> None:
+    def _check_shuffled(self, sizes: npt.NDArray[Any], finite: npt.NDArray[Any]) -> None:
         """Under any labels a feature has as many values; if all are finite, in every class.
 
-        ``sizes`` [units, classes] are those of the true labels, ``nonfinite`` is [units].
+        ``sizes`` [units, classes] are those of the true labels, ``finite`` is [units].
         """
         first, found = None, 0  # unit of the slice; rows
         every = f"every feature must have distances of {self.settings.shuffles} shuffles"
@@ -201,11 +220,9 @@ class SliceItem(CheckItem):
             units = block["unit"][:, 0, 0] - first
             self.require(bool((units < len(sizes)).all()), every)
             expected = sizes[units]
-            self.require(
-                bool((block["n_inner"].sum(1) == expected.sum(1)[:, None]).all()),
-                "n of every shuffle must add up to that of the true labels",
-            )
-            whole = nonfinite[units] == 0
+            as_true = "n of every shuffle must add up to that of the true labels"
+            self._check_images(block, finite[units], as_true)
+            whole = finite[units] == self.n_images
             same = block["n_inner"][whole] == expected[whole][:, :, None]
             self.require(bool(same.all()), "shuffled labels must keep the sizes of classes")
         self.require(found == sizes.size * self.settings.shuffles, every)

@@ -6,17 +6,18 @@ import hashlib
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from kdsspark.config import Config, Dataset, ImageDataset
-from kdsspark.datasets import labels, layouts, left_out, listing, readymade
+from kdsspark.datasets import labels, layouts, left_out, listing, readymade, several
 from kdsspark.datasets.layouts.layout import Published
 from kdsspark.datasets.left_out import Group, LeftOut
 from kdsspark.engine.stage import Context, Standing
@@ -26,11 +27,21 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.output.store import Store
 from kdsspark.stages import INDEX
-from kdsspark.tables import IMAGES
+from kdsspark.tables import IMAGE_CLASSES, IMAGES, Table
 from kdsspark.terminal import Progress
+
+SEVERAL: Final = -1
+"""The ``class_id`` of an image that may have several labels."""
 
 _DIGEST: Final = b"kdsspark.digest"  # of the images, in the footer of the table
 _LEFT_OUT: Final = b"kdsspark.left_out"  # what the listing did not take, beside the digest
+
+
+class Labels(NamedTuple):
+    """The labels of a dataset with several labels an image."""
+
+    n: int  # of all images
+    without: int  # images without a label
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Indexed:
     published: Published | None = None  # the size that it should have
     left_out: tuple[Group, ...] = ()
     warnings: tuple[str, ...] = ()
+    labels: Labels | None = None  # where an image may have several
 
     def __str__(self) -> str:
         """One line for people, and one for each warning.
@@ -50,6 +62,8 @@ class Indexed:
         It shows a difference from the published size, and what was left out.
         """
         line = f"dataset {self.dataset}: {self.n_images} images in {self.n_classes} classes"
+        if self.labels is not None:
+            line += f", {self.labels.n} labels, {self.labels.without} images without one"
         line += self._compared()
         if text := left_out.summary(self.left_out):
             line += f"; left out: {text}"
@@ -102,23 +116,31 @@ def write_index(store: Store, dataset: Dataset) -> Indexed:
         listed = Path(folder) / "listed.parquet"
         classes, digest = _collect(dataset, listed, not_taken)
         groups = not_taken.groups(classes)
-        if not classes:
-            raise DatasetError(_no_image(dataset, groups))
+        _refuse_none(dataset, listed, classes, groups)
         _refuse_duplicates(dataset, listed)
         kept = {_DIGEST: digest, _LEFT_OUT: json.dumps([group._asdict() for group in groups])}
         schema = IMAGES.schema.with_metadata(kept)
-        tables = _with_class_ids(listed, sorted(classes))
+        names, counted = sorted(classes), None
+        if dataset.several:
+            counted = _write_image_classes(store, dataset, listed, names)
+        tables = _with_class_ids(dataset, listed, names)
         rows = parquet.write(store, _path(dataset.name), tables, schema)
     pa.default_memory_pool().release_unused()  # which Arrow would keep, for some millions of images
     warnings = (*left_out.warnings(groups), *labels.alike(classes))
     expected = layouts.expected(dataset)
-    return Indexed(dataset.name, rows, len(classes), expected, tuple(groups), warnings)
+    return Indexed(dataset.name, rows, len(classes), expected, tuple(groups), warnings, counted)
 
 
-def _no_image(dataset: Dataset, groups: Collection[Group]) -> str:
+def _refuse_none(
+    dataset: Dataset, listed: Path, classes: Collection[str], groups: Collection[Group]
+) -> None:
+    if classes:
+        return
+    if pq.read_metadata(listed).num_rows:
+        raise DatasetError(f"dataset {dataset.name}: no image has a label at {dataset.location}")
     text = left_out.summary(groups)
     end = f"; left out: {text}" if text else ""
-    return f"dataset {dataset.name}: no image found at {dataset.location}{end}"
+    raise DatasetError(f"dataset {dataset.name}: no image found at {dataset.location}{end}")
 
 
 def images(store: Store, dataset: str) -> pa.Table:
@@ -152,8 +174,8 @@ def _footer(store: Store, dataset: str) -> dict[bytes, bytes]:
     return parquet.schema(store, _path(dataset)).metadata or {}
 
 
-def _path(dataset: str) -> str:
-    return IMAGES.part("part-0", dataset)
+def _path(dataset: str, table: Table = IMAGES) -> str:
+    return table.part("part-0", dataset)
 
 
 def image_id(dataset: str, path: str) -> str:
@@ -172,10 +194,16 @@ def _collect(dataset: Dataset, target: Path, not_taken: LeftOut) -> tuple[set[st
             labels.refuse_unusable(where, table)
             ids = [image_id(dataset.name, path) for path in table["path"].to_pylist()]
             writer.write_table(table.append_column(schema.field("image_id"), [ids]))
-            classes.update(pc.unique(table["class_name"]).to_pylist())
+            classes.update(_names(dataset, table))
             for values in (ids, table["version"].to_pylist(), table["class_name"].to_pylist()):
                 digest.update("\0".join([*values, ""]).encode())
     return classes, digest.hexdigest()
+
+
+def _names(dataset: Dataset, table: pa.Table) -> Iterator[str]:
+    """The names of classes in a part of the listing."""
+    for text in pc.unique(table["class_name"]).to_pylist():
+        yield from several.names_of(text) if dataset.several else (text,)
 
 
 def _listed(dataset: Dataset, not_taken: LeftOut) -> Iterator[pa.Table]:
@@ -197,10 +225,41 @@ def _refuse_duplicates(dataset: Dataset, listed: Path) -> None:
         )
 
 
-def _with_class_ids(listed: Path, classes: list[str]) -> Iterator[pa.Table]:
-    names = pa.array(classes, pa.string())
+def _batches(listed: Path) -> Iterator[pa.Table]:
     with pq.ParquetFile(listed) as file:
         for batch in file.iter_batches(batch_size=listing.BATCH):
-            table = pa.Table.from_batches([batch])
+            yield pa.Table.from_batches([batch])
+
+
+def _with_class_ids(dataset: Dataset, listed: Path, classes: list[str]) -> Iterator[pa.Table]:
+    names = pa.array(classes, pa.string())
+    for table in _batches(listed):
+        if dataset.several:
+            ids = pa.repeat(pa.scalar(SEVERAL, pa.int32()), len(table))
+        else:
             ids = pc.index_in(table["class_name"], value_set=names)
-            yield table.append_column("class_id", ids).select(IMAGES.schema.names)
+        yield table.append_column("class_id", ids).select(IMAGES.schema.names)
+
+
+def _write_image_classes(
+    store: Store, dataset: Dataset, listed: Path, classes: list[str]
+) -> Labels:
+    """Write the part of ``image_classes``, and count."""
+    names, found = pa.array(classes, pa.string()), Counter[bool]()
+
+    def tables() -> Iterator[pa.Table]:
+        for table in _batches(listed):
+            lists = [several.names_of(text) for text in table["class_name"].to_pylist()]
+            found.update(bool(own) for own in lists)
+            numbers = [row for row, own in enumerate(lists) for _ in own]
+            flat = pa.array([name for own in lists for name in own], pa.string())
+            columns = {
+                "image_id": table["image_id"].take(pa.array(numbers, pa.int64())),
+                "class_id": pc.index_in(flat, value_set=names),
+                "class_name": flat,
+            }
+            yield pa.table(columns)
+
+    path = _path(dataset.name, IMAGE_CLASSES)
+    n = parquet.write(store, path, tables(), IMAGE_CLASSES.schema)
+    return Labels(n, found[False])

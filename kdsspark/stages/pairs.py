@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -48,7 +49,8 @@ def run(
 ) -> None:
     """Do what is not done of every pair, the most costly items first; raises what ``plan`` raises.
 
-    Files that no item writes any more are removed.
+    Files that no item writes any more are removed. Datasets that the stage cannot take, because
+    their images may have several labels, are left out with a line each.
     """
     items = planned(context, stage, plan)
     items.sort(key=lambda item: -cost(item))  # so that cores finish together
@@ -62,13 +64,24 @@ def planned(context: Context, stage: Stage, plan: Planner) -> list[WorkItem]:
     """
     output, receipts = context.output, stage.receipts(context.output)
     items: list[WorkItem] = []
-    for pair in complete.working_pairs(context):
+    for pair in _with_labels_of_the_stage(context, stage):
         found = plan(output, context.config, pair).items
         parts = [item.name.part for item in found]
         folders = {table.partition(*pair): parts for table in stage.tables}
         prune(output, receipts, pair, [item.name for item in found], folders)
         items += found
     return items
+
+
+def _with_labels_of_the_stage(context: Context, stage: Stage) -> list[Pair]:
+    """The pairs to work on; says which datasets are left out."""
+    found = complete.working_pairs(context)
+    left_out = {p.dataset for p in found if stage.one_label and context.config.several(p.dataset)}
+    for dataset in sorted(left_out):
+        print(
+            f"dataset {dataset}: left out, {stage.name} needs one label an image", file=sys.stderr
+        )
+    return [pair for pair in found if pair.dataset not in left_out]
 
 
 @dataclass(frozen=True)

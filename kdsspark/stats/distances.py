@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.compiled import compiled, compiled_helper
+from kdsspark.stats.histograms import totals_of
 
 Counts = NDArray[np.int32]
 Distances = NDArray[np.float64]
@@ -61,7 +62,7 @@ Outer = NDArray[np.int64]
 ) = range(7)
 
 
-def kullback_leibler(counts: Counts) -> Distances:
+def kullback_leibler(counts: Counts, totals: Counts | None = None) -> Distances:
     """The divergence of inner from outer, sum of ``P * ln(P / Q')`` (paper equation 1).
 
     ``counts`` is [units, classes, bins], the result [units, classes], in nats and at most
@@ -69,59 +70,59 @@ def kullback_leibler(counts: Counts) -> Distances:
     add nothing. Q' is the outer class with one more image: see the module. Raises ValueError for
     another shape.
     """
-    return _every_cell(_KULLBACK_LEIBLER, counts)
+    return _every_cell(_KULLBACK_LEIBLER, counts, totals)
 
 
-def jensen_shannon(counts: Counts) -> Distances:
+def jensen_shannon(counts: Counts, totals: Counts | None = None) -> Distances:
     """The Jensen-Shannon distance: the square root of the divergence in bits, from 0 to 1.
 
     ``counts`` is [units, classes, bins], the result [units, classes]. The root obeys the triangle
     inequality, the divergence does not. Inner and outer have the same weight, whatever their
     sizes. Raises ValueError for another shape.
     """
-    return _every_cell(_JENSEN_SHANNON, counts)
+    return _every_cell(_JENSEN_SHANNON, counts, totals)
 
 
-def bhattacharyya(counts: Counts) -> Distances:
+def bhattacharyya(counts: Counts, totals: Counts | None = None) -> Distances:
     """The Bhattacharyya distance ``-ln(sum of sqrt(P * Q))`` (paper equation 2).
 
     ``counts`` is [units, classes, bins], the result [units, classes]. It is infinite if no bin
     holds both inner and outer images. Raises ValueError for another shape.
     """
-    return _every_cell(_BHATTACHARYYA, counts)
+    return _every_cell(_BHATTACHARYYA, counts, totals)
 
 
-def mutual_information(counts: Counts) -> Distances:
+def mutual_information(counts: Counts, totals: Counts | None = None) -> Distances:
     """The mutual information of an image's bin and its membership in the class, in nats.
 
     ``counts`` is [units, classes, bins], the result [units, classes]. It is at most the entropy of
     the membership, ``-(n/N) * ln(n/N) - (m/N) * ln(m/N)``, so classes of different sizes are not
     comparable. Raises ValueError for another shape.
     """
-    return _every_cell(_MUTUAL_INFORMATION, counts)
+    return _every_cell(_MUTUAL_INFORMATION, counts, totals)
 
 
-def wasserstein(counts: Counts) -> Distances:
+def wasserstein(counts: Counts, totals: Counts | None = None) -> Distances:
     """The Wasserstein-1 (earth mover's) distance, as a share of the feature's range.
 
     ``counts`` is [units, classes, bins], the result [units, classes]: bins moved per image,
     divided by the number of bins, so below 1. Multiplied by ``hi - lo`` it has the unit of the
     feature. Raises ValueError for another shape.
     """
-    return _every_cell(_WASSERSTEIN, counts)
+    return _every_cell(_WASSERSTEIN, counts, totals)
 
 
-def auc(counts: Counts) -> Distances:
+def auc(counts: Counts, totals: Counts | None = None) -> Distances:
     """The area under the ROC curve of the feature as a score for the class.
 
     ``counts`` is [units, classes, bins], the result [units, classes]: the probability that an
     inner image is in a higher bin than an outer one, where the same bin counts half. It is below
     0.5 if the class has the lower values. Rounded once. Raises ValueError for another shape.
     """
-    return _every_cell(_AUC, counts)
+    return _every_cell(_AUC, counts, totals)
 
 
-def average_precision(counts: Counts) -> Distances:
+def average_precision(counts: Counts, totals: Counts | None = None) -> Distances:
     """The average precision of the feature as a score for the class, highest values first.
 
     ``counts`` is [units, classes, bins], the result [units, classes]: the mean over inner images
@@ -130,10 +131,10 @@ def average_precision(counts: Counts) -> Distances:
     ``average_precision_score``. Low values never count as a good score, because a grandmother
     cell fires for its class. Raises ValueError for another shape.
     """
-    return _every_cell(_AVERAGE_PRECISION, counts)
+    return _every_cell(_AVERAGE_PRECISION, counts, totals)
 
 
-DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType(
+DISTANCES: Final[Mapping[str, Callable[..., Distances]]] = MappingProxyType(
     {
         "kullback_leibler": kullback_leibler,
         "jensen_shannon": jensen_shannon,
@@ -147,25 +148,29 @@ DISTANCES: Final[Mapping[str, Callable[[Counts], Distances]]] = MappingProxyType
 """The distances that ``measure.distances`` can name."""
 
 
-def _every_cell(distance: int, counts: Counts) -> Distances:
-    if counts.ndim != 3:
-        raise ValueError(f"counts must be [units, classes, bins], got shape {counts.shape}")
+def _every_cell(distance: int, counts: Counts, totals: Counts | None) -> Distances:
+    totals = totals_of(counts, totals)
     distances = np.full(counts.shape[:2], np.nan)
-    _fill_distances(distance, np.ascontiguousarray(counts), distances)
+    _fill_distances(distance, np.ascontiguousarray(counts), totals, distances)
     return distances
 
 
 @compiled
-def _fill_distances(distance: int, counts: Counts, distances: Distances) -> None:
+def _fill_distances(
+    distance: int, counts: Counts, all_images: Counts, distances: Distances
+) -> None:
     """Write the distances of all cells whose inner and outer counts are not empty."""
     units, classes, bins = counts.shape
     totals = np.empty(bins, np.int64)
     q = np.empty(bins, np.int64)
     for u in range(units):
         totals[:] = 0
-        for c in range(classes):
-            for b in range(bins):
-                totals[b] += counts[u, c, b]
+        if all_images.shape[0]:
+            totals[:] = all_images[u]
+        else:
+            for c in range(classes):
+                for b in range(bins):
+                    totals[b] += counts[u, c, b]
         total = totals.sum()
         for c in range(classes):
             p = counts[u, c]

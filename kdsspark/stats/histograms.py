@@ -36,6 +36,21 @@ def class_histograms(
     return counts
 
 
+def totals_of(counts: NDArray[np.int32], totals: NDArray[np.int32] | None) -> NDArray[np.int32]:
+    """``totals`` [units, bins] as compiled loops take them: no row where classes add up to them.
+
+    Raises ValueError for another shape, and unless ``counts`` is [units, classes, bins].
+    """
+    if counts.ndim != 3:
+        raise ValueError(f"counts must be [units, classes, bins], got shape {counts.shape}")
+    units, _, bins = counts.shape
+    if totals is None:
+        return np.empty((0, bins), np.int32)
+    if totals.shape != (units, bins):
+        raise ValueError(f"totals must be {(units, bins)}, got shape {totals.shape}")
+    return np.ascontiguousarray(totals)
+
+
 def check_labels(labels: NDArray[Any], n_classes: int) -> None:
     """Raise ValueError unless every label is from 0 to ``n_classes - 1``.
 

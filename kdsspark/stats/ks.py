@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
 from kdsspark.stats.compiled import compiled, compiled_helper
-from kdsspark.stats.histograms import check_labels
+from kdsspark.stats.histograms import check_labels, totals_of
 from kdsspark.stats.order import Order, Sorter
 
 # The state of a class while values are swept over, by columns: the number of its values, N times
 # the number passed so far, its highest gap and its lowest.
-_SIZE, _PASSED, _HIGHEST, _LOWEST = range(4)
+SIZE, _PASSED, _HIGHEST, _LOWEST = range(4)
 _FAR: Final = 1 << 62  # beyond any gap
 
 
@@ -48,13 +48,13 @@ class BinnedKS:
     n_outer: NDArray[np.int64]
 
 
-def binned_ks(counts: NDArray[np.int32]) -> BinnedKS:
+def binned_ks(counts: NDArray[np.int32], totals: NDArray[np.int32] | None = None) -> BinnedKS:
     """The signed distance of every (unit, class), from ``counts`` [units, classes, bins].
 
-    Raises ValueError for another shape.
+    ``totals`` [units, bins] counts all images; None: each image is in one class, so the classes
+    add up to it. Raises ValueError for other shapes.
     """
-    if counts.ndim != 3:
-        raise ValueError(f"counts must be [units, classes, bins], got shape {counts.shape}")
+    totals = totals_of(counts, totals)
     shape = counts.shape[:2]
     result = BinnedKS(
         np.empty(shape),
@@ -62,7 +62,8 @@ def binned_ks(counts: NDArray[np.int32]) -> BinnedKS:
         np.empty(shape, np.int64),
         np.empty(shape, np.int64),
     )
-    _sweep_bins(np.ascontiguousarray(counts), result.ks, result.bin, result.n_inner, result.n_outer)
+    counts = np.ascontiguousarray(counts)
+    _sweep_bins(counts, totals, result.ks, result.bin, result.n_inner, result.n_outer)
     return result
 
 
@@ -129,6 +130,7 @@ class ExactSweep:
 @compiled
 def _sweep_bins(
     counts: NDArray[np.int32],
+    totals: NDArray[np.int32],
     ks: NDArray[np.float64],
     at: NDArray[np.int32],
     n_inner: NDArray[np.int64],
@@ -141,9 +143,13 @@ def _sweep_bins(
     gaps = np.empty(bins, np.int64)
     for u in range(units):
         k[:] = 0
-        for c in range(classes):
+        if totals.shape[0]:
             for b in range(bins):
-                k[b] += np.uint32(counts[u, c, b])
+                k[b] = np.uint32(totals[u, b])
+        else:
+            for c in range(classes):
+                for b in range(bins):
+                    k[b] += np.uint32(counts[u, c, b])
         _accumulate(k, k)
         total = np.int64(k[bins - 1])
         for c in range(classes):
@@ -207,19 +213,19 @@ def _sweep_values(
         for i in range(above):
             seen[i] = labels[s, images[i]]
         for c in range(state.shape[0]):
-            state[c, _SIZE] = sizes[s, c]
+            state[c, SIZE] = sizes[s, c]
         for i in left_out:
-            state[labels[s, i], _SIZE] -= 1
-        _find_gaps(seen[:above], starts, ends, total, state)
+            state[labels[s, i], SIZE] -= 1
+        find_gaps(seen[:above], starts, ends, total, state)
         for c in range(state.shape[0]):
-            n = state[c, _SIZE]
+            n = state[c, SIZE]
             outer = total - n
-            gap = _largest_of_class(c, seen[:above], starts, ends, total, state)
+            gap = largest_of_class(c, seen[:above], starts, ends, total, total - above, state)
             ks[s, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
 
 
 @compiled_helper
-def _find_gaps(
+def find_gaps(
     seen: NDArray[Any],
     starts: NDArray[np.uint32],
     ends: NDArray[np.uint32],
@@ -241,7 +247,7 @@ def _find_gaps(
     for i in range(seen.shape[0]):
         c = seen[i]
         start, end = np.int64(starts[i]), np.int64(ends[i])
-        n, passed = state[c, _SIZE], state[c, _PASSED]
+        n, passed = state[c, SIZE], state[c, _PASSED]
         state[c, _HIGHEST] = max(state[c, _HIGHEST], start * n - passed)
         passed += total
         state[c, _LOWEST] = min(state[c, _LOWEST], end * n - passed)
@@ -249,18 +255,19 @@ def _find_gaps(
 
 
 @compiled_helper
-def _largest_of_class(
+def largest_of_class(
     c: int,
     seen: NDArray[Any],
     starts: NDArray[np.uint32],
     ends: NDArray[np.uint32],
     total: int,
+    n_lowest: int,
     state: NDArray[np.int64],
 ) -> Any:
     """The gap of largest size of one class, the first of several, from its ``state``."""
-    n = state[c, _SIZE]
+    n = state[c, SIZE]
     passed = n * total - state[c, _PASSED]  # at the lowest value
-    after_lowest = (total - seen.shape[0]) * n - passed
+    after_lowest = n_lowest * n - passed
     highest = max(0, state[c, _HIGHEST] - passed)
     lowest = min(0, after_lowest, state[c, _LOWEST] - passed)
     if highest != -lowest:

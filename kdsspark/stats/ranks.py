@@ -81,10 +81,14 @@ def compare_classes(
             result.nonzero_inner[unit],
             result.nonzero_outer[unit],
         )
-    # The kernel wrote how many standard deviations U is away from its mean, over sqrt(2).
-    special.erfc(result.p_auc, out=result.p_auc)
-    np.minimum(result.p_auc, 1, out=result.p_auc)
+    to_p_values(result.p_auc)
     return sweep.ks, result
+
+
+def to_p_values(deviations: Floats) -> None:
+    """Replace what kernels write, the standard deviations of U from its mean over sqrt(2)."""
+    special.erfc(deviations, out=deviations)
+    np.minimum(deviations, 1, out=deviations)
 
 
 @compiled
@@ -114,18 +118,70 @@ def _compare(
     above = images.shape[0]
     n_lowest = total - above
     places, zeros = counts[0], counts[1]
-    _add_up(row, images, starts, ends, seen, places, sums)
-    _count_zeros(row, images, seen, lowest, zeros)
+    add_up(row, images, starts, ends, seen, places, sums)
+    count_zeros(row, images, seen, lowest, zeros)
+    add_lowest(state, total, n_lowest, lowest, places, sums, zeros)
     all_values, all_zeros = 0.0, 0
+    for c in range(sums.shape[0]):
+        all_values += sums[c]
+        all_zeros += zeros[c]
+    fill_classes(
+        state,
+        total,
+        spread_of(starts, ends, total),
+        places,
+        sums,
+        zeros,
+        all_values,
+        all_zeros,
+        auc,
+        deviations,
+        mean_difference,
+        nonzero_inner,
+        nonzero_outer,
+    )
+
+
+@compiled_helper
+def add_lowest(
+    state: NDArray[np.int64],
+    total: int,
+    n_lowest: int,
+    lowest: float,
+    places: NDArray[np.int64],
+    sums: Floats,
+    zeros: NDArray[np.int64],
+) -> None:
+    """Add to what :func:`add_up` and :func:`count_zeros` have the values equal to the lowest."""
     for c in range(sums.shape[0]):
         at_lowest = state[c, 0] - state[c, 1] // max(total, 1)
         if at_lowest > 0:  # or there may be no lowest value
             places[c] += at_lowest * n_lowest
             sums[c] += at_lowest * lowest
             zeros[c] += at_lowest if lowest == 0 else 0
-        all_values += sums[c]
-        all_zeros += zeros[c]
-    spread = _spread(starts, ends, total)
+
+
+@compiled_helper
+def fill_classes(
+    state: NDArray[np.int64],
+    total: int,
+    spread: float,
+    places: NDArray[np.int64],
+    sums: Floats,
+    zeros: NDArray[np.int64],
+    all_values: float,
+    all_zeros: int,
+    auc: Floats,
+    deviations: Floats,
+    mean_difference: Floats,
+    nonzero_inner: Floats,
+    nonzero_outer: Floats,
+) -> None:
+    """Write the results [classes] of one feature.
+
+    ``places``, ``sums`` and ``zeros`` are of each class, ``all_values`` and ``all_zeros`` the sum
+    and the zeros of all finite values.
+    """
     for c in range(sums.shape[0]):
         n = state[c, 0]
         m = total - n
@@ -145,7 +201,7 @@ def _compare(
 
 
 @compiled_helper
-def _add_up(
+def add_up(
     row: NDArray[Any],
     images: NDArray[np.uint32],
     starts: NDArray[np.uint32],
@@ -164,7 +220,7 @@ def _add_up(
 
 
 @compiled_helper
-def _count_zeros(
+def count_zeros(
     row: NDArray[Any],
     images: NDArray[np.uint32],
     seen: NDArray[Any],
@@ -186,7 +242,7 @@ def _count_zeros(
 
 
 @compiled_helper
-def _spread(starts: NDArray[np.uint32], ends: NDArray[np.uint32], total: int) -> float:
+def spread_of(starts: NDArray[np.uint32], ends: NDArray[np.uint32], total: int) -> float:
     """The variance of U over ``n_inner * n_outer``: (N + 1) / 12, less where values are equal.
 
     A run of t values takes ``(t**3 - t) / (N * (N - 1))`` away from N + 1.

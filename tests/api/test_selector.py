@@ -58,6 +58,24 @@ def test_ks_is_in_the_order_of_the_classes() -> None:
     assert fitted.ks_.argmin() == 5 * 12 + 11
 
 
+MEMBER = np.stack([Y % 2 == 0, Y == 11, Y % 3 == 0], axis=1)
+"""Three classes that overlap; 80 images are in none of them."""
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.int64, scipy.sparse.csr_matrix, pd.DataFrame])
+@pytest.mark.parametrize("by", ["threshold", "q", "best"])
+def test_of_several_labels_each_class_is_held_against_the_rest(kind: Any, by: str) -> None:
+    fitted = KSSelector(by, best=1).fit(X, kind(MEMBER))
+    assert fitted.classes_.tolist() == [0, 1, 2]
+    for c, member in enumerate(MEMBER.T):
+        alone = KSSelector(by, best=1).fit(X, member)
+        np.testing.assert_array_equal(fitted.ks_[:, c], alone.ks_[:, 1])
+    if by == "best":
+        best = {int(np.abs(fitted.ks_[:, c]).argmax()) for c in range(3)}
+        assert set(fitted.get_support(indices=True)) == best
+    assert fitted.support_[5]  # lower for the second class
+
+
 def test_by_the_thresholds_of_shuffled_labels() -> None:
     fitted = KSSelector(shuffles=20).fit(X, Y)
     row = kdsspark.measure(X, Y, shuffles=20).thresholds.iloc[0]

@@ -147,9 +147,37 @@ VALUE_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
         {"labels": LABELS[1:]},
         r"each of the 40 images of values, shape \(40, 7\), got shape \(39,\)$",
     ),
-    "several labels an image": (
-        {"labels": np.ones((N, 3), bool)},
-        r"got shape \(40, 3\); several labels an image are not supported$",
+    "fewer labels of several": (
+        {"labels": np.ones((N - 1, 3), bool)},
+        r"must be \[images, classes\] for the 40 images of values, .* got shape \(39, 3\)$",
+    ),
+    "labels of more axes": (
+        {"labels": np.ones((N, 3, 1), bool)},
+        r"labels must be one for each of the 40 images .* got shape \(40, 3, 1\)$",
+    ),
+    "no class of several": (
+        {"labels": np.ones((N, 0), bool)},
+        r"must be \[images, classes\] for the 40 images of values, .* got shape \(40, 0\)$",
+    ),
+    "no image with a label": (
+        {"labels": np.zeros((N, 3), bool)},
+        r"labels must hold one at least, got none in shape \(40, 3\)$",
+    ),
+    "numbers of classes in a column": (
+        {"labels": np.arange(N)[:, None]},
+        r"labels must be \[images, classes\] of booleans, got 2$",
+    ),
+    "names of several": (
+        {"labels": [["a", "b"]] * N},
+        r"labels must be \[images, classes\] of booleans, got <U1$",
+    ),
+    "lists of names": (
+        {"labels": [["a"], ["a", "b"]] * (N // 2)},
+        r"labels must be \[images, classes\] of booleans, got lists of different lengths$",
+    ),
+    "a class twice": (
+        {"labels": pd.DataFrame(np.ones((N, 2), bool), columns=["a", "a"])},
+        r"labels must have a column for each class once, got \['a', 'a'\]$",
     ),
     "float labels": ({"labels": np.arange(N) / 2}, "strings, integers or booleans, got float64$"),
     "a missing label": (

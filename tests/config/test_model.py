@@ -196,6 +196,17 @@ def test_preprocessing_given_in_part_takes_the_documented_rest() -> None:
         ),
         (
             "datasets",
+            [{"name": "a", "embeddings": "e", "labels": "several"}],
+            "datasets.0: labels must be one where embeddings are given (several only with manifes",
+        ),
+        (
+            "datasets",
+            [{"name": "a", "path": "p", "labels": "several"}],
+            "datasets.0: labels must be one with layout folder (several only with manifest), got ",
+        ),
+        ("datasets.0.labels", "many", "datasets.0.labels: must be 'one' or 'several', got 'many'"),
+        (
+            "datasets",
             [{"name": "a", "path": "p"}, {"name": "a", "path": "q"}],
             "datasets must have different names, got 'a' twice",
         ),
@@ -345,7 +356,7 @@ def test_a_dataset_is_dumped_with_the_keys_of_both_kinds() -> None:
     raw = with_key("datasets.0.group", "g")
     raw["datasets"].append({"name": "mine", "embeddings": "e"})
     defaults = {"layout": "folder", "split": None, "background": False, "rank": None}
-    defaults |= {"label": "class_name", "network": "given"}
+    defaults |= {"label": "class_name", "network": "given", "labels": "one"}
     assert parse(raw).model_dump(mode="json")["datasets"] == [
         {"name": "birds", "path": "/data", "embeddings": None, "group": "g", **defaults},
         {"name": "mine", "path": None, "embeddings": "e", "group": None, **defaults},

@@ -52,8 +52,8 @@ def config(output: Output, **datasets: dict[str, Any]) -> Any:
 def test_definitions_are_saved_as_before(output: Output) -> None:
     definitions.record(output, config(output))
     saved = output.read_json("_definitions.json")
-    assert saved["datasets.birds"] == IMAGES | {"background": False}
-    assert saved["datasets.mine"] == EMBEDDINGS | {"background": False}
+    assert saved["datasets.birds"] == IMAGES | {"background": False, "labels": "one"}
+    assert saved["datasets.mine"] == EMBEDDINGS | {"background": False, "labels": "one"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "sql.md"
 
 
 def test_every_table_and_view_is_there(study: Study, opened: SparkSession) -> None:
-    wanted = {name for name in TABLES if study.output.files(name)} | {*VIEW_QUERIES, "runs"}
+    wanted = {name for name in TABLES if study.output.files(name)}
+    wanted |= {"image_classes", *VIEW_QUERIES, "runs"}
     assert set(views.present(study.output)) == wanted
     tables = sorted(wanted & set(TABLES))
     counts = " UNION ALL ".join(
@@ -167,7 +168,7 @@ def test_a_wrong_query_is_one_line(
 def test_a_table_that_is_not_there_names_its_stage(
     indexed: Output, spark: SparkSession, name: str, table: str, stage: str
 ) -> None:
-    assert views.present(indexed) == ["images", "classes"]
+    assert views.present(indexed) == ["images", "image_classes", "image_labels", "classes"]
     own = views.opened(spark, indexed)
     with pytest.raises(ConfigError) as caught, views.explained(indexed, STAGE_OF):
         own.sql(f"SELECT * FROM {name}")
@@ -187,8 +188,8 @@ def test_only_what_is_asked_for_is_opened(study: Study, spark: SparkSession) -> 
     own = views.opened(spark, study.output, ["class_summary"])
     names = {table.name for table in own.catalog.listTables() if table.isTemporary}
     assert names == {
-        *("class_summary", "classes", "network_layers"),
-        *("ks", "thresholds", "features", "images", "failures"),
+        *("class_summary", "classes", "image_labels", "network_layers"),
+        *("ks", "thresholds", "features", "images", "image_classes", "failures"),
     }
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from kdsspark import stats
 from kdsspark.stats import bins, distances, histograms, ks, moments, ranks, shuffles
 from kdsspark.stats.kernel_cache import KernelCache
+from kdsspark.stats.several import comparing, label_sets
 from kdsspark.stats.summaries import thresholds
 
 Array = np.ndarray[Any, Any]
@@ -32,11 +33,13 @@ CODES = RNG.integers(0, 10, (5, 60)).astype(np.uint8)
 LABELS = RNG.integers(0, 3, 60).astype(np.int32)
 COUNTS = RNG.integers(0, 9, (2, 3, 10)).astype(np.int32)
 KEYS = RNG.integers(0, 1 << 63, (60, 2)).astype(np.uint64)
+SETS, _ = label_sets.LabelSets.of([(), (0, 2), (1,)], 3)
 
 
 def compiled_functions() -> dict[str, Any]:
     """All kernels and helpers of the package, by module and name."""
-    modules = [f"{stats.__name__}.{each.name}" for each in pkgutil.iter_modules(stats.__path__)]
+    prefix = f"{stats.__name__}."
+    modules = [each.name for each in pkgutil.walk_packages(stats.__path__, prefix)]
     return {
         f"{module}.{name}": value
         for module in modules
@@ -69,6 +72,10 @@ def compared() -> ranks.Comparison:
     return ranks.compare_classes(np.ascontiguousarray(VALUES.T), LABELS[None], 3)[1]
 
 
+def compared_sets() -> ranks.Comparison:
+    return comparing.compare_sets(np.ascontiguousarray(VALUES.T), LABELS[None], SETS)[1]
+
+
 def dealt() -> Array:
     sizes = np.bincount(LABELS)
     counts = shuffles.count_hashes(KEYS, 0, 1)
@@ -84,6 +91,8 @@ EXAMPLES: dict[str, Callable[[], Array]] = {
     "binned ks": lambda: ks.binned_ks(COUNTS).ks,
     "exact ks": lambda: ks.exact_ks(np.ascontiguousarray(VALUES.T), LABELS[None], 3),
     "comparison": lambda: compared().p_auc,
+    "histograms of sets": lambda: label_sets.set_histograms(CODES, LABELS, SETS, 10),
+    "comparison of sets": lambda: compared_sets().p_auc,
     "moments": lambda: moments.moments(VALUES, np.zeros(5)).squares,
     "shuffled labels": lambda: shuffles.shuffled_labels(KEYS, LABELS, 0, 1),
     "dealt labels": dealt,

@@ -2,10 +2,14 @@
 
 A version is any text that stands for the state of an image's file, an etag for example; where it
 changes, the image is read again. Without one, the state of a file is known only on this machine.
+
+With ``labels: several``, a label is a list of names: a JSON array, or in Parquet also a list. Its
+text is that of :mod:`kdsspark.datasets.several`.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Iterator
 from typing import Final
@@ -16,6 +20,7 @@ import pyarrow.csv
 import pyarrow.dataset
 
 from kdsspark.config import ImageDataset
+from kdsspark.datasets import several
 from kdsspark.datasets.layouts import csv_text
 from kdsspark.datasets.layouts.paths import joined, understood
 from kdsspark.datasets.left_out import HIDDEN, LeftOut
@@ -39,7 +44,10 @@ def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Ta
     where = f"dataset {dataset.name}: manifest {path}"
     is_csv = path.lower().endswith(_CSV)
     first_row = 2 if is_csv else 1  # as an editor counts
-    for batch in (_csv if is_csv else _parquet)(where, root, left_out):
+    batches = _csv(where, root) if is_csv else _parquet(where, root, left_out, dataset.several)
+    for batch in batches:
+        if dataset.several:
+            batch = _with_lists(where, batch, first_row)
         _refuse_empty(where, batch, first_row)
         yield from tables(_rows(where, root.parent, batch, first_row))
         first_row += len(batch)
@@ -48,7 +56,7 @@ def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Ta
 # -- files: the rows as text, with all of ``_COLUMNS``; versions are null without such a column ---
 
 
-def _parquet(where: str, root: Root, left_out: LeftOut) -> Iterator[pa.RecordBatch]:
+def _parquet(where: str, root: Root, left_out: LeftOut, lists: bool) -> Iterator[pa.RecordBatch]:
     _count_hidden(root, left_out)
     # Each file by its own schema: in a folder, perhaps only the later files have versions.
     none = pa.schema([])
@@ -56,6 +64,8 @@ def _parquet(where: str, root: Root, left_out: LeftOut) -> Iterator[pa.RecordBat
     for file in found.get_fragments():
         names = _names(where, file)
         _require(where, names)
+        if not lists:
+            _refuse_lists(where, file)
         wanted = [column for column in _COLUMNS if column in names]
         for batch in file.to_batches(columns=wanted, batch_size=BATCH):
             nulls = pa.nulls(len(batch), pa.string())
@@ -73,10 +83,22 @@ def _names(where: str, file: pa.dataset.Fragment) -> list[str]:
 
 
 def _texts(values: pa.Array) -> pa.Array:
-    """Values of any type as text; NaN, which marks missing values in floats, as null."""
+    """Values of any type as text; lists as JSON; NaN, which marks missing floats, as null."""
+    if _is_list(values.type):
+        return pa.array([v if v is None else json.dumps(v) for v in values.to_pylist()])
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)
     return values.cast(pa.string())
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _refuse_lists(where: str, file: pa.dataset.Fragment) -> None:
+    kind = file.physical_schema.field("label").type
+    if _is_list(kind):
+        raise DatasetError(f"{where}: label must be one name, or labels several, got {kind}")
 
 
 def _count_hidden(root: Root, left_out: LeftOut) -> None:
@@ -86,7 +108,7 @@ def _count_hidden(root: Root, left_out: LeftOut) -> None:
             left_out.add(path, HIDDEN)
 
 
-def _csv(where: str, root: Root, _left_out: LeftOut) -> Iterator[pa.RecordBatch]:
+def _csv(where: str, root: Root) -> Iterator[pa.RecordBatch]:
     fs, path = root.fs, root.path
     csv_text.refuse_damaged(where, fs, path)
     quoting = pa.csv.ParseOptions(newlines_in_values=True)
@@ -125,6 +147,17 @@ def _refuse_empty(where: str, batch: pa.RecordBatch, first_row: int) -> None:
         if pc.any(missing).as_py():
             row = first_row + pc.index(missing, True).as_py()
             raise DatasetError(f"{where} row {row}: {column} must not be empty")
+
+
+def _with_lists(where: str, batch: pa.RecordBatch, first_row: int) -> pa.RecordBatch:
+    """The rows with each label as the text that stands for its list."""
+    texts = []
+    for number, cell in enumerate(batch["label"].to_pylist(), start=first_row):
+        try:
+            texts.append(several.understood(cell or ""))
+        except ValueError as error:
+            raise DatasetError(f"{where} row {number}: label {error}") from None
+    return batch.set_column(batch.schema.get_field_index("label"), "label", pa.array(texts))
 
 
 def _rows(where: str, folder: Root, batch: pa.RecordBatch, first_row: int) -> Iterator[Row]:

@@ -139,6 +139,7 @@ class Gallery:
     figures: Sequence[UnitFigure] = ()  # of the paper, that are drawn for this dataset
     rows: Mapping[int, Sample] = field(default_factory=dict)  # feature -> its patches, in a strip
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    n_images: int | None = None  # of the dataset; None: classes add up to it
 
     @cached_property
     def layer_of(self) -> npt.NDArray[np.int32]:

@@ -21,7 +21,7 @@ def page(info: NetworkInfo, gallery: Gallery, shown: ClassShown) -> Page:
             "info": info,
             "gallery": gallery,
             "shown": shown,
-            "n_images": sum(other.n_images for other in gallery.classes),
+            "n_images": gallery.n_images or sum(other.n_images for other in gallery.classes),
             "n_features": gallery.ks.shape[1],
             "dataset_page": names.dataset_page(gallery.network, gallery.dataset),
             "sample_tiles": cards.tiles(shown),

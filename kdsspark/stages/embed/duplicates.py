@@ -32,7 +32,7 @@ _KIND: Final = DUPLICATES.name
 _IMAGES_OF_A_RANGE: Final = 4_000_000
 
 _SHARED: Final = {
-    "in_class": ["content", "dataset", "class_id"],
+    "in_class": ["content", "dataset", "class_id", "class_name"],
     "in_dataset": ["content", "dataset"],
     "in_all": ["content"],
 }

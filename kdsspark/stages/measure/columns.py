@@ -6,7 +6,7 @@ reads its own units and nothing else. A file holds a range of the images. It con
 padding:
 
     keys    uint64 [images, 2]               the two halves of each image id
-    labels  int32 [images]                   class_id
+    labels  int32 [images]                   class_id, or the number of a set of labels
     then, for every layer in order,
     codes   uint8 or uint16 [units, images]  the bin of every value
     values  float32 or float64 [units, images], only if exact distances are wanted

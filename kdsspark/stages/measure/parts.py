@@ -45,6 +45,9 @@ _ORDER: Final = ("unit", "class_id", "shuffle")
 ROWS_OF_A_GROUP: Final = 1 << 17
 """Rows of a row group of ``ks``: about 4 MiB."""
 
+ALL: Final = -1
+"""The ``class_id`` of all images in ``histograms``, where classes overlap."""
+
 Labeling = tuple[int, npt.NDArray[np.int32]]
 """The number of a shuffle, 0 for the true labels, and the labels [images]."""
 
@@ -126,21 +129,23 @@ class SliceParts:
         counts: npt.NDArray[np.int32],
         exact: npt.NDArray[np.float64] | None,
         compared: Comparison | None = None,
+        totals: npt.NDArray[np.int32] | None = None,
     ) -> None:
         """Take the histograms of a block of units under one labeling.
 
         ``first`` is the place of the block within the slice. ``counts`` is [units, classes, bins],
         ``exact`` the exact distances [units, classes], and ``compared`` what else their values
-        say, under the true labels. Distances are written and summarized by :meth:`flush`.
+        say, under the true labels. ``totals`` [units, bins] are the histograms of all images where
+        classes overlap. Distances are written and summarized by :meth:`flush`.
         """
-        ks = binned_ks(counts)
+        ks = binned_ks(counts, totals)
         unit = self.cut.start + first
         self._waiting.setdefault(shuffle, []).append(_Block(unit, ks, exact, compared))
         if shuffle == 0 and (HISTOGRAMS.name,) in self._writers:
-            rows = _histograms(self.cut.layer, unit, counts, ks)
+            rows = _histograms(self.cut.layer, unit, counts, totals, ks.n_inner)
             self._writers[HISTOGRAMS.name,].write(rows)
         if shuffle == 0 and self.distances:
-            rows = _distances(self.cut.layer, unit, counts, self.distances)
+            rows = _distances(self.cut.layer, unit, counts, totals, self.distances)
             self._writers[DISTANCES.name,].write(rows)
 
     def flush(self, at_least: int = 1) -> None:
@@ -187,23 +192,37 @@ def open_parts(
 # -- tables --------------------------------------------------------------------------------------
 
 
-def _pairs(layer: str, unit: int, shape: tuple[int, int]) -> dict[str, pa.Array]:
+def _pairs(
+    layer: str, unit: int, shape: tuple[int, int], first_class: int = 0
+) -> dict[str, pa.Array]:
     """The first columns of a table with one row per (unit, class), units outermost."""
     n_units, n_classes = shape
+    classes = np.arange(first_class, first_class + n_classes, dtype=np.int32)
     units = np.arange(unit, unit + n_units, dtype=np.int32)
     return {
         "layer": pa.repeat(layer, n_units * n_classes),
         "unit": pa.array(np.repeat(units, n_classes)),
-        "class_id": pa.array(np.tile(np.arange(n_classes, dtype=np.int32), n_units)),
+        "class_id": pa.array(np.tile(classes, n_units)),
     }
 
 
-def _histograms(layer: str, unit: int, counts: npt.NDArray[np.int32], ks: BinnedKS) -> pa.Table:
+def _histograms(
+    layer: str,
+    unit: int,
+    counts: npt.NDArray[np.int32],
+    totals: npt.NDArray[np.int32] | None,
+    n: npt.NDArray[np.int64],
+) -> pa.Table:
+    """``n`` [units, classes] are the sums of ``counts``; the class of ``totals`` is ``ALL``."""
+    first_class = 0
+    if totals is not None:
+        first_class, counts = ALL, np.concatenate([totals[:, None], counts], axis=1)
+        n = np.concatenate([totals.sum(1, np.int64)[:, None], n], axis=1)
     n_units, n_classes, bins = counts.shape
     offsets = pa.array(np.arange(0, counts.size + 1, bins, dtype=np.int32))
     kind = HISTOGRAMS.schema.field("counts").type
-    columns = _pairs(layer, unit, (n_units, n_classes))
-    columns["n"] = pa.array(ks.n_inner.ravel())
+    columns = _pairs(layer, unit, (n_units, n_classes), first_class)
+    columns["n"] = pa.array(n.ravel())
     columns["counts"] = pa.ListArray.from_arrays(offsets, pa.array(counts.ravel()), type=kind)
     return pa.table(columns)
 
@@ -224,11 +243,17 @@ def _ks(layer: str, shuffle: int, block: _Block) -> pa.Table:
 
 
 def _distances(
-    layer: str, unit: int, counts: npt.NDArray[np.int32], wanted: tuple[str, ...]
+    layer: str,
+    unit: int,
+    counts: npt.NDArray[np.int32],
+    totals: npt.NDArray[np.int32] | None,
+    wanted: tuple[str, ...],
 ) -> pa.Table:
     columns = _pairs(layer, unit, (counts.shape[0], counts.shape[1]))
     n = len(columns["unit"])
     for name, distance in distances.DISTANCES.items():
-        found = nullable(distance(counts).ravel()) if name in wanted else pa.nulls(n, pa.float64())
-        columns[name] = found
+        if name in wanted:
+            columns[name] = nullable(distance(counts, totals).ravel())
+        else:
+            columns[name] = pa.nulls(n, pa.float64())
     return pa.table(columns)

@@ -47,6 +47,14 @@ class Way(Enum):
 
 
 @dataclass(frozen=True)
+class Overlap:
+    """How many labels a dataset has where an image may have several."""
+
+    n_sets: int  # distinct sets of labels
+    n_labels: int  # of all images
+
+
+@dataclass(frozen=True)
 class Shape:
     """The numbers that decide how much memory a task needs."""
 
@@ -54,6 +62,17 @@ class Shape:
     n_classes: int
     layout: ColumnsLayout
     settings: Measure
+    overlap: Overlap | None = None  # None: every image has one label
+
+    @property
+    def n_counted(self) -> int:
+        """Histograms of a unit: of the classes and, where these overlap, of all images before."""
+        return self.n_classes + (self.overlap is not None)
+
+    @property
+    def n_labels(self) -> int:
+        """The number of different labels that an image has one of: classes, or sets of them."""
+        return self.n_classes if self.overlap is None else self.overlap.n_sets
 
     @property
     def labelings(self) -> int:
@@ -125,6 +144,9 @@ def _bytes_of_a_task(shape: Shape) -> int:
     ids = 16 + 4 + 28  # keys and labels; then hashes, order and labels while classes are shuffled
     sort = 24 if shape.settings.exact else 0
     images = shape.n_images * (ids + sort + 4 * labelings_at_once(shape))
+    if shape.overlap is not None:  # the sets, and where each label has its place in the order
+        images += 8 * shape.overlap.n_sets + 4 * shape.overlap.n_labels
+        images += (16 if shape.settings.exact else 0) * shape.overlap.n_labels
     survival = 4 * 2 * 101 * shape.n_classes * shape.labelings
     # A block of histograms and the tables made of it may take an eighth of the memory each.
     return images + survival + 2 * shape.settings.memory_bytes // 8
@@ -145,7 +167,7 @@ def units_of_a_block(shape: Shape) -> int:
     measuring took two to three times as long.
     """
     size = min(shape.settings.memory_bytes // 8, 1 << 21)
-    return max(1, size // (4 * shape.n_classes * shape.settings.bins))
+    return max(1, size // (4 * shape.n_counted * shape.settings.bins))
 
 
 def _units_by_rows(shape: Shape) -> int:
@@ -160,7 +182,7 @@ def _units_by_rows(shape: Shape) -> int:
             f"{shape.settings.memory}, or that larger: an exact distance needs all values of a "
             f"feature in one task, got true"
         )
-    counts = 4 * shape.n_classes * shape.settings.bins * shape.labelings
+    counts = 4 * shape.n_counted * shape.settings.bins * shape.labelings
     return max(1, shape.settings.memory_bytes // 4 // counts)
 
 

@@ -22,10 +22,13 @@ from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values, image_keys
 from kdsspark.output.store import Store
+from kdsspark.stages import label_sets
+from kdsspark.stages.label_sets import DatasetSets
 from kdsspark.stages.measure import columns
 from kdsspark.stages.measure.columns import ColumnsLayout
 from kdsspark.stages.measure.plan import Piece
 from kdsspark.stats.bins import bin_codes, fill_columns
+from kdsspark.stats.several.label_sets import LabelSets
 
 _READERS: Final = 8
 
@@ -57,18 +60,25 @@ class Columns:
     """Some features of some images, in column order."""
 
     keys: npt.NDArray[np.uint64]  # [images, 2], the two halves of each id
-    labels: npt.NDArray[np.int32]  # [images], class_id
+    labels: npt.NDArray[np.int32]  # [images], class_id or the number of a set of labels
     blocks: tuple[columns.Block, ...]  # of each slice
+    sets: LabelSets | None = None  # where an image may have several labels
 
     @staticmethod
-    def empty(images: int, layout: ColumnsLayout, slices: Sequence[LayerSlice]) -> Columns:
+    def empty(
+        images: int,
+        layout: ColumnsLayout,
+        slices: Sequence[LayerSlice],
+        sets: LabelSets | None = None,
+    ) -> Columns:
         """Arrays for ``images`` images, to be filled."""
         blocks = [
             (np.empty(shape, layout.code), np.empty(shape, value) if value else None)
             for s in slices
             for shape, value in [((s.stop - s.start, images), layout.values[s.depth])]
         ]
-        return Columns(np.empty((images, 2), np.uint64), np.empty(images, np.int32), tuple(blocks))
+        keys, labels = np.empty((images, 2), np.uint64), np.empty(images, np.int32)
+        return Columns(keys, labels, tuple(blocks), sets)
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,7 @@ class RechunkJob:
     layout: ColumnsLayout
     bins: int
     layers: tuple[LayerSlice, ...]  # every layer whole
+    sets_of: str | None = None  # the dataset, where an image may have several labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +113,8 @@ def rechunk(item: RowRange) -> Outcome:
     """Write one range of rows to a scratch file in column order (executor)."""
     job, pieces, path = item.job, item.pieces, item.path
     start = time.perf_counter()
-    found = read_rows(job.store, pieces, job.layout, job.bins, job.layers)
+    sets = None if job.sets_of is None else label_sets.read(job.store, job.sets_of)
+    found = read_rows(job.store, pieces, job.layout, job.bins, job.layers, sets)
     read = time.perf_counter()
     columns.write(job.store, path, found.keys, found.labels, found.blocks)
     done = time.perf_counter()
@@ -115,19 +127,23 @@ def read_rows(
     layout: ColumnsLayout,
     bins: int,
     slices: Sequence[LayerSlice],
+    sets: DatasetSets | None = None,
 ) -> Columns:
     """Read some rows once, and turn slices of their layers into columns (executor).
 
-    Raises :class:`InvariantError` if the files do not have the rows that ``pieces`` name.
+    ``sets`` are those of the dataset where an image may have several labels. Raises
+    :class:`InvariantError` if the files do not have the rows that ``pieces`` name.
     """
-    names = ["image_id", "class_id", *(s.layer for s in slices)]
+    label = "class_id" if sets is None else "class_name"
+    names = ["image_id", label, *(s.layer for s in slices)]
     n_images = sum(piece.n_rows for piece in pieces)
-    result, row = Columns.empty(n_images, layout, slices), 0
+    result, row = Columns.empty(n_images, layout, slices, None if sets is None else sets.sets), 0
     for piece in pieces:
         for group in parquet.row_groups(store, piece.part, names, piece.start, piece.stop):
             rows = slice(row, row + len(group))
             result.keys[rows] = image_keys(group["image_id"])
-            result.labels[rows] = group["class_id"].to_numpy()
+            labels = group[label]
+            result.labels[rows] = labels.to_numpy() if sets is None else sets.numbers(labels)
             for cut, block in zip(slices, result.blocks, strict=True):
                 values = flat_values(group[cut.layer]).reshape(len(group), -1)
                 turn(values[:, cut.start : cut.stop], cut, bins, block, rows)
@@ -149,11 +165,15 @@ def turn(
 
 
 def read_columns(
-    store: Store, files: Sequence[ColumnsFile], layout: ColumnsLayout, cut: LayerSlice
+    store: Store,
+    files: Sequence[ColumnsFile],
+    layout: ColumnsLayout,
+    cut: LayerSlice,
+    sets: LabelSets | None = None,
 ) -> Columns:
     """Read one slice over all images from the scratch files (executor)."""
     ends = np.cumsum([file.images for file in files]).tolist()
-    result = Columns.empty(ends[-1], layout, [cut])
+    result = Columns.empty(ends[-1], layout, [cut], sets)
 
     def fill(file: ColumnsFile, end: int) -> None:
         rows = slice(end - file.images, end)

@@ -28,8 +28,13 @@ from kdsspark.stages import MEASURE
 from kdsspark.stages.measure import columns
 from kdsspark.stages.measure.parts import ROWS_OF_A_GROUP, open_parts
 from kdsspark.stages.measure.rechunk import ColumnsFile, LayerSlice, read_columns
-from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, blocks
-from kdsspark.stats.histograms import class_histograms
+from kdsspark.stages.measure.slice_task import (
+    MeasureJob,
+    MeasureSlice,
+    apart,
+    blocks,
+    histograms,
+)
 from kdsspark.stats.shuffles import (
     Boundaries,
     Candidates,
@@ -41,7 +46,7 @@ from kdsspark.stats.shuffles import (
 )
 
 Counts = npt.NDArray[np.int32]
-"""Images per bin: [labelings, units, classes, bins]."""
+"""Images per bin: [labelings, units, ``n_counted`` of the shape, bins]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,14 +95,15 @@ def count_piece(piece: SlicePiece) -> Counts:
     shape = piece.job.shape
     found = read_columns(piece.job.output, [piece.file], shape.layout, piece.slice)
     codes, _ = found.blocks[0]
-    size = (shape.labelings, len(codes), shape.n_classes, shape.settings.bins)
+    sets = piece.job.sets()
+    size = (shape.labelings, len(codes), shape.n_counted, shape.settings.bins)
     counts = np.empty(size, np.int32)
     for shuffle in range(shape.labelings):
         labels = found.labels
         if shuffle:
             boundaries = piece.boundaries[shuffle - 1]
             labels = deal(found.keys, boundaries, shape.settings.seed, shuffle)
-        counts[shuffle] = class_histograms(codes, labels, shape.n_classes, shape.settings.bins)
+        counts[shuffle] = histograms(shape, None if sets is None else sets.sets, codes, labels)
     return counts
 
 
@@ -110,7 +116,8 @@ def finish_slice(item: CountedSlice) -> Outcome:
         parts.write_ranges(item.ranges)
         for first, last in blocks(job.shape, cut):
             for shuffle, counted in enumerate(counts[:, first:last]):
-                parts.write(first, shuffle, counted, None)
+                counts_of_classes, totals = apart(job.shape, counted)
+                parts.write(first, shuffle, counts_of_classes, None, totals=totals)
             parts.flush(ROWS_OF_A_GROUP)
         parts.flush()
     return Outcome({"images": job.shape.n_images, "features": cut.stop - cut.start})
@@ -139,7 +146,7 @@ def _boundaries(session: Session, jobs: dict[Pair, MeasureJob]) -> dict[Pair, li
 
 
 _FirstPass = tuple[npt.NDArray[np.int64], list[HashCounts]]
-"""The number of images of each class, and the hash counts of each shuffle."""
+"""The number of images of each class, or set of labels, and the hash counts of each shuffle."""
 
 
 def _first_pass(
@@ -148,7 +155,7 @@ def _first_pass(
     job = jobs[pair]
     keys, labels = columns.read_ids(job.output, file.path, file.images)
     seed, shuffles = job.shape.settings.seed, range(1, job.shape.labelings)
-    sizes = np.bincount(labels, minlength=job.shape.n_classes)
+    sizes = np.bincount(labels, minlength=job.shape.n_labels)
     yield sizes, [count_hashes(keys, seed, shuffle) for shuffle in shuffles]
 
 

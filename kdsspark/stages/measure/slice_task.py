@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.stages import label_sets
+from kdsspark.stages.label_sets import DatasetSets
 from kdsspark.stages.measure import plan as measure_plan
 from kdsspark.stages.measure.parts import ROWS_OF_A_GROUP, Labeling, SliceParts, open_parts
 from kdsspark.stages.measure.plan import Piece, Shape
@@ -22,10 +25,12 @@ from kdsspark.stages.measure.rechunk import (
     read_columns,
     read_rows,
 )
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.bins import Codes, Ranges
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.ks import exact_ks
-from kdsspark.stats.ranks import compare_classes
+from kdsspark.stats.ranks import Comparison, compare_classes
+from kdsspark.stats.several.comparing import compare_sets, exact_ks_of_sets
+from kdsspark.stats.several.label_sets import LabelSets, set_histograms
 from kdsspark.stats.shuffles import shuffled_labels
 
 
@@ -45,10 +50,17 @@ class MeasureJob:
 
     def read(self, cut: LayerSlice) -> Columns:
         """Read a slice over all images."""
+        layout, bins, sets = self.shape.layout, self.shape.settings.bins, self.sets()
         if self.files:
-            return read_columns(self.output, self.files, self.shape.layout, cut)
-        bins = self.shape.settings.bins
-        return read_rows(self.output, self.pieces, self.shape.layout, bins, [cut])
+            return read_columns(
+                self.output, self.files, layout, cut, None if sets is None else sets.sets
+            )
+        return read_rows(self.output, self.pieces, layout, bins, [cut], sets)
+
+    def sets(self) -> DatasetSets | None:
+        """The sets of labels of the dataset where an image may have several."""
+        overlaps = self.shape.overlap is not None
+        return label_sets.read(self.output, self.pair.dataset) if overlaps else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,12 +126,45 @@ def _measure_block(
     kept = {shuffle: labels for shuffle, labels in labelings if parts.keeps(shuffle)}
     compared = None
     if values is not None and kept:
-        given = values[first:last], np.stack(list(kept.values())), shape.n_classes
-        if 0 in kept:  # the first
-            found, compared = compare_classes(*given)
-        else:
-            found = exact_ks(*given)
+        of_kept = np.stack(list(kept.values()))
+        found, compared = _compare(shape, columns.sets, values[first:last], of_kept, 0 in kept)
         exact = dict(zip(kept, found, strict=True))
     for shuffle, labels in labelings:
-        counts = class_histograms(codes[first:last], labels, shape.n_classes, shape.settings.bins)
-        parts.write(first, shuffle, counts, exact.get(shuffle), None if shuffle else compared)
+        counts, totals = apart(shape, histograms(shape, columns.sets, codes[first:last], labels))
+        more = None if shuffle else compared
+        parts.write(first, shuffle, counts, exact.get(shuffle), more, totals)
+
+
+# -- one label an image, or several ----------------------------------------------------------------
+
+
+def histograms(
+    shape: Shape, sets: LabelSets | None, codes: Codes, labels: npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
+    """Histograms of a block of units: int32 [units, ``shape.n_counted``, bins]."""
+    bins = shape.settings.bins
+    if sets is None:
+        return class_histograms(codes, labels, shape.n_classes, bins)
+    return set_histograms(codes, labels, sets, bins)
+
+
+def apart(
+    shape: Shape, counts: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32] | None]:
+    """Those of the classes, and those of all images where the classes overlap."""
+    return (counts, None) if shape.overlap is None else (counts[:, 1:], counts[:, 0])
+
+
+def _compare(
+    shape: Shape,
+    sets: LabelSets | None,
+    values: npt.NDArray[Any],
+    labels: npt.NDArray[np.int32],
+    with_true: bool,
+) -> tuple[npt.NDArray[np.float64], Comparison | None]:
+    """Exact distances of all ``labels`` [labelings, images]; more of the first if it is true."""
+    if sets is None:
+        given = values, labels, shape.n_classes
+        return compare_classes(*given) if with_true else (exact_ks(*given), None)
+    of_sets = values, labels, sets
+    return compare_sets(*of_sets) if with_true else (exact_ks_of_sets(*of_sets), None)

@@ -22,14 +22,14 @@ from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import COLUMNS, SUMMARIES, ItemName, Pair
 from kdsspark.output.output import Output
-from kdsspark.stages import EMBED, MEASURE
+from kdsspark.stages import EMBED, MEASURE, label_sets
 from kdsspark.stages.embed import complete
 from kdsspark.stages.embed.networks import layer_widths
 from kdsspark.stages.embed.shards import ranges
 from kdsspark.stages.measure import plan as cutting
 from kdsspark.stages.measure import rows
 from kdsspark.stages.measure.parts import PARTS, written
-from kdsspark.stages.measure.plan import Cut, Piece, Shape, Way
+from kdsspark.stages.measure.plan import Cut, Overlap, Piece, Shape, Way
 from kdsspark.stages.measure.rechunk import (
     ColumnsFile,
     LayerSlice,
@@ -118,23 +118,33 @@ def plan(output: Output, config: Config, pair: Pair) -> MeasurePlan:
             f"dataset {pair.dataset}: is not embedded by {pair.network}, run embed first"
         )
     widths = layer_widths(output, pair.network)
-    classes = parquet.read(output, IMAGES, pair.dataset, columns=["class_id"])["class_id"]
+    n_classes, overlap = _labels(output, config, pair.dataset)
     layout = cutting.layout_of(
         list(widths.values()), _dtypes(output, next(iter(files)), widths), settings
     )
-    shape = Shape(sum(files.values()), (pc.max(classes).as_py() or 0) + 1, layout, settings)
-    digest = fingerprint(
-        {
-            "format": _FORMAT,
-            "shards": sorted((name, shard.digest) for name, shard in shards.items()),
-            "classes": shape.n_classes,
-            "settings": settings.model_dump(exclude={"memory"}),
-        }
-    )
+    shape = Shape(sum(files.values()), n_classes, layout, settings, overlap)
+    made_of = {
+        "format": _FORMAT,
+        "shards": sorted((name, shard.digest) for name, shard in shards.items()),
+        "classes": shape.n_classes,
+        "settings": settings.model_dump(exclude={"memory"}),
+    }
+    digest = fingerprint(made_of if overlap is None else made_of | {"labels": "several"})
     cut, layers = cutting.cut(shape), tuple(widths)
     names = [name for slices in _slice_names(layers, cut).values() for name in slices]
     digests = {pair.item(name): digest for name in names}
     return MeasurePlan(MEASURE.name, digests, pair, layers, shape, cut, files, digest)
+
+
+def _labels(output: Output, config: Config, dataset: str) -> tuple[int, Overlap | None]:
+    """The number of classes in the index, and how they overlap."""
+    if not config.several(dataset):
+        classes = parquet.read(output, IMAGES, dataset, columns=["class_id"])["class_id"]
+        return (pc.max(classes).as_py() or 0) + 1, None
+    found = label_sets.read(output, dataset)
+    texts = parquet.read(output, IMAGES, dataset, columns=["class_name"])["class_name"]
+    overlap = Overlap(found.sets.n_sets, int(found.sizes(texts).sum()))
+    return found.sets.n_classes, overlap
 
 
 def _slice_names(layers: Sequence[str], cut: Cut) -> dict[str, list[str]]:
@@ -227,7 +237,9 @@ def _rechunk(
         whole = [((0, width),) for width in p.shape.layout.widths]
         layers = _slices(replace(p, cut=Cut(p.cut.way, tuple(whole))), measured[p.pair])
         bins = p.shape.settings.bins
-        job = RechunkJob(output, p.shape.layout, bins, tuple(layer for layer, _ in layers))
+        sets_of = None if p.shape.overlap is None else p.pair.dataset
+        whole_layers = tuple(layer for layer, _ in layers)
+        job = RechunkJob(output, p.shape.layout, bins, whole_layers, sets_of)
         items += [
             RowRange(
                 name=name,

@@ -23,7 +23,7 @@ Curves = dict[tuple[str, int, int], Counts]
 """(layer, unit, class_id) -> [bins]; the class_id -1 stands for all classes together."""
 
 ALL = -1
-
+"""In ``histograms``, too, where an image may have several labels and classes do not add up."""
 
 WantedCounts = Mapping[tuple[str, int], frozenset[int]]
 """(layer, unit) -> the classes whose counts are read, beside those of all classes together."""
@@ -67,12 +67,14 @@ def _chosen(
     classes: WantedCounts,
 ) -> Curves:
     found: Curves = {}
+    overlap = ALL in class_ids
     for layer, unit, class_id, row in zip(layers, units, class_ids, counts, strict=True):
         own = classes.get((layer, unit))
         if own is None:
             continue
         whole = (layer, unit, ALL)
-        found[whole] = found[whole] + row if whole in found else row.astype(np.int64)
+        if not overlap or class_id == ALL:
+            found[whole] = found[whole] + row if whole in found else row.astype(np.int64)
         if class_id in own:
             found[layer, unit, class_id] = row.astype(np.int64)
     return found

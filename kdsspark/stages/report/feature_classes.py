@@ -11,12 +11,12 @@ import pandas as pd
 from kdsspark.config import Config
 from kdsspark.engine.stage import FeatureClassWanted as Wanted
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.report.data import FeatureClass
 from kdsspark.report.queries import histograms_of
+from kdsspark.stages import label_sets
 from kdsspark.stages.embed.networks import layer_widths
-from kdsspark.tables import IMAGES
+from kdsspark.stages.report.curves import ALL
 
 Key = tuple[str, str, str, int, int]
 """A feature and class as the tables have it: network, dataset, layer, unit, class_id."""
@@ -61,7 +61,7 @@ def _keys(
     width = max(widths[network][layer] for network in networks)
     if not 0 <= unit < width:
         raise ConfigError(f"--pair: unit of {layer} must be from 0 to {width - 1}, got {unit}")
-    classes = _classes(output, dataset)
+    classes = label_sets.class_ids(output, dataset)
     _check(f"class of dataset {dataset}", list(classes), class_name)
     return [
         (network, dataset, layer, unit, classes[class_name])
@@ -74,12 +74,6 @@ def _check(what: str, known: Sequence[str], got: str) -> None:
     if got not in known:
         shown = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
         raise ConfigError(f"--pair: {what} must be one of {shown}, got {got!r}")
-
-
-def _classes(output: Output, dataset: str) -> dict[str, int]:
-    rows = parquet.read(output, IMAGES, dataset, columns=["class_name", "class_id"]).to_pandas()
-    rows = rows.drop_duplicates().sort_values("class_id")
-    return {str(name): int(class_id) for name, class_id in rows.itertuples(index=False)}
 
 
 def read_bins(session: Any, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
@@ -106,6 +100,8 @@ def _bins(histograms: pd.DataFrame, class_id: int) -> pd.DataFrame | None:
     inner = histograms.loc[histograms["class_id"] == class_id, "counts"]
     if inner.empty or histograms["lo"].isna().all():
         return None
+    if (histograms["class_id"] == ALL).any():  # classes overlap, and do not add up
+        histograms = histograms[histograms["class_id"] == ALL]
     total = np.stack(histograms["counts"].to_list()).sum(axis=0)
     own = np.asarray(inner.iloc[0], np.int64)
     edges = np.linspace(histograms["lo"].iloc[0], histograms["hi"].iloc[0], own.size + 1)

@@ -12,11 +12,10 @@ from typing import Final
 
 from kdsspark.config import Config
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.report.parts import names
+from kdsspark.stages import label_sets
 from kdsspark.stages.embed.networks import layer_widths
-from kdsspark.tables import IMAGES
 
 _NAMED: Final = 12  # names that an error lists
 
@@ -71,10 +70,10 @@ def add_unit(output: Output, config: Config, network: str, layer: str, unit: str
 def add_class(output: Output, config: Config, dataset: str, name: str) -> list[str]:
     """Ask for a class; returns its page by each network. Raises like :func:`add_unit`."""
     _check("dataset", {d.name for d in config.datasets}, dataset, "--class")
-    classes = parquet.read(output, IMAGES, dataset, columns=["class_name"])["class_name"].unique()
-    if not len(classes):
+    classes = label_sets.class_ids(output, dataset)
+    if not classes:
         raise DatasetError(f"dataset {dataset}: is not indexed, run the index stage first")
-    _check(f"class of {dataset}", set(classes.to_pylist()), name, "--class")
+    _check(f"class of {dataset}", classes, name, "--class")
     known = read(output)
     _write(output, Looks(known.units, known.classes | {(dataset, name)}))
     networks = [network for network, d in config.pairs() if d.name == dataset]

@@ -21,6 +21,7 @@ from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.chosen import Chosen, choose
 from kdsspark.report.gallery.gallery import LayerShown, UnitFigure
 from kdsspark.report.parts import formats
+from kdsspark.stages import label_sets
 from kdsspark.stages.embed.networks import saved_networks, whole_crops
 from kdsspark.stages.exemplars.stage import corpus_of
 from kdsspark.stages.report import distances, looks
@@ -47,6 +48,7 @@ class Subject:
     layers: tuple[LayerShown, ...]
     classes: pd.DataFrame  # class_id, class_name, images, n_plus, n_minus; a row per class
     thresholds: tuple[float | None, float | None]
+    n_images: int  # embedded
     ks: npt.NDArray[np.float32]
     q: npt.NDArray[np.float32]
     chosen: Chosen
@@ -154,6 +156,7 @@ def _subject(context: Context, start: _Start, frames: Frames, n_units: int) -> S
         layers=layers,
         classes=start.classes,
         thresholds=limits,
+        n_images=_n_images(frames["thresholds"], pair),
         ks=ks,
         q=q,
         chosen=choose(ks, depth, limits, n_units, more, _asked_classes(start)),
@@ -208,6 +211,11 @@ def _thresholds(thresholds: pd.DataFrame, pair: Pair) -> tuple[float | None, flo
     return (t_plus[0] if t_plus else None), (t_minus[0] if t_minus else None)
 
 
+def _n_images(thresholds: pd.DataFrame, pair: Pair) -> int:
+    own = thresholds[thresholds["network"] == pair.network]
+    return int(own.loc[own["dataset"] == pair.dataset, "n_images"].iloc[0])
+
+
 def _samples(output: Output, pairs: Sequence[Pair], dataset: str) -> dict[int, list[str]]:
     """class_id -> the uris of the first images by id, which is an order by chance.
 
@@ -222,6 +230,7 @@ def _samples(output: Output, pairs: Sequence[Pair], dataset: str) -> dict[int, l
     for path in output.files(IMAGES.partition(dataset)):
         for rows in parquet.row_groups(output, path, ["image_id", "uri", "class_id"]):
             good = rows.filter(pc.invert(pc.is_in(rows["image_id"], value_set=failed)))
+            good = label_sets.by_class(output, dataset, good)
             both = good.to_pandas() if found is None else pd.concat([found, good.to_pandas()])
             found = both.sort_values("image_id").groupby("class_id").head(SAMPLES)
     if found is None:

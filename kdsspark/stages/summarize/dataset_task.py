@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.stages import label_sets
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.summarize.summary import summarized
 from kdsspark.stats.summaries.counts import Summary
@@ -35,17 +37,31 @@ class SummaryItem(WorkItem):
     classes: int  # in the index
     shuffles: int
     keep_shuffled: bool
+    several: bool = False  # labels an image
 
     @property
     def dataset(self) -> str:
         """The name of the dataset."""
         return self.pair.dataset
 
-    @cached_property
+    @property
     def n_classes(self) -> int:
-        """The number of classes with an embedded image, read from ``embeddings``."""
-        ids = parquet.read(self.output, EMBEDDINGS, *self.pair, columns=["class_id"])["class_id"]
-        return int(pc.count_distinct(ids).as_py())
+        """The number of classes with an embedded image, at least 1."""
+        return max(1, int((self._sizes > 0).sum()))
+
+    @property
+    def n_labels(self) -> int:
+        """The number of labels of the embedded images."""
+        return int(self._sizes.sum())
+
+    @cached_property
+    def _sizes(self) -> npt.NDArray[np.int64]:
+        """The number of embedded images of each class, read from ``embeddings``."""
+        column = "class_name" if self.several else "class_id"
+        labels = parquet.read(self.output, EMBEDDINGS, *self.pair, columns=[column])[column]
+        if self.several:
+            return label_sets.read(self.output, self.dataset).sizes(labels)
+        return np.bincount(labels.to_numpy())
 
     def summaries(self, layer: str) -> Iterator[tuple[int, Summary]]:
         """The summaries of each slice of a layer."""

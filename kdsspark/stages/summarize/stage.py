@@ -63,6 +63,7 @@ def plan(output: Output, config: Config, pair: Pair) -> SummarizePlan:
         classes=planned.shape.n_classes,
         shuffles=settings.shuffles,
         keep_shuffled=settings.keep_shuffled,
+        several=config.several(pair.dataset),
     )
     return SummarizePlan(SUMMARIZE.name, {item.name: item.digest}, item)
 

@@ -60,7 +60,11 @@ class Measured(Protocol):
 
     @property
     def n_classes(self) -> int:
-        """The number of classes with an embedded image."""
+        """The number of classes with an embedded image, at least 1."""
+
+    @property
+    def n_labels(self) -> int:
+        """The number of labels of these images: one each, or any number."""
 
     @property
     def classes(self) -> int:
@@ -181,7 +185,7 @@ def _threshold_row(
         "dataset": measured.dataset,
         "n_images": measured.n_images,
         "n_classes": measured.n_classes,
-        "images_per_class": measured.n_images / measured.n_classes,
+        "images_per_class": measured.n_labels / measured.n_classes,
     }
     for name in ("t_plus", "davg_plus", "t_minus", "davg_minus"):
         row[name] = getattr(found, name)

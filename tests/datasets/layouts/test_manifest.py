@@ -276,7 +276,7 @@ def test_a_manifest_of_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "list.parquet"
     assert "row 2: label must not be empty" in refusal(parquet(path, ["1.jpg", "2"], ["a", None]))
     assert "row 1: path must not be empty" in refusal(parquet(path, [None, "2"], ["a", "b"]))
-    assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], [["a"]]))
+    assert "label must be one name, or" in refusal(parquet(path, ["1.jpg"], [["a"]]))
     assert "cannot be read: " in refusal(parquet(path, ["1.jpg"], ["a"], [["v1"]]))
     assert "row 2: label must not be empty" in refusal(parquet(path, ["1", "2"], [1.0, math.nan]))
     assert "row 2: label must not be empty" in refusal(parquet(path, ["1", "2"], ["a", " \t"]))

@@ -24,7 +24,7 @@ from tests.studies import run, write_embeddings
 pytestmark = pytest.mark.usefixtures("without_spark")
 IMAGES, CLASSES, PAIR = 400, 5, ("clip", "given")
 NOT_MEASURED = {
-    *("images", "embeddings", "failures", "duplicates", "probe"),
+    *("images", "image_classes", "embeddings", "failures", "duplicates", "probe"),
     *("transforms", "transform_features", "full_network", "pruned", "exemplars"),
     *(table.name for experiment in EXPERIMENTS for table in experiment.tables),
 }

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
+from kdsspark.stages import label_sets
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import EXEMPLARS, IMAGES
 
@@ -116,9 +117,10 @@ def _wanted(
 def _images(output: Output, dataset: str, ids: Sequence[str]) -> Images:
     wanted = pa.array(ids, pa.string())
     found: Images = {}
+    read = label_sets.in_words(output, dataset)
     for path in output.files(IMAGES.partition(dataset)):
         for rows in parquet.row_groups(output, path, ["image_id", "uri", "class_name"]):
             own = rows.filter(pc.is_in(rows["image_id"], value_set=wanted))
             columns = (own[name].to_pylist() for name in own.column_names)
-            found |= {i: (uri, name) for i, uri, name in zip(*columns, strict=True)}
+            found |= {i: (uri, read(name)) for i, uri, name in zip(*columns, strict=True)}
     return found

@@ -30,6 +30,7 @@ from kdsspark.report.gallery.gallery import (
     UnitShown,
 )
 from kdsspark.report.parts import formats, names
+from kdsspark.stages import label_sets
 from kdsspark.stages.report import curves, sizes, subjects
 from kdsspark.stages.report.curves import ALL, Curves
 from kdsspark.stages.report.pictures import best_images, projections
@@ -147,6 +148,7 @@ class _Material:
             order=chosen.order,
             sheets={layer: sheet for layer, (sheet, _) in sheets.items()},
             figures=subject.figures,
+            n_images=subject.n_images,
             rows={feature: picture.shown for feature, picture in rows.items()},
             files=_files(made),
         )
@@ -252,8 +254,9 @@ def _exemplar(row: Any, images: Images) -> Exemplar:
 
 def _classes(output: Output, subject: Subject, samples: Mapping[int, Sample]) -> list[ClassShown]:
     pair, chosen = subject.pair, subject.chosen
-    failed = _per_class(parquet.read(output, FAILURES, *pair, columns=["class_id"]))
-    copies = _per_class(_copies(output, pair.dataset))
+    failures = parquet.read(output, FAILURES, *pair, columns=["image_id", "class_id"])
+    failed = _per_class(label_sets.by_class(output, pair.dataset, failures))
+    copies = _per_class(label_sets.by_class(output, pair.dataset, _copies(output, pair.dataset)))
     return [
         ClassShown(
             class_id=c,
@@ -274,7 +277,8 @@ def _classes(output: Output, subject: Subject, samples: Mapping[int, Sample]) ->
 
 
 def _copies(output: Output, dataset: str) -> pa.Table:
-    rows = parquet.read(output, DUPLICATES, dataset, columns=["class_id", "in_dataset"])
+    columns = ["image_id", "class_id", "in_dataset"]
+    rows = parquet.read(output, DUPLICATES, dataset, columns=columns)
     return rows.filter(pc.greater(rows["in_dataset"], 1))
 
 

@@ -1,0 +1,1 @@
+"""The same arithmetic where an image may have several labels, or none."""
