@@ -18,9 +18,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ from torchvision import models, transforms
 
 from kdsspark import config
 from kdsspark.images import decoding as images
-from kdsspark.network import batches
+from kdsspark.network import batches, fusing
 from kdsspark.network.extractor import Extractor
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
@@ -68,11 +70,17 @@ def embed_all(made: Study, dataset: str) -> None:
 
 
 def bare(
-    network: Prepared, made: Study, paths: Sequence[Path], cpus: int, shared: bool = True
+    network: Prepared,
+    made: Study,
+    paths: Sequence[Path],
+    cpus: int,
+    shared: bool = True,
+    fused: bool = True,
 ) -> Callable[[], object]:
     """The network alone, on as many images as the stage gives it in a call."""
     spec = network.spec
-    extractor = Extractor.load(spec, made.output.path(network.weights), threads=cpus)
+    with nullcontext() if fused else patch.object(fusing, "fuse"):
+        extractor = Extractor.load(spec, made.output.path(network.weights), threads=cpus)
     if not shared:
         extractor._shared = None
     taken = paths[: call_images(spec, cpus)]
@@ -125,6 +133,7 @@ class Rates(NamedTuple):
     stage: float  # end to end
     alone: float  # the bare network
     apart: float  # the same, crops not shared
+    unfused: float  # the same as alone, convolutions and ReLUs apart
     plain: float  # the plain script
 
 
@@ -142,19 +151,25 @@ def rates(folder: Path, options: argparse.Namespace) -> tuple[Rates, Study]:
     batch = call_images(network.spec, options.cpus)
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
+    unfused = rate(
+        bare(network, made, paths, options.cpus, fused=False),
+        batch,
+        max(2, len(paths) // batch // 2),
+    )
     script = PlainScript(options.architecture)
     some = iter(paths)
     plain = rate(lambda: script(next(some)), 1, min(len(paths) - 1, options.script_images))
-    return Rates(stage, alone, apart, plain), made
+    return Rates(stage, alone, apart, unfused, plain), made
 
 
 def compare(folder: Path, options: argparse.Namespace) -> None:
     """Run all three and print the table."""
     found, made = rates(folder, options)
-    stage, alone, apart, plain = found
+    stage, alone, apart, unfused, plain = found
     print(f"{'end to end / bare network':<32}{stage / alone:8.2f}")
     print(f"{'end to end / plain script':<32}{stage / plain:8.2f}")
     print(f"{'bare network / crops not shared':<32}{alone / apart:8.2f}")
+    print(f"{'bare network / ReLUs apart':<32}{alone / unfused:8.2f}")
     for name, value in (("end to end", stage), ("bare network", alone), ("plain script", plain)):
         print(f"{name + ', images/s':<32}{value:8.2f}")
     spent: Counter[str] = Counter()
