@@ -67,7 +67,7 @@ setup(
             "open_clip_torch>=3,<4",
             "pandas-stubs>=2.2",
             "pyspark[connect]>=4.0,<5",
-            "boto3",
+            "aiobotocore[boto3]>=2.13",  # the boto3 that fits the s3fs
             "duckdb>=1.1",
             "moto[server]>=5",
             "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
