@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from kdsspark.network import activations
+from kdsspark.network.activations.points import module_of
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.spec import NetworkSpec
 
@@ -32,7 +33,7 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     return {
         name: LayerSize(
             math.prod(shapes[name][1:]),
-            sum(p.numel() for p in model.get_submodule(module).parameters()),
+            sum(p.numel() for p in model.get_submodule(module_of(module)).parameters()),
         )
         for name, module in modules.items()
     }
