@@ -12,8 +12,9 @@ pre_relu     convolution or linear followed in its own           after the batch
 either       any other (Fire module, residual block, ...)        at its output, as it is
 ===========  ==================================================  ==========================
 
-ReLU6 counts as a ReLU. A module that is called more than once is read at its last call. One that
-returns several values is read at the first.
+``PATH:input`` is what a linear layer or convolution is given, as it is. ReLU6 counts as a ReLU. A
+module that is called more than once is read at its last call. One that returns several values is
+read at the first.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ BATCH_NORM: Final = (nn.BatchNorm1d, nn.BatchNorm2d)
 _WEIGHTED: Final = (nn.Conv2d, nn.Linear)
 
 
+INPUT: Final = ":input"
+"""Ends the path of a module whose input is read."""
+
+
 class Point(NamedTuple):
     """Where a layer is read: at the output of a module, or at its input."""
 
@@ -41,20 +46,35 @@ class Point(NamedTuple):
 def points(model: nn.Module, table: Mapping[str, str], activation: str) -> dict[str, Point]:
     """Where each layer of {layer name: module path} is read.
 
-    Raises ConfigError if a path names no module of the model.
+    Raises ConfigError if a path names no module of the model, or asks for the input of one that is
+    no linear layer or convolution.
     """
     modules = dict(model.named_modules())
     found = {}
-    for layer, path in table.items():
+    for layer, given in table.items():
+        path = module_of(given)
         if not path or path not in modules:
             close = ", ".join(difflib.get_close_matches(path, modules)) or "none is close"
             raise ConfigError(
                 f"layers.{layer}: must be a module path of {type(model).__name__}, "
                 f"got {path!r} ({close})"
             )
+        if given != path:
+            if not _is(modules, path, _WEIGHTED):
+                raise ConfigError(
+                    f"layers.{layer}: must be the input of a linear layer or convolution, "
+                    f"got {given!r}"
+                )
+            found[layer] = Point(path, True)
+            continue
         before = activation == "pre_relu" and isinstance(modules[path], RELU)
         found[layer] = Point(_read_at(modules, path, activation), before)
     return found
+
+
+def module_of(path: str) -> str:
+    """The module that ``path`` is of: its own, or the one whose input it stands for."""
+    return path.removesuffix(INPUT)
 
 
 def _read_at(modules: Mapping[str, nn.Module], path: str, activation: str) -> str:

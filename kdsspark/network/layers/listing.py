@@ -9,6 +9,7 @@ from torch import nn
 
 from kdsspark.errors import ConfigError
 from kdsspark.network.activations.hooks import Call, kind, survey
+from kdsspark.network.activations.points import module_of
 from kdsspark.network.activations.reading import unit_axis
 from kdsspark.network.architectures import (
     crop_error,
@@ -59,7 +60,8 @@ def _tables(
     found = defaultdict(list)
     for name, table in tables.items():
         for layer, path in table.items():
-            found[path].append(f"{name}: {layer}")
+            of = module_of(path)
+            found[of].append(f"{name}: {layer}" if of == path else f"{name}: {layer} (its input)")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import nn
 
 from kdsspark.network import activations
+from kdsspark.network.activations.points import module_of
 from kdsspark.network.architectures import skeleton
 from kdsspark.network.map_shape import MapShape
 from kdsspark.network.spec import NetworkSpec
@@ -33,7 +34,7 @@ def layer_sizes(spec: NetworkSpec) -> dict[str, LayerSize]:
     return {
         layer.name: LayerSize(
             math.prod(shapes[layer.name][1:]),
-            sum(p.numel() for p in model.get_submodule(layer.module).parameters()),
+            sum(p.numel() for p in model.get_submodule(module_of(layer.module)).parameters()),
         )
         for layer in spec.layers
     }

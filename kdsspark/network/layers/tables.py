@@ -4,7 +4,8 @@
 table      modules
 =========  =====================================================================================
 blocks     every block of a transformer, or residual (or similar) block of a convolutional network
-mlp        hidden units of every block's perceptron, after the activation function
+mlp        hidden units of every block's perceptron, after the activation function or, where a
+           gate multiplies them (SwiGLU), after the product
 attention  what every block's attention adds to its tokens
 stages     the last block of each size of maps
 =========  =====================================================================================
@@ -23,6 +24,7 @@ from torch import nn
 
 from kdsspark.errors import ConfigError
 from kdsspark.network.activations.hooks import VIEWS, Call, survey
+from kdsspark.network.activations.points import INPUT
 from kdsspark.network.architectures import crop_error, skeleton
 from kdsspark.network.sources.torchvision import BUILT_IN
 
@@ -77,7 +79,8 @@ def _mlp(model: nn.Module, calls: Sequence[Call]) -> Table:
     found = []
     for block in _calls_of_blocks(model, calls):
         inside = [call for call in _within(block, calls) if not any(modules[call.path].children())]
-        found += [path for path in [_hidden(inside, modules)] if path]
+        hidden = _gated(inside, modules) or _hidden(inside, modules)
+        found += [hidden] if hidden else []
     return _named("mlp", found)
 
 
@@ -157,6 +160,34 @@ def _hidden(leaves: Sequence[Call], modules: Mapping[str, nn.Module]) -> str | N
         if wider and _activates(modules[call.path]):
             found = call.path
     return found
+
+
+def _gated(leaves: Sequence[Call], modules: Mapping[str, nn.Module]) -> str | None:
+    """Where the last linear layer gets the products of two halves, one of them a gate.
+
+    Both come from one layer twice as wide, or from two of equal sizes with an activation function
+    behind one of them. Wider than what these are given, as in :func:`_hidden`. The product is what
+    the first module after it returns (timm has a dropout there), or the layer's own input.
+    """
+    found = None
+    linear = [(i, width) for i, c in enumerate(leaves) if (width := _width(modules[c.path]))]
+    for nth, (last, (hidden, _)) in enumerate(linear[1:], start=1):
+        before, (units, wide) = linear[nth - 1]
+        first = linear[nth - 2][0] if nth > 1 and linear[nth - 2][1] == (units, hidden) else before
+        gates = [i for i in range(first, last) if _activates_at(leaves, modules, i)]
+        of_two = first != before and wide == hidden and bool(gates)
+        if units >= hidden or not (of_two or wide == 2 * hidden):
+            continue
+        after = max([before, *gates]) + 1
+        found = f"{leaves[last].path}{INPUT}"
+        if after < last and leaves[after].shape == leaves[last].input_shape:
+            found = leaves[after].path
+    return found
+
+
+def _activates_at(leaves: Sequence[Call], modules: Mapping[str, nn.Module], i: int) -> bool:
+    module = modules[leaves[i].path]
+    return not _width(module) and _activates(module)
 
 
 def _width(module: nn.Module) -> tuple[int, int] | None:

@@ -43,6 +43,9 @@ NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
             "attention": [96] * 2 + [192] * 2 + [384] * 6 + [768] * 2,
         },
     ),
+    "timm/eva02_tiny_patch14_224": (28, True, {"blocks": [192] * 12, "mlp": [512] * 12}),
+    "timm/gmixer_12_224": (32, True, {"blocks": [384] * 12, "mlp": [768] * 12}),
+    "dinov2_swiglu": (28, False, {"blocks": [32] * 2, "mlp": [88] * 2, "attention": [32] * 2}),
     "vit": (32, False, {"blocks": [32] * 2, "mlp": [64] * 2, "attention": [32] * 2}),
     "dinov2": (42, False, {"blocks": [32] * 2, "mlp": [128] * 2, "attention": [32] * 2}),
     "clip": (32, False, {"blocks": [32] * 2, "mlp": [64] * 2, "attention": [32] * 2}),
@@ -52,7 +55,14 @@ NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
     "resnet18": (64, True, {"stages": [64, 128, 256, 512], "attention": []}),
     "efficientnet_b0": (64, True, {"stages": [16, 24, 40, 112, 320]}),
 }
-TOKENS_IN_FRONT = {"vit": 1, "dinov2": 5, "clip": 1, "open_clip/ViT-B-32": 1, "vit_b_32": 1}
+TOKENS_IN_FRONT = {
+    "dinov2_swiglu": 1,
+    "vit": 1,
+    "dinov2": 5,
+    "clip": 1,
+    "open_clip/ViT-B-32": 1,
+    "vit_b_32": 1,
+}
 
 
 def plain_hooks(model: nn.Module, paths: list[str], pixels: Tensor) -> dict[str, Tensor]:
@@ -65,6 +75,13 @@ def plain_hooks(model: nn.Module, paths: list[str], pixels: Tensor) -> dict[str,
     handles = [
         model.get_submodule(path).register_forward_hook(lambda _, __, o, path=path: keep(path, o))
         for path in paths
+        if not path.endswith(":input")
+    ] + [
+        model.get_submodule(path.removesuffix(":input")).register_forward_pre_hook(
+            lambda _, inputs, path=path: keep(path, inputs)
+        )
+        for path in paths
+        if path.endswith(":input")
     ]
     with torch.inference_mode():
         model(pixels)
@@ -134,3 +151,58 @@ def test_the_tables_that_a_network_does_not_have(folders: dict[str, str]) -> Non
             with pytest.raises(Exception, match=f"layers: must be modules of .* has no {kind}"):
                 layer_table(architecture, kind, crop, resolve_settings(architecture))
     assert list(TABLES) == ["blocks", "mlp", "attention", "stages"]
+
+
+GATED: dict[str, tuple[int, list[str], list[str], Any]] = {
+    "timm/vit_small_plus_patch16_dinov3": (
+        32,
+        ["blocks.{}.mlp.drop1"],
+        ["blocks.{}.mlp.fc1_g", "blocks.{}.mlp.fc1_x"],
+        lambda gate, value: nn.functional.silu(gate) * value,
+    ),
+    "timm/eva02_tiny_patch14_224": (
+        28,
+        ["blocks.{}.mlp.drop1"],
+        ["blocks.{}.mlp.fc1"],
+        lambda both: nn.functional.silu(both.chunk(2, -1)[0]) * both.chunk(2, -1)[1],
+    ),
+    "timm/gmixer_12_224": (
+        32,
+        ["blocks.{}.mlp_channels.drop1"],
+        ["blocks.{}.mlp_channels.fc1"],
+        lambda both: both.chunk(2, -1)[0] * nn.functional.silu(both.chunk(2, -1)[1]),
+    ),
+    "dinov2_swiglu": (
+        28,
+        ["encoder.layer.{}.mlp.down_proj:input"],
+        ["encoder.layer.{}.mlp.gate_proj", "encoder.layer.{}.mlp.up_proj"],
+        lambda gate, value: nn.functional.silu(gate) * value,
+    ),
+}
+"""Crop, where the product is read, what it is a product of, and how."""
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_the_hidden_units_of_gated_perceptrons_are_products(
+    name: str, folders: dict[str, str]
+) -> None:
+    crop, read_at, halves, product = GATED[name]
+    architecture = folders.get(name, name)
+    settings, model = network(architecture, crop)
+    table = layer_table(architecture, "mlp", crop, settings)
+    assert list(table.values()) == [read_at[0].format(i) for i in range(len(table))]
+    layers = inspect(skeleton(architecture, crop, settings), table, "post_relu", crop)
+    pixels = torch.randn(2, 3, crop, crop, generator=torch.Generator().manual_seed(0))
+    paths = [half.format(i) for i in range(len(table)) for half in halves]
+    oracle = plain_hooks(model, paths, pixels)
+    prefix = TOKENS_IN_FRONT.get(name, getattr(model, "num_prefix_tokens", 0))
+    with torch.inference_mode():
+        outputs = read(model, layers, "post_relu", "mean", crop)(pixels)
+    for i, (layer, output) in enumerate(zip(layers, outputs, strict=True)):
+        whole = product(*(oracle[half.format(i)] for half in halves))
+        np.testing.assert_allclose(output.numpy(), mean(whole, layer, prefix), rtol=1e-4, atol=1e-5)
+
+
+def test_the_giants_of_dinov2_are_gated() -> None:
+    table = layer_table("timm/vit_giant_patch14_dinov2", "mlp", 28)
+    assert list(table.values()) == [f"blocks.{i}.mlp.drop1" for i in range(40)]

@@ -240,6 +240,11 @@ MISTAKES: list[tuple[dict[str, Any], type[KdssparkError], str]] = [
         r"layers.x: must return \[views, units\], .* got 'layers.0.blocks.0.attn' with",
     ),
     (
+        {"architecture": "timm/test_vit", "layers": {"x": "blocks.0.mlp.act:input"}},
+        ConfigError,
+        r"layers.x: must be the input of a linear layer or convolution, got 'blocks.0.mlp.act:in",
+    ),
+    (
         {"architecture": "timm/test_vit", "layers": {"x": "blocks.0.mlp.atc"}},
         ConfigError,
         r"layers.x: must be a module path of VisionTransformer, got .*\(blocks.0.mlp.act",

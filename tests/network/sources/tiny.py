@@ -24,6 +24,9 @@ def models() -> dict[str, hf.PreTrainedModel]:
     return {
         "vit": hf.ViTModel(hf.ViTConfig(**SIZE, **MLP, **SQUARE)),
         "dinov2": hf.Dinov2WithRegistersModel(hf.Dinov2WithRegistersConfig(**SIZE, **registers)),
+        "dinov2_swiglu": hf.Dinov2Model(
+            hf.Dinov2Config(**SIZE, image_size=28, patch_size=14, use_swiglu_ffn=True)
+        ),
         "clip": hf.CLIPModel(clip),
         "resnet": hf.ResNetModel(resnet),
     }
