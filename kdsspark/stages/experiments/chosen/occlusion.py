@@ -107,7 +107,7 @@ def occlusion_of_image(item: OcclusionItem) -> Outcome:
     finally:
         gpus.release()
     followed = Followed.of(item.classifier, item.image.class_name, found.plain_chances)
-    places = _places(spec, item.layer)
+    places = places_of(spec, item.layer, found.unit)
     head = {"image_id": item.image.id}
     row = {
         "class_name": item.image.class_name,
@@ -157,8 +157,8 @@ def _projection(item: OcclusionItem, crop: Crop, unit: int) -> bytes:
     return seeing.png(shown(projection, (0, 0, width, height)))
 
 
-def _places(spec: NetworkSpec, layer: Layer) -> int:
-    """The number of places of the layer's maps."""
+def places_of(spec: NetworkSpec, layer: Layer, unit: int) -> int:
+    """The number of places that the mean of a unit's map is of."""
     from kdsspark.network import activations  # torch, which the driver does without
     from kdsspark.network.architectures import skeleton
 
@@ -166,4 +166,7 @@ def _places(spec: NetworkSpec, layer: Layer) -> int:
     model = skeleton(spec.architecture, size, spec.settings)
     shapes = activations.shapes(model, {layer.name: layer.module}, spec.activation, size)
     _, *shape = shapes[layer.name]  # views come first
-    return math.prod(shape) // shape[layer.axis - 1]
+    units = shape[layer.axis - 1]
+    if layer.tokens == "cls" or (layer.tokens == "cls+mean" and unit < units):
+        return 1  # the class token's
+    return math.prod(shape) // units - layer.prefix

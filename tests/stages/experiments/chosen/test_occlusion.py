@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kdsspark.config import Preprocessing
 from kdsspark.network.occlusion import square
-from kdsspark.network.spec import Layer, NetworkSpec
+from kdsspark.network.spec import Layer, NetworkSpec, Tokens
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.embed import networks
 from kdsspark.stages.experiments.chosen import occlusion
@@ -114,4 +116,19 @@ def test_the_number_of_places_is_that_of_the_maps(study: Study, folder: Path) ->
     model = seen.plain(study)(np.zeros((seen.CROP, seen.CROP, 3), np.uint8))
     for name in seen.LAYERS:
         expected = model[name].shape[1] * model[name].shape[2]
-        assert occlusion._places(spec, by_name[name]) == expected
+        assert occlusion.places_of(spec, by_name[name], 0) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "unit", "places"),
+    [("mean", 3, 196), ("cls", 3, 1), ("cls+mean", 3, 1), ("cls+mean", 768 + 3, 196)],
+)
+def test_tokens_are_places_but_for_the_class_token(
+    study: Study, tokens: Tokens, unit: int, places: int
+) -> None:
+    spec = networks.saved_networks(study.output, study.config)["tiny"]
+    block = Layer("b", "encoder.layers.encoder_layer_0", 768, "other", 2, 1, tokens)
+    vit = replace(
+        spec, architecture="vit_b_16", layers=(block,), preprocessing=Preprocessing(), settings=""
+    )
+    assert occlusion.places_of(vit, block, unit) == places
