@@ -62,11 +62,11 @@ class SpatialExperiment:
             return PairPlan.of(self.stage, [])
         source, settings = pairs.embedded(output, pair), config.probe
         memory, parts = config.measure.memory_bytes, self._parts(output, pair)
-        said = [self.format, _FORMAT, source.digest, settings.model_dump(), memory]
+        given = [self.format, _FORMAT, source.digest, settings.model_dump(), memory]
         items = [
             FitItem(
                 name=pair.item(f"layer-{depth:04d}-{form}"),
-                digest=fingerprint(said),
+                digest=fingerprint(given),
                 output=output,
                 pair=pair,
                 layer=layer.name,
