@@ -205,8 +205,12 @@ def _members(labels: Any) -> npt.NDArray[np.bool_]:
     """Whether each image has each class, from booleans or from 0 and 1."""
     if hasattr(labels, "toarray"):
         labels = labels.toarray()
+    if isinstance(labels, pd.DataFrame) and labels.shape[1]:
+        if labels.isna().any(axis=None):
+            raise ValueError("labels must not be missing, got some in [images, classes]")
+        labels = labels.to_numpy(np.result_type(*(_stored(dtype) for dtype in labels.dtypes)))
     try:
-        found = labels.to_numpy() if isinstance(labels, pd.DataFrame) else _as_array(labels)
+        found = _as_array(labels)
     except ValueError:
         raise ValueError(
             "labels must be [images, classes] of booleans, got lists of different lengths"

@@ -3,6 +3,7 @@
 A run ends with this stage. It checks what has been written since it was last checked:
 
 - every indexed image is embedded or failed, and none is there twice;
+- where an image may have several labels, ``image_classes`` has those that ``images`` has;
 - ``n`` over all classes and ``n_nonfinite`` add up to the embedded images; where an image may have
   several labels, ``n`` over all images does;
 - ``counts`` of ``histograms`` add up to ``n``, and ``ks`` and ``bin`` follow from them bit for bit;
@@ -31,10 +32,19 @@ from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages import CHECK, EMBED, MEASURE
+from kdsspark.stages import CHECK, EMBED, MEASURE, label_sets
 from kdsspark.stages.embed import complete
 from kdsspark.stats.ks import binned_ks
-from kdsspark.tables import EMBEDDINGS, FAILURES, HISTOGRAMS, IMAGES, KS, RANGES, Table
+from kdsspark.tables import (
+    EMBEDDINGS,
+    FAILURES,
+    HISTOGRAMS,
+    IMAGE_CLASSES,
+    IMAGES,
+    KS,
+    RANGES,
+    Table,
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +67,17 @@ def plan(output: Output, config: Config, pair: Pair) -> CheckPlan:
     """What there is to check of a dataset, done or not: its images, and every measured slice."""
     shards = EMBED.receipts(output).of(pair)
     several = config.several(pair.dataset)
-    checked: dict[str, Any] = {"output": output, "pair": pair, "settings": config.measure}
+    checked: dict[str, Any] = {
+        "output": output,
+        "pair": pair,
+        "settings": config.measure,
+        "several": several,
+    }
     embedded = fingerprint(sorted((name, receipt.digest) for name, receipt in shards.items()))
     n_images = total(shards, "embedded")
     items: list[CheckItem] = [ImagesItem(name=pair.item("images"), digest=embedded, **checked)]
     for name, receipt in MEASURE.receipts(output).of(pair).items():
-        of_slice = {"n_images": n_images, "several": several, **checked}
-        items.append(SliceItem(name=name, digest=receipt.digest, **of_slice))
+        items.append(SliceItem(name=name, digest=receipt.digest, n_images=n_images, **checked))
     return CheckPlan(CHECK.name, {item.name: item.digest for item in items}, tuple(items))
 
 
@@ -77,6 +91,7 @@ class CheckItem(WorkItem):
     output: Output
     pair: Pair
     settings: Measure
+    several: bool = False  # labels an image
 
     @property
     def subject(self) -> str:
@@ -118,6 +133,16 @@ class ImagesItem(CheckItem):
             "images indexed must be those embedded and failed, got "
             f"{len(indexed)} indexed, {len(embedded)} embedded, {len(failed)} failed",
         )
+        if self.several:
+            self._check_labels()
+
+    def _check_labels(self) -> None:
+        dataset = self.pair.dataset
+        texts = parquet.read(self.output, IMAGES, dataset, columns=["class_name"])["class_name"]
+        rows = parquet.read(self.output, IMAGE_CLASSES, dataset, columns=["class_id"])["class_id"]
+        sizes = label_sets.read(self.output, dataset).sizes(texts)
+        same = np.array_equal(np.bincount(rows.to_numpy(), minlength=len(sizes)), sizes)
+        self.require(same, "image_classes must have the labels of images")
 
 
 _Distances = dict[str, npt.NDArray[Any]]
@@ -132,7 +157,6 @@ class SliceItem(CheckItem):
     """The tables of one measured slice."""
 
     n_images: int  # embedded
-    several: bool = False  # labels an image
 
     @property
     def subject(self) -> str:

@@ -63,7 +63,8 @@ class Indexed:
         """
         line = f"dataset {self.dataset}: {self.n_images} images in {self.n_classes} classes"
         if self.labels is not None:
-            line += f", {self.labels.n} labels, {self.labels.without} images without one"
+            n, without = self.labels
+            line += f", {n} labels, {without} image{'' if without == 1 else 's'} without a label"
         line += self._compared()
         if text := left_out.summary(self.left_out):
             line += f"; left out: {text}"

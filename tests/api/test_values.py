@@ -99,6 +99,30 @@ KINDS_OF_LABELS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+MEMBER = np.random.default_rng(5).random((N, 3)) < 0.4
+KINDS_OF_SEVERAL: dict[str, Any] = {
+    "integers": MEMBER.astype(int),
+    "lists": MEMBER.tolist(),
+    "torch": torch.tensor(MEMBER),
+    "sparse": scipy.sparse.csr_matrix(MEMBER),
+    "a sparse array": scipy.sparse.csc_array(MEMBER.astype(np.int8)),
+    "pandas": pd.DataFrame(MEMBER),
+    "pandas that may be missing": pd.DataFrame(MEMBER).astype("boolean"),
+    "columns of two types": pd.DataFrame(MEMBER).astype({0: int}),
+    "a transposed array": np.asfortranarray(MEMBER),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_SEVERAL)
+def test_every_kind_of_several_labels_gives_the_same(kind: str) -> None:
+    found = kdsspark.measure(VALUES, KINDS_OF_SEVERAL[kind])
+    assert found.classes == [0, 1, 2]
+    pd.testing.assert_frame_equal(found.ks, kdsspark.measure(VALUES, MEMBER).ks, check_exact=True)
+    first = found.ks.query("unit == 0")
+    assert first["n_inner"].tolist() == MEMBER.sum(axis=0).tolist()
+    assert first["n_outer"].tolist() == (~MEMBER).sum(axis=0).tolist()
+
+
 @pytest.mark.parametrize("kind", KINDS_OF_LABELS)
 def test_every_kind_of_labels_gives_classes_by_name(kind: str) -> None:
     labels, classes = KINDS_OF_LABELS[kind]
@@ -159,6 +183,10 @@ VALUE_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
         {"labels": np.ones((N, 0), bool)},
         r"must be \[images, classes\] for the 40 images of values, .* got shape \(40, 0\)$",
     ),
+    "a frame without a class": (
+        {"labels": pd.DataFrame(index=range(N))},
+        r"labels must be \[images, classes\]",
+    ),
     "no image with a label": (
         {"labels": np.zeros((N, 3), bool)},
         r"labels must hold one at least, got none in shape \(40, 3\)$",
@@ -174,6 +202,10 @@ VALUE_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "lists of names": (
         {"labels": [["a"], ["a", "b"]] * (N // 2)},
         r"labels must be \[images, classes\] of booleans, got lists of different lengths$",
+    ),
+    "a missing label of several": (
+        {"labels": pd.DataFrame(np.ones((N, 2), bool)).astype("boolean").mask(np.eye(N, 2) == 1)},
+        r"labels must not be missing, got some in \[images, classes\]$",
     ),
     "a class twice": (
         {"labels": pd.DataFrame(np.ones((N, 2), bool), columns=["a", "a"])},

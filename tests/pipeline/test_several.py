@@ -139,6 +139,18 @@ def test_a_wrong_histogram_of_all_images_is_noticed(done: Study, tmp_path: Path)
         check_item(item)
 
 
+def test_a_lost_label_is_noticed(done: Study, tmp_path: Path) -> None:
+    shutil.copytree(done.output.path(), tmp_path / "out")
+    copy = Study(done.config.model_copy(update={"output": str(tmp_path / "out")}))
+    (path,) = copy.output.files(IMAGE_CLASSES.name)
+    rows = parquet.read_file(copy.output, path)
+    item, *_ = check.plan(copy.output, copy.config, PAIR).items
+    check_item(item)
+    parquet.write(copy.output, path, rows.slice(1), IMAGE_CLASSES.schema)
+    with pytest.raises(InvariantError, match="image_classes must have the labels of images"):
+        check_item(item)
+
+
 def tables(output: Output) -> dict[str, pd.DataFrame]:
     found = {}
     for table in (IMAGES, IMAGE_CLASSES, *MEASURE.tables, *SUMMARIZE.tables):

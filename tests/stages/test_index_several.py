@@ -34,7 +34,7 @@ def output(tmp_path: Path) -> Output:
 
 def test_an_image_has_one_row_and_each_of_its_labels_one(tmp_path: Path, output: Output) -> None:
     found = write_index(output, dataset(tmp_path / "in", list(ROWS.items())))
-    assert str(found) == ("dataset coco: 4 images in 4 classes, 6 labels, 1 images without one")
+    assert str(found) == ("dataset coco: 4 images in 4 classes, 6 labels, 1 image without a label")
     rows = parquet.read(output, IMAGES, "coco", columns=IMAGES.schema.names).to_pylist()
     assert {row["image_id"]: json.loads(row["class_name"]) for row in rows} == {
         image_id("coco", path): sorted(names) for path, names in ROWS.items()

@@ -134,6 +134,8 @@ def closing(context: Context) -> str:
         found.setdefault(key, {})[row["features"]] = _cell(row)
     rows = [("network", "dataset", "layer", "all", "relevant", "full network")]
     for pair in complete.working_pairs(context):
+        if not PROBE_STAGE.wanted(context.config, pair):
+            continue
         layers = [*layer_widths(context.output, pair.network), ALL_LAYERS]
         cells = ((layer, found.get((*pair, layer), {})) for layer in layers)
         rows += [
