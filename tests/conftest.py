@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadGroupScheduling
 
 from kdsspark.config import Spark
 from kdsspark.engine import session
 from tests import inprocess
 from tests.inprocess import InProcess, Task
+from tests.studies import short_report as with_a_short_report
 
 # No JVM of the tests, nor of the programs they start, runs long enough for Java's second compiler
 # to pay: without it, a session and thirty small queries take 25 seconds of CPU instead of 51.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# Half a million objects of imports are not garbage; looking for some takes a quarter of their time.
+gc.disable()
 
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -27,6 +34,41 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
+# Dear fixtures of a whole session: files with a user of the same one run in the same process, so
+# that it is made once.
+MADE_ONCE = ("spark", "studies", "published", "folders", "fruit")
+
+
+class ByGroupOrFile(LoadGroupScheduling):
+    """The tests of a group, or of a file outside the groups, run in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return super()._split_scope(nodeid).partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config,
+    log: Any,
+) -> LoadGroupScheduling | None:
+    return ByGroupOrFile(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with users of a fixture of ``MADE_ONCE`` into its group."""
+    used: dict[Path, set[str]] = {}
+    for item in items:
+        used.setdefault(item.path, set()).update(getattr(item, "fixturenames", ()))
+    for item in items:
+        for name in MADE_ONCE:
+            if name in used[item.path]:
+                item.add_marker(pytest.mark.xdist_group(name))
+                break
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
@@ -35,6 +77,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     conf = {
         "spark.ui.enabled": False,
         "spark.sql.shuffle.partitions": 4,
+        "spark.python.daemon.module": "tests.daemon",
         "spark.sql.warehouse.dir": warehouse,
     }
     started = session.start(Spark(master="local[2,4]", conf=conf))
@@ -59,6 +102,13 @@ def in_process(task: Task) -> InProcess:  # noqa: ARG001 (tasks find it)
 def without_spark() -> Iterator[None]:
     """The studies of a module run their tasks in this process."""
     with inprocess.without_spark():
+        yield
+
+
+@pytest.fixture
+def short_report() -> Iterator[None]:
+    """Reports are two small files: what they show is tested elsewhere."""
+    with with_a_short_report():
         yield
 
 

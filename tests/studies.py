@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
@@ -17,6 +19,9 @@ from PIL import Image
 from kdsspark import config
 from kdsspark.config import Config
 from kdsspark.pipeline.study import Study
+from kdsspark.report.data import ReportData
+from kdsspark.report.queries import FAILURES
+from kdsspark.stages.report import stage as reporting
 from tests.inprocess import without_spark
 
 NETWORK = {
@@ -101,3 +106,23 @@ def run_here(study_config: Config, stages: str = "index embed measure summarize"
     with without_spark():
         run(study_config, stages)
     return Study(study_config)
+
+
+@contextmanager
+def short_report() -> Iterator[None]:
+    """Reports in the block ask one query and are two small files, instead of 15 seconds' work.
+
+    The first page is the configuration, as reports show it.
+    """
+
+    def render(data: ReportData, _processes: int) -> dict[str, bytes]:
+        return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
+
+    with pytest.MonkeyPatch.context() as patch:
+        queries = {"failures": FAILURES, "class_extremes": FAILURES}
+        patch.setattr(reporting, "QUERIES", queries)
+        patch.setattr(reporting, "CHOSEN_FROM", ())
+        patch.setattr(reporting.rest, "medians", lambda *_: None)
+        patch.setattr(reporting, "galleries", lambda *_: [])
+        patch.setattr("kdsspark.report.site.render", render)
+        yield

@@ -81,7 +81,7 @@ def test_stages_one_by_one_do_what_run_does(study: Path) -> None:
     assert (study.parent / "out" / "report" / "index.html").exists()
 
 
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("spark", "short_report")
 def test_too_many_failures_finish_with_code_3(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

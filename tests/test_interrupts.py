@@ -97,7 +97,7 @@ REPORTING = {
     "pages": (Moment("open", "templates/layer.html"), signal.SIGHUP),
     "report": (Moment("os.rename", "report/index.html"), signal.SIGINT),
 }
-QUICK = ("context", "job", "query")
+QUICK = ("job",)
 
 
 def cases(*tables: dict[str, tuple[Moment, signal.Signals]]) -> list[ParameterSet]:
@@ -208,7 +208,7 @@ def test_a_report_is_interrupted(
     assert_in_order(done, path, scratch, 128 + number)
 
 
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("spark", "short_report")
 def test_the_next_run_goes_on(
     tmp_path: Path, values: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

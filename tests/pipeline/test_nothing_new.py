@@ -14,8 +14,6 @@ from kdsspark.cli import main
 from kdsspark.output import gathered
 from kdsspark.output.output import Output
 from kdsspark.pipeline import records as runs
-from kdsspark.report.queries import FAILURES
-from kdsspark.stages.report import stage as reporting
 from tests.studies import SLOW, command, image_config, write_config, write_images
 
 OF_SHARDS = ("embeddings", "failures", "_ranges", "_exemplars")
@@ -30,7 +28,7 @@ def spoil(path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
-@pytest.mark.usefixtures("spark")
+@pytest.mark.usefixtures("spark", "short_report")
 def test_what_grows_with_the_images_is_listed_and_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,12 +38,6 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     config = image_config(tmp_path / "out", {"set": tmp_path / "images"})
     arguments = ["run", "--config", str(write_config(config, tmp_path))]
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
-    queries = {"failures": FAILURES, "class_extremes": FAILURES}
-    monkeypatch.setattr(reporting, "QUERIES", queries)  # a short report
-    monkeypatch.setattr(reporting, "CHOSEN_FROM", ())
-    monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
-    monkeypatch.setattr(reporting, "galleries", lambda *_: [])
-    monkeypatch.setattr("kdsspark.report.site.render", lambda *_: {"index.html": b"short"})
     assert main(arguments) == 0
     table = capsys.readouterr().out
     store = Output.at(config.output)
@@ -63,6 +55,7 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     assert [row["n"] for row in last.failures] == [1]
 
 
+@pytest.mark.cluster
 def test_a_run_that_is_terminated_says_so_and_is_recorded(tmp_path: Path) -> None:
     write_images(tmp_path / "images", {"a": 30, "b": 30})
     config = image_config(tmp_path / "out", {"set": tmp_path / "images"}, networks=[SLOW])

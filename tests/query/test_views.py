@@ -1,4 +1,4 @@
-"""The views of an output, where their files lie, mistakes in queries, and docs/sql.md."""
+"""The views of an output, mistakes in queries, and docs/sql.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
-from kdsspark.query import frames, views
+from kdsspark.query import views
 from kdsspark.query.view_queries import VIEW_QUERIES
 from kdsspark.stages import STAGE_OF
 from kdsspark.tables import TABLES
@@ -49,67 +49,6 @@ def test_embeddings_have_the_layers_of_all_networks(opened: SparkSession) -> Non
         ("vgg16", 64, 256, None),
         ("clip", 4, None, 4),
     }
-
-
-# -- where files lie ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("url", "location"),
-    [
-        ("s3://bucket/a study/out", "s3a://bucket/a study/out/ks"),
-        ("s3a://bucket/out", "s3a://bucket/out/ks"),
-        ("gs://bucket/out", "gs://bucket/out/ks"),
-        ("hdfs://namenode:8020/s3:/out", "hdfs://namenode:8020/s3:/out/ks"),
-        ("file:///data/s3:/out [1]", "file:///data/s3:/out [1]/ks"),
-    ],
-)
-def test_locations_have_hadoops_names(url: str, location: str) -> None:
-    """Hadoop's connector for S3 serves `s3a`; those of other stores, what fsspec calls them."""
-    assert frames.location(Output(url), "ks") == location
-
-
-@pytest.mark.parametrize("url", ["{}/a b/out", "file://{}/a b/out"])
-def test_local_locations_name_their_file_system(tmp_path: Path, url: str) -> None:
-    """Hadoop would look for a bare path on its default file system, which may be HDFS."""
-    store = Output.at(url.format(tmp_path))
-    assert frames.location(store, "ks") == f"file://{tmp_path}/a b/out/ks"
-
-
-NAMES_AND_DECOYS = [
-    ("two words", "twowords"),
-    ("a*", "ab"),
-    ("a?", "ab"),
-    ("[ab]", "a"),
-    ("[^b]", "a"),
-    ("[a-z]*", "ab"),
-    ("{a,b}", "a"),
-    ("a\\*", "a*"),
-    ("a\\b", "ab"),
-    ("[", "\\["),
-    ("}{", "a"),
-    ("100%", "100"),
-    ("%20", " "),
-    ("a#1", "a"),
-    ("x=y,z", "x"),
-    ("Ω 猫", "Ω"),
-]
-
-
-@pytest.mark.parametrize(("name", "decoy"), NAMES_AND_DECOYS)
-def test_a_pattern_matches_its_path_and_nothing_else(
-    spark: SparkSession, tmp_path: Path, name: str, decoy: str
-) -> None:
-    """Asked of Hadoop, whose patterns they are, and of Spark."""
-    for folder in (name, decoy):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "part.txt").write_text(folder, encoding="utf-8")
-    path = frames.pattern(frames.location(Output.at(str(tmp_path)), name))
-    hadoop = spark._jvm.org.apache.hadoop.fs
-    pattern = hadoop.Path(path)
-    files = pattern.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    assert [found.getPath().getName() for found in files.globStatus(pattern)] == [name]
-    assert [row["value"] for row in spark.read.text(path).collect()] == [name]
 
 
 # -- what must not happen, and mistakes ----------------------------------------------------------

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -68,8 +69,14 @@ def bare() -> dict[str, bytes]:
     return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
 
 
+@cache
+def page_of(text: bytes) -> Page:
+    """Read once for all tests."""
+    return Page(text.decode())
+
+
 def pages(files: dict[str, bytes]) -> dict[str, Page]:
-    return {name: Page(text.decode()) for name, text in files.items() if name.endswith(".html")}
+    return {name: page_of(text) for name, text in files.items() if name.endswith(".html")}
 
 
 def targets(name: str, page: Page) -> Iterator[tuple[str, str]]:
@@ -86,14 +93,14 @@ def test_every_link_leads_somewhere(which: str, request: pytest.FixtureRequest) 
     """And every file can be reached from the first page."""
     files = request.getfixturevalue(which)
     site = pages(files)
+    ids = {name: Counter(page.all("id")) for name, page in site.items()}
     reached, follow = {"index.html"}, ["index.html"]
     while follow:
         name = follow.pop()
-        ids = site[name].all("id")
-        assert len(ids) == len(set(ids)), name
+        assert set(ids[name].values()) <= {1}, name
         for target, fragment in targets(name, site[name]):
             assert target in files, f"{name}: {target}"
-            assert not fragment or fragment in site[target].all("id"), f"{name}: {fragment}"
+            assert not fragment or fragment in ids[target], f"{name}: {fragment}"
             if target not in reached:
                 reached.add(target)
                 follow += [target] if target in site else []

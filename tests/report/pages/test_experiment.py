@@ -14,7 +14,9 @@ from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments import PICTURES, SHOWN
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import experiment
-from kdsspark.report.site import render
+from kdsspark.report.parts.drawing import draw_all
+from kdsspark.report.queries import QUERIES
+from kdsspark.report.site import environment, render
 from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import TABLES
 from tests.report.html import Page, words
@@ -51,11 +53,21 @@ def _of_one_network(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["network"].isin(rows["network"].head(1))]
 
 
+def of_vgg(report: ReportData, experiments: Mapping[str, pd.DataFrame]) -> ReportData:
+    """The report of VGG16 alone."""
+    own = {name: rows.assign(network="vgg16") for name, rows in experiments.items()}
+    (info, _) = report.networks
+    return replace(report, networks=[info], experiments=own)
+
+
 @pytest.fixture(scope="module")
-def shown(report: ReportData, frames: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
-    (info, *_) = report.networks
-    own = {name: rows.assign(network=info["name"]) for name, rows in frames.items()}
-    return render(replace(report, experiments=own))
+def data(report: ReportData, frames: Mapping[str, pd.DataFrame]) -> ReportData:
+    return of_vgg(report, frames)
+
+
+@pytest.fixture(scope="module")
+def shown(data: ReportData) -> dict[str, bytes]:
+    return render(data)
 
 
 def test_every_experiment_is_shown() -> None:
@@ -109,20 +121,22 @@ def test_pages_lead_to_each_other(shown: dict[str, bytes]) -> None:
         assert (other in first.all("href")) == (name != NAMES[0])
 
 
-def test_without_rows_there_is_no_page(report: ReportData, shown: dict[str, bytes]) -> None:
-    assert experiment.of("vgg16", report) == {}
-    assert not [path for path in shown if path.startswith("experiments/no-fc")]
+def test_without_rows_there_is_no_page(report: ReportData, data: ReportData) -> None:
+    assert list(experiment.of("vgg16", data)) == NAMES
+    assert experiment.of("vgg16", report) == experiment.of("no-fc", data) == {}
 
 
 def test_names_of_layers_are_escaped(
     report: ReportData, frames: Mapping[str, pd.DataFrame]
 ) -> None:
-    own = {
-        name: rows.assign(network="vgg16", layer="<script>alert(1)</script>")
-        for name, rows in frames.items()
-        if "layer" in rows
-    }
-    files = render(replace(report, experiments=own))
-    pages = [text for path, text in files.items() if path.startswith("experiments/")]
+    script = "<script>alert(1)</script>"
+    named = {n: rows.assign(layer=script) for n, rows in frames.items() if "layer" in rows}
+    small, templates = of_vgg(report, named), environment()
+    drawn = draw_all(experiment.figures("vgg16", small), 1)
+    pages = list(experiment.pages(small.networks[0], small, drawn))
     assert pages
-    assert not [text for text in pages if b"<script>alert" in text]
+    for page in pages:
+        common = {"run": small.run, "queries": QUERIES, "root": "../../"}
+        text = templates.get_template(page.template).render(**common, **page.values)
+        assert "<script>alert" not in text
+        assert script in "".join(Page(text).text)

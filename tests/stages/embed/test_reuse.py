@@ -117,7 +117,7 @@ CHANGES = (
 )
 
 
-@pytest.mark.parametrize("size", [1, 4, 100])
+@pytest.mark.parametrize("size", [1, 100])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_bytes_that_the_output_holds_are_not_computed_again(
     world: World, change: Any, size: int
@@ -277,7 +277,7 @@ def test_rows_that_another_task_has_replaced_are_computed(
 # -- any changes ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_any_nights_give_what_a_fresh_run_gives(world: World, seed: int) -> None:
     """And no content goes through the network on two nights."""
     rng = random.Random(seed)

@@ -15,8 +15,6 @@ from kdsspark.errors import ConfigError
 from kdsspark.output.names import ItemName
 from kdsspark.output.receipts import Receipt
 from kdsspark.pipeline.study import Study
-from kdsspark.report.data import ReportData
-from kdsspark.report.queries import FAILURES
 from kdsspark.stages import PROBE
 from kdsspark.stages.report import stage as reporting
 from tests.studies import run_here, write_embeddings
@@ -37,20 +35,6 @@ def test_matplotlib_is_imported_only_to_draw() -> None:
 # -- when it is drawn anew -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One query and two small files: what a report shows is tested elsewhere."""
-
-    def render(data: ReportData, _processes: int) -> dict[str, bytes]:
-        return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
-
-    monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES, "class_extremes": FAILURES})
-    monkeypatch.setattr(reporting, "CHOSEN_FROM", ())
-    monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
-    monkeypatch.setattr(reporting, "galleries", lambda *_: [])
-    monkeypatch.setattr("kdsspark.report.site.render", render)
-
-
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("reporting")
@@ -61,7 +45,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 
 @pytest.fixture
-def drawn(raw: dict[str, object], quick: None) -> Study:  # noqa: ARG001
+def drawn(raw: dict[str, object], short_report: None) -> Study:  # noqa: ARG001
     study = run_here(config.parse(raw))
     study.do("report")
     return study

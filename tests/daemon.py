@@ -1,0 +1,13 @@
+"""Spark's daemon for Python workers, which imports what tasks need before it forks any.
+
+Otherwise every new worker imports torch for itself, which takes six seconds.
+"""
+
+from pyspark.daemon import manager
+
+import kdsspark.network.extractor
+import kdsspark.stages.embed.shard_task
+import kdsspark.stages.measure.stage  # noqa: F401
+
+if __name__ == "__main__":
+    manager()

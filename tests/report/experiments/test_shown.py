@@ -1,0 +1,36 @@
+"""What the figures of experiments share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from kdsspark.report.experiments import shown
+
+
+def test_rows_are_in_the_order_of_datasets_then_layers() -> None:
+    keys = [(9.0, "b", 1), (9.0, "a", 0), (2.0, "z", 5), (9.0, "b", 0), (9.0, "a", 2)]
+    rows = pd.DataFrame(keys, columns=["images_per_class", "dataset", "depth"])
+    found = list(shown.in_order(rows).itertuples(index=False, name=None))
+    assert found == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "layer"),
+    [("conv conv fc", 1), ("fc conv fc", 1), ("fc other", 1), ("other", 0)],
+)
+def test_the_last_convolution_or_else_the_last_layer(kinds: str, layer: int) -> None:
+    names = kinds.split()
+    rows = pd.DataFrame({"kind": names * 2, "depth": [*range(len(names))] * 2})
+    assert shown.last_convolution(rows)["depth"].tolist() == [layer, layer]
+
+
+def test_the_papers_layers_are_spread_over_ours() -> None:
+    ax = Figure().subplots()
+    shown.paper_by_layer(ax, [0.2, 0.4, 0.9], [3, 4, 7, 11])
+    (line,) = ax.lines
+    np.testing.assert_allclose(line.get_xdata(), [3, 7, 11])
+    assert list(line.get_ydata()) == [0.2, 0.4, 0.9]
+    assert shown.paper_key("X et al.").get_label() == "X et al., their layers"
