@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
+from kdsspark.output.output import Output
 from kdsspark.report.data import Disagreements
 from kdsspark.stages.report.feature_classes import read_bins
 from kdsspark.stats.distances import DISTANCES
 
 
-def with_bins(session: Any, extremes: pd.DataFrame) -> Disagreements:
+def with_bins(output: Output, extremes: pd.DataFrame) -> Disagreements:
     """The result of ``DISAGREEMENTS``, and the histograms of the rows to be drawn.
 
-    ``session`` has the views. Rows without histograms are left out of ``bins``.
+    Rows without histograms are left out of ``bins``.
     """
     chosen = widest(extremes)
     names = ("network", "dataset", "layer", "unit", "class_id")
     keys = list(chosen[list(names)].itertuples(index=False, name=None))
-    bins = read_bins(session, keys)
+    bins = read_bins(output, keys)
     drawn = [
         bins[key].assign(**row)
         for key, (_, row) in zip(keys, chosen.iterrows(), strict=True)

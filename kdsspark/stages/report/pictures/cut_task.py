@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from kdsspark.images import decoding
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loader
 from kdsspark.output.names import Pair
+from kdsspark.stages.report.pictures.picture import Picture, Place
 
 Tile = npt.NDArray[np.uint8]
 
@@ -28,7 +29,7 @@ class Square(NamedTuple):
     Without a box: the largest square in the middle.
     """
 
-    key: Any
+    places: tuple[Place, ...]
     box: tuple[int, int, int, int] | None
     side: int
 
@@ -44,6 +45,16 @@ class OfImage(Generic[Wanted]):
     wanted: tuple[Wanted, ...]
 
 
+Placed = tuple[Picture, tuple[int, Tile]]
+"""A tile [side, side, 3], and its place in a picture."""
+
+
+def placed(places: Sequence[Place], tile: Tile) -> Iterator[Placed]:
+    """A tile at each of its places."""
+    for picture, n in places:
+        yield picture, (n, tile)
+
+
 @dataclass(frozen=True)
 class CutImages:
     """Cuts images whose short sides are resized as their network wants them (executor)."""
@@ -51,16 +62,16 @@ class CutImages:
     decoders: Mapping[Pair, Decode]
     seconds: float  # for reading an image, and again for decoding it
 
-    def __call__(self, pair: Pair, jobs: Sequence[OfImage[Square]]) -> Iterator[dict[Any, Tile]]:
-        """{key: uint8 [side, side, 3]}; what is cut out of an unreadable image is left out."""
+    def __call__(self, task: tuple[Pair, Sequence[OfImage[Square]]]) -> Iterator[Placed]:
+        """Tiles where they belong; what is cut out of an unreadable image is left out."""
+        pair, jobs = task
         decode, threads = self.decoders[pair], max(2, task_cpus())
         loader = Loader(decoding.read, decode, threads, 2 * threads, self.seconds, Clock())
-        found: dict[Any, Tile] = {}
         with closing(loader(job.uri for job in jobs)) as loaded:
             for job, image in zip(jobs, loaded, strict=True):
                 if isinstance(image.result, np.ndarray):
-                    found |= {c.key: cut(image.result, c.box, c.side) for c in job.wanted}
-        yield found
+                    for one in job.wanted:
+                        yield from placed(one.places, cut(image.result, one.box, one.side))
 
 
 def cut(pixels: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None, side: int) -> Tile:
