@@ -58,6 +58,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with users of a fixture of ``MADE_ONCE`` into its group."""
     used: dict[Path, set[str]] = {}
