@@ -23,7 +23,8 @@ from tests.studies import short_report as with_a_short_report
 # to pay: without it, a session and thirty small queries take 25 seconds of CPU instead of 51.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-# Half a million objects of imports are not garbage; looking for some takes a quarter of their time.
+# Imports make half a million objects and no garbage; looking for garbage among them takes a third
+# of the time of collection.
 gc.disable()
 
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
@@ -34,8 +35,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-# Dear fixtures of a whole session: files with a user of the same one run in the same process, so
-# that it is made once.
+# Fixtures of a whole session that take seconds. Files with a user of the same one run in the same
+# process, so that it is made once.
 MADE_ONCE = ("spark", "studies", "published", "folders", "fruit")
 
 
@@ -58,6 +59,7 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files with users of a fixture of ``MADE_ONCE`` into its group."""
     used: dict[Path, set[str]] = {}

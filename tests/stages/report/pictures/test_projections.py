@@ -39,7 +39,9 @@ def test_nothing_is_projected_unless_it_is_asked_for(
 ) -> None:
     monkeypatch.setattr(projections, "ProjectImages", None)  # a call would fail
     made = galleries(fruit.context, frames)
-    assert all(unit.projections is None for gallery in made for unit in gallery.units.values())
+    units = [unit for gallery in made for unit in gallery.units.values()]
+    assert units
+    assert all(unit.projections is None for unit in units)
 
 
 def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
@@ -48,6 +50,7 @@ def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
     asked = looks.Looks(frozenset({("tiny", "fire4", UNIT)}))
     monkeypatch.setattr(looks, "read", lambda _: asked)
     made = galleries(fruit.context, frames)
+    assert len(made) == 2
     for gallery in made:
         drawn = [unit for unit in gallery.units.values() if unit.projections]
         assert [(unit.layer.name, unit.unit) for unit in drawn] == [("fire4", UNIT)]
@@ -85,6 +88,7 @@ def test_all_that_is_drawn_may_be_projected(
     )
     made = galleries(replace(fruit.context, config=config), frames)
     units = [(g.dataset, u) for g in made for u in g.units.values()]
+    assert units
     assert all(unit.projections for _, unit in units)
     rows = pd.concat(
         parquet.read(fruit.output, EXEMPLARS, "tiny", name).to_pandas()
