@@ -42,6 +42,7 @@ from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
 _FORMAT: Final = 4  # of the pages: with another number, every report is drawn again
+_WRITTEN_AT_ONCE: Final = 8  # files, for object stores
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
 _MADE_BY: Final = (  # the report shows what they wrote
@@ -195,9 +196,14 @@ def _n_files(output: Output) -> int:
 def _replace(output: Output, files: Mapping[str, bytes]) -> None:
     """Write the files of a report, the first page last, and remove those of earlier ones."""
     old = set(output.files(_FOLDER)) - {f"{_FOLDER}/{name}" for name in files}
-    for name in sorted(files, key=lambda name: name == "index.html"):
+
+    def write(name: str) -> None:
         with output.create(f"{_FOLDER}/{name}") as file:
             file.write(files[name])
+
+    with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as pool:
+        list(pool.map(write, sorted(files.keys() - {"index.html"})))
+    write("index.html")
     for path in sorted(old):
         output.remove(path)
 

@@ -20,6 +20,7 @@ from kdsspark.stages.report.pictures.picture import Picture, Place
 
 Tile = npt.NDArray[np.uint8]
 
+_GAP: Final = 2.0  # a patch of more than four times the side is halved first, in half the time
 _EDGE: Final = 228  # grey of what lies beyond the border of an image
 
 
@@ -70,27 +71,32 @@ class CutImages:
         with closing(loader(job.uri for job in jobs)) as loaded:
             for job, image in zip(jobs, loaded, strict=True):
                 if isinstance(image.result, np.ndarray):
+                    whole = Image.fromarray(image.result)
                     for one in job.wanted:
-                        yield from placed(one.places, cut(image.result, one.box, one.side))
+                        yield from placed(one.places, _cut(whole, one.box, one.side))
 
 
-def cut(pixels: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None, side: int) -> Tile:
-    """A box of an image, made square about its middle and resized to ``side`` pixels.
+def cut(pixels: Tile, box: tuple[int, int, int, int] | None, side: int) -> Tile:
+    """A box of an image [height, width, 3], made square about its middle, in ``side`` pixels.
 
     A box that the border of the image or crop has cut keeps its shape, beside grey.
     """
-    height, width, _ = pixels.shape
+    return _cut(Image.fromarray(pixels), box, side)
+
+
+def _cut(image: Image.Image, box: tuple[int, int, int, int] | None, side: int) -> Tile:
     if box is None:
-        short = min(height, width)
-        top, left = (height - short) // 2, (width - short) // 2
+        short = min(image.size)
+        left, top = ((length - short) // 2 for length in image.size)
         box = left, top, left + short, top + short
     x0, y0, x1, y1 = box
-    patch = Image.fromarray(pixels[max(0, y0) : y1, max(0, x0) : x1])
+    patch = image.crop((max(0, x0), max(0, y0), min(image.width, x1), min(image.height, y1)))
     longest = max(patch.size)
-    size = [max(1, round(side * length / longest)) for length in patch.size]
+    width, height = (max(1, round(side * length / longest)) for length in patch.size)
     way = Image.Resampling.NEAREST if longest < side // 3 else Image.Resampling.BICUBIC
+    resized = patch.resize((width, height), way, reducing_gap=_GAP)
+    if resized.size == (side, side):
+        return np.asarray(resized)
     canvas = Image.new("RGB", (side, side), (_EDGE,) * 3)
-    canvas.paste(
-        patch.resize((size[0], size[1]), way), ((side - size[0]) // 2, (side - size[1]) // 2)
-    )
+    canvas.paste(resized, ((side - width) // 2, (side - height) // 2))
     return np.asarray(canvas)
