@@ -42,7 +42,6 @@ def test_what_grows_with_the_images_is_listed_and_not_opened(
     monkeypatch.setattr(gathered, "_WORTH_KEEPING", 1)
     queries = {"failures": FAILURES, "class_extremes": FAILURES}
     monkeypatch.setattr(reporting, "QUERIES", queries)  # a short report
-    monkeypatch.setattr(reporting, "CHOSEN_FROM", ())
     monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
     monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", lambda *_: {"index.html": b"short"})

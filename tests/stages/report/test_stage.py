@@ -45,7 +45,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
 
     monkeypatch.setattr(reporting, "QUERIES", {"failures": FAILURES, "class_extremes": FAILURES})
-    monkeypatch.setattr(reporting, "CHOSEN_FROM", ())
     monkeypatch.setattr(reporting.rest, "medians", lambda *_: None)
     monkeypatch.setattr(reporting, "galleries", lambda *_: [])
     monkeypatch.setattr("kdsspark.report.site.render", render)
