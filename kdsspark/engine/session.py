@@ -280,6 +280,7 @@ def _defaults(
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.port.maxRetries": "200",  # other applications may hold the ports of the UI
             "spark.sql.shuffle.partitions": "8",  # the default is for clusters
+            "spark.python.daemon.module": "kdsspark.engine.daemon",
         }
         if len(machine.own_folder()) < _LONGEST_SOCKET_FOLDER:
             # A task starts in a third of the time it takes over TCP.

@@ -136,6 +136,7 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     frames["sizes"] = _sizes(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
+    kinds = processors.of_pairs(output, context.pairs)
     return ReportData(
         _run(config, made),
         networks,
@@ -147,8 +148,8 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         filters.of_networks(output, config),
         {name: _ranked(frames[name], config) for name in experiments},
         others,
-        _computed_on(context),
-        processors.mixtures(output, context.pairs),
+        _computed_on(kinds),
+        processors.mixtures(kinds),
     )
 
 
@@ -229,7 +230,8 @@ def closing(context: Context) -> str:
         images = row.get("n_images", 0) + n_failed
         rows.append((*pair, f"{images:,}", f"{n_failed:,}", *limits))
     table = aligned(rows, to_the_right=range(2, 6))
-    notes = [*duplicates.summary(context), *processors.mixtures(output, context.pairs)]
+    kinds = processors.of_pairs(output, context.pairs)
+    notes = [*duplicates.summary(context), *processors.mixtures(kinds)]
     return "\n".join([*notes, f"{table}\n\nreport: {output.path('report/index.html')}"])
 
 
@@ -262,11 +264,11 @@ def _networks(output: Output, config: Config) -> list[NetworkInfo]:
     return [_network(output, name, specs.get(name)) for name in names]
 
 
-def _computed_on(context: Context) -> list[ComputedOn]:
+def _computed_on(kinds: Mapping[Pair, Mapping[str, int]]) -> list[ComputedOn]:
     return [
         {"network": pair.network, "dataset": pair.dataset, "computed_on": kind, "images": n}
-        for pair in context.pairs
-        for kind, n in processors.of_pair(context.output, pair).items()
+        for pair, own in kinds.items()
+        for kind, n in own.items()
     ]
 
 
