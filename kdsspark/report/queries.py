@@ -11,9 +11,11 @@ Every column is qualified. The report runs the queries on DuckDB; Spark gives th
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import Final
+from typing import Final, get_args
 
-from kdsspark.stats.distances import DISTANCES
+from kdsspark.config.types import Distance
+
+_DISTANCES: Final[tuple[str, ...]] = get_args(Distance)
 
 THRESHOLDS = dedent("""\
     SELECT t.network, t.dataset, t.n_images, t.n_classes, t.images_per_class,
@@ -211,13 +213,13 @@ QUERIES: Final[dict[str, str]] = {
 
 
 def _disagreements() -> str:
-    apart = {name: f"d.{name}" for name in DISTANCES} | {"auc": "ABS(d.auc - 0.5)"}
+    apart = {name: f"d.{name}" for name in _DISTANCES} | {"auc": "ABS(d.auc - 0.5)"}
     apart |= {"ks": "fc.ks", "abs_ks": "ABS(fc.ks)"}
     over = "PERCENT_RANK() OVER (PARTITION BY d.network, d.dataset, d.layer ORDER BY"
     ranks = [f"{over} {distance}) AS rank_{name}" for name, distance in apart.items()]
-    values = [f"WHEN '{name}' THEN p.{name}" for name in DISTANCES]
-    ranks_of = [f"WHEN '{name}' THEN p.rank_{name}" for name in DISTANCES]
-    names = ", ".join(f"('{name}')" for name in DISTANCES)
+    values = [f"WHEN '{name}' THEN p.{name}" for name in _DISTANCES]
+    ranks_of = [f"WHEN '{name}' THEN p.rank_{name}" for name in _DISTANCES]
+    names = ", ".join(f"('{name}')" for name in _DISTANCES)
     return f"""\
 SELECT e.network, e.dataset, e.distance, e.gap, e.layer, e.unit, e.class_id, e.class_name,
        e.value, e.ks, e.rank, e.rank_ks
