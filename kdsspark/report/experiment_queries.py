@@ -117,28 +117,22 @@ _RETRIEVAL = dedent(f"""\
     {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.whitened""")
 
-_GRIDS = dedent("""\
+_GRIDS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.pooling, s.grid,
            s.map_side, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
     FROM grids AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.pooling, s.grid""")
 
-_ABLATIONS = dedent("""\
+_ABLATIONS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.form, s.map_side,
            s.averaged, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
     FROM ablations AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.form""")
 
 # Pictures and probabilities are of views, and so stand in the rows of the first layer alone.
-_INVARIANCE = dedent("""\
+_INVARIANCE = dedent(f"""\
     SELECT i.network, i.dataset, t.images_per_class, d.depth, i.layer, i.is_classifier, i.image_id,
            m.class_name, i.change, i.amount, i.distance, i.length,
            CASE WHEN d.depth = 0 THEN v.true_class END AS true_class,
@@ -151,10 +145,7 @@ _INVARIANCE = dedent("""\
      AND v.change = i.change AND v.amount = i.amount
     JOIN images AS m
       ON m.dataset = i.dataset AND m.image_id = i.image_id
-    JOIN network_layers AS d
-      ON d.network = i.network AND d.layer = i.layer
-    JOIN thresholds AS t
-      ON t.network = i.network AND t.dataset = i.dataset
+    {_beside("i")}
     ORDER BY i.network, t.images_per_class, i.dataset, m.class_name, i.image_id, d.depth, i.change,
              i.amount""")
 
@@ -174,14 +165,11 @@ _OCCLUSION = dedent("""\
       ON t.network = o.network AND t.dataset = o.dataset
     ORDER BY o.network, t.images_per_class, o.dataset, i.class_name, o.image_id, o.y, o.x""")
 
-_CORRESPONDENCE = dedent("""\
+_CORRESPONDENCE = dedent(f"""\
     SELECT c.network, c.dataset, t.images_per_class, d.depth, d.kind, c.layer, c.part, c.random,
            c.n_images, c.n_skipped, c.n_values, c.draws, c.mean, c.deviation, c.delta
     FROM correspondence AS c
-    JOIN network_layers AS d
-      ON d.network = c.network AND d.layer = c.layer
-    JOIN thresholds AS t
-      ON t.network = c.network AND t.dataset = c.dataset
+    {_beside("c")}
     ORDER BY c.network, t.images_per_class, c.dataset, d.depth, c.part, c.random""")
 
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {
