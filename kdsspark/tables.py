@@ -563,8 +563,8 @@ PROBE = Table(
         (
             "method",
             pa.string(),
-            "LinearSVC, LogisticRegression or neighbours; SGD if the images did not fit into "
-            "memory; majority",
+            "LinearSVC, LinearSVC pairs, LogisticRegression or neighbours; SGD if the images did "
+            "not fit into memory; majority",
         ),
         ("n_features", pa.int32(), "number of features of an image"),
         ("n_train", pa.int64(), "training images of the class, of one fold"),
@@ -595,7 +595,7 @@ TRAINING_SIZE = Table(
     ("network", "dataset"),
     _columns(
         _LAYER,
-        ("classifier", pa.string(), "svm, softmax or knn"),
+        ("classifier", pa.string(), "svm, svm_pairs, softmax or knn"),
         ("train_per_class", pa.int32(), "images of a class to train with, or all but one of fewer"),
         ("method", pa.string(), "as in probe"),
         ("n_train", pa.int64(), "training images of all classes, of one fold"),

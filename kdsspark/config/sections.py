@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kdsspark.config.types import (
+    Classifier,
     Distance,
     Duration,
     Location,
@@ -95,7 +96,7 @@ class Transform(Section):
 class Probe(Section):
     """Classifiers on the embeddings: how images are split, and what learns from them."""
 
-    classifier: Literal["svm", "softmax", "knn"] = "svm"
+    classifier: Classifier = "svm"
     test: float = Field(0.3, gt=0, lt=1)  # share of each class's images to test with
     # Images of each class to train with, the others to test; null: all but the share `test`.
     train_per_class: int | None = Field(None, ge=1)
@@ -115,9 +116,7 @@ class Experiments(Section):
     train_per_class: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 2, 5, 10, 15, 30, 45, 60), strict=False, min_length=1
     )
-    classifiers: tuple[Literal["svm", "softmax", "knn"], ...] = Field(
-        ("svm", "softmax"), strict=False, min_length=1
-    )
+    classifiers: tuple[Classifier, ...] = Field(("svm", "softmax"), strict=False, min_length=1)
     folds: int = Field(5, ge=1, le=100)  # of training-size
     max_test: int = Field(50, ge=1)  # test images of a class, of training-size
     # The networks that sources compares, each with its layer or null for the last one; null: all.

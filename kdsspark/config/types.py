@@ -143,6 +143,7 @@ Distance = Literal[
     "kullback_leibler", "jensen_shannon", "bhattacharyya", "mutual_information", "wasserstein",
     "auc", "average_precision",
 ]  # fmt: skip
+Classifier = Literal["svm", "svm_pairs", "softmax", "knn"]
 
 
 def parse_duration(text: str) -> float:

@@ -9,6 +9,7 @@ from kdsspark.config.sections import (
     Exemplars,
     Experiments,
     Measure,
+    Probe,
     Spark,
     Transform,
     exemplars_or_none,
@@ -68,7 +69,9 @@ def test_the_master_has_a_key_of_its_own() -> None:
         (Transform, {"t_plus": -0.1}),
         (Transform, {"t_minus": 0.1}),
         (Transform, {"t_plus": float("nan")}),
+        (Probe, {"classifier": "pairs"}),
         (Experiments, {"classifiers": []}),
+        (Experiments, {"classifiers": ["svm", "pairs"]}),
         (Experiments, {"train_per_class": [1, 0]}),
     ],
 )

@@ -19,12 +19,13 @@ from kdsspark.report.experiments.shown import (
     published,
 )
 from kdsspark.report.figures import canvas
-from kdsspark.report.figures.canvas import BLUE, GREEN, VERMILION, key
+from kdsspark.report.figures.canvas import BLUE, GREEN, PURPLE, VERMILION, key
 from kdsspark.report.figures.panels import dataset_panels, layer_panels, marker_size
 from kdsspark.report.parts import grid
 
 _STYLES: Final = {
     "svm": ("support vector machine", BLUE, "-", "o"),
+    "svm_pairs": ("one machine a pair of classes", PURPLE, ":", "D"),
     "softmax": ("softmax", VERMILION, "--", "s"),
     "knn": ("nearest neighbours", GREEN, "-.", "^"),
 }

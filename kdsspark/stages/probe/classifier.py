@@ -1,9 +1,9 @@
 """Classifiers: linear support vector machines, softmax, nearest neighbours (executor).
 
-If the images fit in memory, ``LinearSVC`` (one class against the rest) or ``LogisticRegression``
-fits them at once. If not, ``SGDClassifier`` minimises the hinge or the logistic loss, one class
-against the rest, over one row group after the other. Spark ML has linear classifiers as well, but
-would copy the embeddings into the JVM.
+If the images fit in memory, ``LinearSVC`` (one class against the rest, or one for each pair of
+classes) or ``LogisticRegression`` fits them at once. If not, ``SGDClassifier`` minimises the hinge
+or the logistic loss, one class against the rest, over one row group after the other. Spark ML has
+linear classifiers as well, but would copy the embeddings into the JVM.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -24,7 +25,12 @@ _FEWEST_STEPS: Final = 20_000  # images seen; ten passes over few images are not
 _MOST_ITERATIONS: Final = 2000
 _RANDOM_STATE: Final = 0
 
-METHODS: Final = {"svm": "LinearSVC", "softmax": "LogisticRegression", "knn": "neighbours"}
+METHODS: Final = {
+    "svm": "LinearSVC",
+    "svm_pairs": "LinearSVC pairs",
+    "softmax": "LogisticRegression",
+    "knn": "neighbours",
+}
 """``probe.classifier`` -> the method of images that fit in memory, of all images for knn."""
 
 NEIGHBOURS: Final = 20
@@ -97,6 +103,35 @@ class Neighbours:
         return winners
 
 
+@dataclass(eq=False)
+class PairVotes:
+    """The votes of one linear machine for each pair of classes (Azizpour et al. 2014, section 5).
+
+    ``vectors`` [images, features] and ``labels`` [images] are those to train with. The machines are
+    fitted when they vote, each to the images of its two classes, and are not kept: weights of all
+    pairs of many classes would take more memory than the images.
+    """
+
+    vectors: Vectors
+    labels: Labels
+    c: float
+    converged: bool = True  # whether every machine that has voted did
+
+    def predict(self, vectors: Vectors, /) -> npt.NDArray[Any]:
+        """The class of each of ``vectors`` [images, features]; of equal votes the first class."""
+        classes, own = np.unique(self.labels, return_inverse=True)
+        votes = np.zeros((len(vectors), len(classes)), np.int32)
+        for first, second in combinations(range(len(classes)), 2):
+            two = (own == first) | (own == second)
+            model, converged = fit_at_once(self.vectors[two], self.labels[two], self.c)
+            self.converged &= converged
+            for_second = model.decision_function(vectors) > 0
+            votes[:, first] += ~for_second
+            votes[:, second] += for_second
+        winners: npt.NDArray[np.int32] = classes[votes.argmax(axis=1)]
+        return winners
+
+
 def _unit(vectors: Vectors) -> Vectors:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = vectors / np.where(length > 0, length, 1)
@@ -106,7 +141,7 @@ def _unit(vectors: Vectors) -> Vectors:
 def fit_at_once(
     vectors: Vectors, labels: Labels, c: float, kind: str = "svm"
 ) -> tuple[Linear, bool]:
-    """Fit the ``kind`` of ``METHODS`` to ``vectors`` [images, features]; also whether it converged.
+    """Fit svm or softmax, by ``kind``, to ``vectors`` [images, features]; also if it converged.
 
     Raises :class:`KdssparkError` if scikit-learn is missing.
     """
@@ -133,7 +168,7 @@ def passes_over(n_images: int) -> int:
 def fit_streaming(batches: Pass, labels: Labels, c: float, kind: str = "svm") -> Classifier:
     """Fit ``SGDClassifier`` pass by pass; ``labels`` [images] are those of one whole pass.
 
-    ``kind`` svm has the hinge loss, softmax the logistic loss. ``c`` means what it means in
+    ``kind`` softmax has the logistic loss, the others the hinge loss. ``c`` means what it means in
     ``LinearSVC``: the penalty is 1 / (c x images). Weights are
     averaged from the second pass on. Raises :class:`KdssparkError` if scikit-learn is missing.
     """
@@ -141,7 +176,7 @@ def fit_streaming(batches: Pass, labels: Labels, c: float, kind: str = "svm") ->
     from sklearn.linear_model import SGDClassifier
 
     n = len(labels)
-    loss = "hinge" if kind == "svm" else "log_loss"
+    loss = "log_loss" if kind == "softmax" else "hinge"
     model = SGDClassifier(loss=loss, alpha=1 / (c * n), average=n, random_state=_RANDOM_STATE)
     classes = np.unique(labels)
     for number in range(passes_over(n)):

@@ -17,6 +17,7 @@ from kdsspark.stages.probe.classifier import (
     Labels,
     Majority,
     Neighbours,
+    PairVotes,
     Vectors,
     fit_at_once,
     fit_streaming,
@@ -45,8 +46,15 @@ class Fitted:
 
     classifier: Classifier
     method: str
-    converged: bool = True
+    solved: bool = True  # whether the solver converged, where machines are not fitted as they vote
     c: float = np.nan  # NaN where none was used
+
+    @property
+    def converged(self) -> bool:
+        """Whether the solver did: of pairs of classes, in all machines that have voted."""
+        if isinstance(self.classifier, PairVotes):
+            return self.classifier.converged
+        return self.solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +170,8 @@ def _fit_linear(source: VectorSource, settings: Probe, trained: Mask, c: float) 
         model = fit_streaming(partial(to_train, source, trained), labels, c, kind)
         return Fitted(model, STREAMING, c=c)
     ((vectors, labels),) = to_train(source, trained, None)
+    if kind == "svm_pairs":
+        return Fitted(PairVotes(vectors, labels, c), METHODS[kind], c=c)
     fitted, converged = fit_at_once(vectors, labels, c, kind)
     return Fitted(fitted, METHODS[kind], converged, c)
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from kdsspark.report.experiments import shown
+from kdsspark.config import Experiments
+from kdsspark.report.experiments import shown, training_size
 
 
 def test_rows_are_in_the_order_of_datasets_then_layers() -> None:
@@ -34,3 +35,19 @@ def test_the_papers_layers_are_spread_over_ours() -> None:
     np.testing.assert_allclose(line.get_xdata(), [3, 7, 11])
     assert list(line.get_ydata()) == [0.2, 0.4, 0.9]
     assert shown.paper_key("X et al.").get_label() == "X et al., their layers"
+
+
+def test_every_classifier_of_training_size_has_a_line_of_its_own() -> None:
+    kinds = ("svm", "svm_pairs", "softmax", "knn")
+    wanted = Experiments(classifiers=kinds)
+    trials = [
+        {"dataset": "a", "images_per_class": 9.0, "classifier": kind, "train_per_class": m}
+        | {"depth": 0, "layer": "l", "kind": "conv", "n_classes": 2, "group": "a"}
+        | {"accuracy": 0.5 + m / 99, "low": 0.4, "high": 0.9, "network": "n"}
+        for kind in wanted.classifiers
+        for m in (1, 2, 5)
+    ]
+    made = training_size.by_size(pd.DataFrame(trials))
+    drawn = made.axes[0].get_lines()
+    looks = {(line.get_color(), line.get_marker()) for line in drawn if len(line.get_xdata()) == 3}
+    assert len({marker for _, marker in looks if marker not in ("None", "")}) == len(kinds)

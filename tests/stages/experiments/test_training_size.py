@@ -12,7 +12,9 @@ from kdsspark.pipeline.study import Study
 from kdsspark.tables import PROBE, TRAINING_SIZE
 from tests.stages.experiments import studies
 
-WANTED = Experiments(train_per_class=(3, 8, 24), classifiers=("svm", "knn"), folds=2, max_test=5)
+WANTED = Experiments(
+    train_per_class=(3, 8, 24), classifiers=("svm", "knn", "svm_pairs"), folds=2, max_test=5
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +25,14 @@ def done(study: Study) -> Study:
 def test_sizes_are_those_that_a_class_has_more_of(done: Study) -> None:
     found = studies.table(done, TRAINING_SIZE)
     keys = found.set_index(["layer", "classifier"])["train_per_class"].groupby(level=[0, 1])
-    assert keys.agg(sorted).tolist() == [[3, 8]] * 4  # the largest class has 24 images
+    assert keys.agg(sorted).tolist() == [[3, 8]] * 6  # the largest class has 24 images
     assert set(found["n_train"]) == {3 * 3 + 1, 3 * 8 + 1}
     # At eight of a class, the class of twelve has four to test with, and the others five.
     assert set(found["n_test"]) == {15, 14}
     assert (found["folds"] == 2).all()
 
 
-@pytest.mark.parametrize("classifier", ["svm", "knn"])
+@pytest.mark.parametrize("classifier", WANTED.classifiers)
 @pytest.mark.parametrize("size", [3, 8])
 def test_a_trial_is_what_the_probe_gives(done: Study, classifier: str, size: int) -> None:
     settings = Probe(classifier=classifier, train_per_class=size, folds=2, max_test=5)

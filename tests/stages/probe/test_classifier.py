@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import SGDClassifier
-from sklearn.svm import LinearSVC
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.svm import SVC, LinearSVC
 
 from kdsspark.errors import KdssparkError
 from kdsspark.stages.probe import classifier
 from kdsspark.stages.probe.classifier import (
     Labels,
     Majority,
+    PairVotes,
     Vectors,
     fit_at_once,
     fit_streaming,
@@ -47,6 +49,57 @@ def test_what_does_not_converge_is_told_and_no_warning(monkeypatch: pytest.Monke
     model, converged = fit_at_once(1e4 * vectors[:, :2], labels, 100.0)
     assert converged is False
     assert set(model.predict(vectors[:, :2])) <= {0, 1, 2}
+
+
+def of_pairs(vectors: Vectors, labels: Labels, c: float) -> Any:
+    machine = LinearSVC(C=c, dual="auto", max_iter=2000, random_state=0)
+    return OneVsOneClassifier(machine).fit(vectors, labels)
+
+
+@pytest.mark.parametrize("c", [0.01, 1.0])
+def test_pairs_vote_as_in_scikit_learn_and_of_equal_votes_the_first_wins(c: float) -> None:
+    vectors, labels = examples()
+    labels = np.array([2, 5, 9], np.int32)[np.roll(labels, 1)]  # hard to tell, so votes are tied
+    plain, fresh = of_pairs(vectors, labels, c), examples(600)[0]
+    votes = np.zeros((600, 3), int)
+    for (i, j), machine in zip(((0, 1), (0, 2), (1, 2)), plain.estimators_, strict=True):
+        for image, winner in enumerate(machine.predict(fresh)):
+            votes[image, j if winner else i] += 1
+    tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    found = PairVotes(vectors, labels, c).predict(fresh)
+    assert 0 < tied.sum() < 60
+    assert (found[tied] == 2).all()  # all three classes have one vote
+    assert found[~tied].tolist() == plain.predict(fresh)[~tied].tolist()
+    against_rest = fit_at_once(vectors, labels, c)[0].predict(fresh)
+    assert (found != against_rest).any()
+
+
+def test_pairs_of_classes_far_apart_are_told_as_by_libsvm() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(120, dtype=np.int32) % 6
+    vectors = 6 * np.eye(6)[labels] + rng.normal(size=(120, 6))
+    fresh = 6 * np.eye(6)[labels] + rng.normal(size=(120, 6))
+    expected = SVC(kernel="linear").fit(vectors, labels).predict(fresh)
+    assert PairVotes(vectors, labels, 1.0).predict(fresh).tolist() == expected.tolist()
+
+
+def test_of_two_classes_pairs_are_one_machine() -> None:
+    vectors, labels = examples()
+    labels = np.minimum(labels, 1)
+    plain = LinearSVC(dual="auto", max_iter=2000, random_state=0).fit(vectors, labels)
+    found = PairVotes(vectors, labels, 1.0).predict(vectors)
+    assert found.tolist() == plain.predict(vectors).tolist()
+
+
+def test_one_pair_that_does_not_converge_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, labels = examples()
+    votes = PairVotes(vectors, labels, 1.0)
+    votes.predict(vectors)
+    assert votes.converged is True
+    hard = PairVotes(1e4 * vectors[:, :2], labels, 100.0)
+    monkeypatch.setattr(classifier, "_MOST_ITERATIONS", 1)
+    assert set(hard.predict(vectors[:, :2])) <= {0, 1, 2}
+    assert hard.converged is False
 
 
 def test_streaming_is_sgd_pass_by_pass(monkeypatch: pytest.MonkeyPatch) -> None:

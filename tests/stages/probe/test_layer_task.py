@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest, t
 from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
@@ -166,6 +167,7 @@ def test_one_class_is_always_right(tmp_path: Path) -> None:
 
 FOLDS = {
     "svm": {"classifier": "svm"},
+    "svm_pairs": {"classifier": "svm_pairs", "c": 0.5},
     "softmax": {"classifier": "softmax", "c": 3.0},
     "knn": {"classifier": "knn"},
     "few to train with": {"train_per_class": 4, "max_test": 9},
@@ -175,8 +177,11 @@ FOLDS = {
 
 def plain_model(settings: Probe, x: NDArray[Any], y: NDArray[Any]) -> Any:
     """What scikit-learn has for it, fitted."""
+    svm = LinearSVC(C=settings.c, dual="auto", max_iter=2000, random_state=0)
     if settings.classifier == "svm":
-        return LinearSVC(C=settings.c, dual="auto", max_iter=2000, random_state=0).fit(x, y)
+        return svm.fit(x, y)
+    if settings.classifier == "svm_pairs":
+        return OneVsOneClassifier(svm).fit(x, y)
     if settings.classifier == "softmax":
         return LogisticRegression(C=settings.c, max_iter=2000).fit(x, y)
     weights = lambda distance: np.exp((1 - distance) / 0.07)  # noqa: E731
@@ -217,6 +222,18 @@ def test_folds_are_splits_of_their_own(data: Embedded, changed: dict[str, Any]) 
     assert (found["folds"] == 3).all()
 
 
+def test_the_method_of_pairs_and_whether_all_converged(
+    data: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Probe(classifier="svm_pairs", c=None)
+    done = probe_layer(item(data, "wide", settings=settings))
+    assert set(rows(data)["method"]) == {"LinearSVC pairs"}
+    assert rows(data).loc[-1, "c"] in {0.01, 0.1, 1.0, 10.0, 100.0}
+    assert done.counts["converged"] == 1
+    monkeypatch.setattr(classifier, "_MOST_ITERATIONS", 1)
+    assert probe_layer(item(data, "wide", settings=settings)).counts["converged"] == 0
+
+
 def test_one_split_has_wilsons_interval(data: Embedded) -> None:
     probe_layer(item(data, "wide"))
     row = rows(data).loc[-1]
@@ -250,7 +267,7 @@ def test_the_penalty_is_the_best_of_four_fold_cross_validation(data: Embedded) -
     assert rows(data).loc[-1, "c"] == expected
 
 
-@pytest.mark.parametrize("kind", ["knn", "softmax"])
+@pytest.mark.parametrize("kind", ["knn", "softmax", "svm_pairs"])
 def test_what_does_not_fit_in_memory_is_learned_too(
     data: Embedded, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
