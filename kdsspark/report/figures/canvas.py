@@ -185,7 +185,7 @@ def shorten(text: str, length: int) -> str:
 def svg(figure: Figure) -> bytes:
     """The figure as SVG, the same bytes every time."""
     return _bytes(
-        figure, "svg", dpi=200, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure, "svg", dpi=150, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
     )
 
 
