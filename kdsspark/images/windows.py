@@ -44,7 +44,8 @@ def windows(
 ) -> list[npt.NDArray[np.uint8]]:
     """The windows of uint8 [height, width, channels]: each uint8 [size, size, channels].
 
-    A window is resized to a square, antialiased; nothing of the image around it counts.
+    Each is what the whole image shows there, resized with antialias so that the window is a square
+    of ``size`` pixels.
     """
     picture, how = Image.fromarray(image), INTERPOLATIONS[interpolation]
     height, width = image.shape[:2]
