@@ -122,14 +122,14 @@ _SOURCES = dedent("""\
 
 _RETRIEVAL = dedent("""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
-           s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision, s.low,
-           s.high, s.chance
+           s.windows, s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision,
+           s.low, s.high, s.chance
     FROM retrieval AS s
     JOIN network_layers AS d
       ON d.network = s.network AND d.layer = s.layer
     JOIN thresholds AS t
       ON t.network = s.network AND t.dataset = s.dataset
-    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.whitened""")
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.windows, s.whitened""")
 
 _GRIDS = dedent("""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.pooling, s.grid,
