@@ -44,11 +44,13 @@ def _nearness(
     some: npt.NDArray[np.float64], others: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Minus the smallest squared distance between windows: float64 [some, others]."""
-    flat, flat_others = (np.concatenate(of) for of in (some, others))  # [windows, features]
+    (n, n_windows, width), n_others = some.shape, len(others)
+    flat = some.reshape(n * n_windows, width)
+    flat_others = others.reshape(n_others * n_windows, width)
     squares = 2 * flat @ flat_others.T
-    squares -= (flat**2).sum(axis=1)[:, None]
-    squares -= (flat_others**2).sum(axis=1)
-    of_windows = squares.reshape(len(some), some.shape[1], len(others), others.shape[1])
+    squares -= np.einsum("ij,ij->i", flat, flat)[:, None]
+    squares -= np.einsum("ij,ij->i", flat_others, flat_others)
+    of_windows = squares.reshape(n, n_windows, n_others, n_windows)
     nearest: npt.NDArray[np.float64] = np.round(of_windows.max(axis=(1, 3)), _DIGITS)
     return nearest
 
