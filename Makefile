@@ -35,7 +35,7 @@ demo: java $(READY) ## run the main job on painted images (NETWORK=vgg16; WEIGHT
 	  --set networks.0.weights='$(WEIGHTS)' --set output='out/demo-$(NETWORK)-$(notdir $(WEIGHTS))')
 
 test: java $(READY) ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
 	$(BIN)/python -m pytest -m cluster

@@ -30,6 +30,7 @@ setup(
         "numpy>=1.26",
         "pyarrow>=18",
         "fsspec>=2024.6",
+        "duckdb>=1.1",
         "cachetools>=6",  # the first that reads a missing value once for all threads
         "pandas>=2.2,<3",  # pyspark 4 warns about 3
         "scipy>=1.12",
@@ -68,7 +69,6 @@ setup(
             "pandas-stubs>=2.2",
             "pyspark[connect]>=4.0,<5",
             "aiobotocore[boto3]>=2.13",  # the boto3 that fits the s3fs
-            "duckdb>=1.1",
             "moto[server]>=5",
             "opencv-python-headless>=4.10,<5",  # 5 cannot read Caffe's models
             "scikit-learn>=1.6",

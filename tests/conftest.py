@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from xdist.scheduler import LoadGroupScheduling
+from xdist.scheduler import LoadFileScheduling
 
 from kdsspark.config import Spark
 from kdsspark.engine import session
@@ -23,7 +25,8 @@ from tests.studies import short_report as with_a_short_report
 # to pay: without it, a session and thirty small queries take 25 seconds of CPU instead of 51.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-# Half a million objects of imports are not garbage; looking for some takes a quarter of their time.
+# Imports make half a million objects and no garbage; looking for garbage among them takes a third
+# of the time of collection.
 gc.disable()
 
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
@@ -34,40 +37,55 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-# Dear fixtures of a whole session: files with a user of the same one run in the same process, so
-# that it is made once.
+# Fixtures of a whole session that take seconds. Files with a user of the same one run in the same
+# process, so that it is made once.
 MADE_ONCE = ("spark", "studies", "published", "folders", "fruit")
 
 
-class ByGroupOrFile(LoadGroupScheduling):
-    """The tests of a group, or of a file outside the groups, run in one process."""
+class ByFixture(LoadFileScheduling):
+    """Tests of a file run in one process, as do all files with a user of one slow fixture."""
+
+    def __init__(self, config: pytest.Config, log: Any, groups: Path) -> None:
+        super().__init__(config, log)
+        self._file = groups
+        self._groups: dict[str, str] = {}
 
     def _split_scope(self, nodeid: str) -> str:
-        return super()._split_scope(nodeid).partition("::")[0]
+        if self._file.exists():  # the workers have collected by now
+            self._groups = json.loads(self._file.read_text())
+            self._file.unlink()
+        file = super()._split_scope(nodeid)
+        return self._groups.get(file, file)
+
+
+def _groups(process: int) -> Path:
+    """Where a worker of a process tells which files belong together: file -> fixture."""
+    return Path(tempfile.gettempdir()) / f"kdsspark-tests-{process}.json"
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(
-    config: pytest.Config,
-    log: Any,
-) -> LoadGroupScheduling | None:
-    return ByGroupOrFile(config, log) if config.getvalue("dist") == "loadgroup" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    return ByFixture(config, log, _groups(os.getpid()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell the process that schedules which files belong together; xdist hands it names alone."""
+    if os.environ.get("PYTEST_XDIST_WORKER") != "gw0":
+        return
+    used: dict[str, set[str]] = {}
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        used.setdefault(file, set()).update(getattr(item, "fixturenames", ()))
+    found = {
+        file: name for file, names in used.items() for name in MADE_ONCE[::-1] if name in names
+    }
+    _groups(os.getppid()).write_text(json.dumps(found))
 
 
 def pytest_collection_finish() -> None:
     gc.enable()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files with users of a fixture of ``MADE_ONCE`` into its group."""
-    used: dict[Path, set[str]] = {}
-    for item in items:
-        used.setdefault(item.path, set()).update(getattr(item, "fixturenames", ()))
-    for item in items:
-        for name in MADE_ONCE:
-            if name in used[item.path]:
-                item.add_marker(pytest.mark.xdist_group(name))
-                break
 
 
 @pytest.fixture(scope="session")

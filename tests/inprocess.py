@@ -28,6 +28,16 @@ class Tasks:
     def map(self, call: Callable[[Any], Any]) -> Tasks:
         return Tasks(call(row) for row in self._rows)
 
+    def flatMap(self, call: Callable[[Any], Iterable[Any]]) -> Tasks:  # noqa: N802 (Spark's name)
+        return Tasks(found for row in self._rows for found in call(row))
+
+    def groupByKey(self, _: int, place: Callable[[Any], int]) -> Tasks:  # noqa: N802
+        found: dict[Any, list[Any]] = {}
+        for key, value in self._rows:
+            assert isinstance(place(key), int)
+            found.setdefault(key, []).append(value)
+        return Tasks(found.items())
+
     def mapValues(self, call: Callable[[Any], Any]) -> Tasks:  # noqa: N802 (Spark's name)
         return Tasks((key, call(value)) for key, value in self._rows)
 

@@ -121,7 +121,6 @@ def short_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         queries = {"failures": FAILURES, "class_extremes": FAILURES}
         patch.setattr(reporting, "QUERIES", queries)
-        patch.setattr(reporting, "CHOSEN_FROM", ())
         patch.setattr(reporting.rest, "medians", lambda *_: None)
         patch.setattr(reporting, "galleries", lambda *_: [])
         patch.setattr("kdsspark.report.site.render", render)

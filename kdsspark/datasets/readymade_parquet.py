@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset
 import pyarrow.types as kinds
 
 from kdsspark.config.types import check_layer_names
@@ -98,9 +97,11 @@ def folder_label(where: str, below: str, column: str, stored: Sequence[str]) -> 
 
     ``below`` is the path below the root, ``stored`` the columns, none of which is the label.
     """
+    from pyarrow import dataset  # imports pandas
+
     schema = pa.schema([(column, pa.string())])
-    folders = pa.dataset.HivePartitioning(schema, segment_encoding="uri").parse(below)
-    values: dict[str, str | None] = pa.dataset.get_partition_keys(folders)
+    folders = dataset.HivePartitioning(schema, segment_encoding="uri").parse(below)
+    values: dict[str, str | None] = dataset.get_partition_keys(folders)
     if column not in values:
         raise ConfigError(f"{where} must have the label column {column}, got {', '.join(stored)}")
     value = values[column]

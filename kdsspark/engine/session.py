@@ -32,11 +32,14 @@ Session = SparkSession
 _LOCAL_ATTEMPTS: Final = 4
 _SECONDS_TO_STOP: Final = 10
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
+_FIRST_COMPILER: Final = "-XX:TieredStopAtLevel=1"
 _GATEWAY: Final = "PYSPARK_GATEWAY_PORT"  # spark-submit sets it
 
 
-def start(settings: Spark, verbose: bool = False) -> SparkSession:
+def start(settings: Spark, verbose: bool = False, schedules: bool = False) -> SparkSession:
     """A session with ``settings`` wherever spark-submit is silent.
+
+    ``schedules``: the JVM hands out tasks, and runs no long query itself.
 
     Unless ``verbose``, what the JVM writes goes to the file :func:`log_file` and not to the
     terminal. Raises :class:`ConfigError` where a setting keeps Spark from starting, and
@@ -48,7 +51,7 @@ def start(settings: Spark, verbose: bool = False) -> SparkSession:
     conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
     conf.setIfMissing("spark.master", settings.master)
     master = conf.get("spark.master") or ""
-    for key, value in _defaults(settings, master, submitted=submitted is not None).items():
+    for key, value in _defaults(settings, master, submitted is not None, schedules).items():
         conf.setIfMissing(key, value)
     try:
         with _restored_sigint():
@@ -66,7 +69,7 @@ def at_need(settings: Spark, verbose: bool = False) -> Any:
     """
     submitted = _submitted()
     if submitted and submitted.get("spark.submit.deployMode") == "cluster":
-        return start(settings, verbose)
+        return start(settings, verbose, schedules=True)
     return _AtNeed(settings, verbose)
 
 
@@ -80,7 +83,7 @@ class _AtNeed:
 
     @functools.cached_property
     def _session(self) -> SparkSession:
-        return start(self.settings, self.verbose)
+        return start(self.settings, self.verbose, schedules=True)
 
 
 def existing() -> SparkSession | None:
@@ -253,7 +256,9 @@ def _with_retries(master: str) -> str:
 # -- settings ------------------------------------------------------------------------------------
 
 
-def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
+def _defaults(
+    settings: Spark, master: str, submitted: bool, schedules: bool = False
+) -> dict[str, str]:
     wanted = {
         "spark.app.name": "kdsspark",
         "spark.ui.showConsoleProgress": "false",
@@ -265,13 +270,17 @@ def _defaults(settings: Spark, master: str, submitted: bool) -> dict[str, str]:
         wanted[stalls.AFTER] = str(settings.stalled_seconds)
         wanted[stalls.FAILS] = str(settings.when_stalled == "fail").lower()
     if not submitted:
-        wanted["spark.driver.defaultJavaOptions"] = machine.java_options()
+        # The second compiler takes half of the time of a JVM that lives for a minute.
+        brief = [_FIRST_COMPILER] if schedules and machine.is_local(master) else []
+        options = " ".join([machine.java_options(), *brief])
+        wanted["spark.driver.defaultJavaOptions"] = options
     if machine.is_local(master):
         wanted |= {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.port.maxRetries": "200",  # other applications may hold the ports of the UI
             "spark.sql.shuffle.partitions": "8",  # the default is for clusters
+            "spark.python.daemon.module": "kdsspark.engine.daemon",
         }
         if len(machine.own_folder()) < _LONGEST_SOCKET_FOLDER:
             # A task starts in a third of the time it takes over TCP.

@@ -9,7 +9,6 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from kdsspark.output.store import Store
@@ -106,11 +105,13 @@ def read(
 
 def dataset(store: Store, table: Table, files: Sequence[str]) -> pa.dataset.Dataset:
     """Some files of a table, at least one, with its partition columns; nothing is read yet."""
-    return pa.dataset.dataset(
+    from pyarrow import dataset as files_of  # imports pandas, which most commands do without
+
+    return files_of.dataset(
         [store.path(name) for name in files],
         filesystem=store.fs,
         format="parquet",
-        partitioning=pa.dataset.partitioning(_folders(table), flavor="hive"),
+        partitioning=files_of.partitioning(_folders(table), flavor="hive"),
         partition_base_dir=store.path(table.name),
     )
 

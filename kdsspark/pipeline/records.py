@@ -176,8 +176,8 @@ def _processors(output: Output, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """How many images were embedded on which kind of processor."""
     return [
         {**pair._asdict(), "computed_on": kind, "images": n}
-        for pair in pairs
-        for kind, n in processors.of_pair(output, pair).items()
+        for pair, kinds in processors.of_pairs(output, pairs).items()
+        for kind, n in kinds.items()
     ]
 
 

@@ -105,7 +105,7 @@ def status(config: Config) -> Status:
         _refusal(output, config),
         records.latest(output),
         tuple(beyond(output, config)),
-        tuple(processors.mixtures(output, pairs)),
+        tuple(processors.mixtures(processors.of_pairs(output, pairs))),
     )
 
 

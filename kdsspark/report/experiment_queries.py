@@ -9,23 +9,27 @@ from __future__ import annotations
 from textwrap import dedent
 from typing import Final
 
-_LABEL_ENTROPY = dedent("""\
+
+def _beside(rows: str) -> str:
+    """The joins that give rows of a layer its place in the network, and the pair's thresholds."""
+    return f"""\
+JOIN network_layers AS d
+      ON d.network = {rows}.network AND d.layer = {rows}.layer
+    JOIN thresholds AS t
+      ON t.network = {rows}.network AND t.dataset = {rows}.dataset"""
+
+
+_LABEL_ENTROPY = dedent(f"""\
     SELECT e.network, e.dataset, t.images_per_class, d.depth, e.layer, e.unit, e.entropy
     FROM label_entropy AS e
-    JOIN network_layers AS d
-      ON d.network = e.network AND d.layer = e.layer
-    JOIN thresholds AS t
-      ON t.network = e.network AND t.dataset = e.dataset
+    {_beside("e")}
     ORDER BY e.network, t.images_per_class, e.dataset, d.depth, e.entropy, e.unit""")
 
-_SPARSITY = dedent("""\
+_SPARSITY = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.n_images,
            s.n_features, s.mean, s.deviation, s.never
     FROM sparsity AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth""")
 
 # Mean average precision of single features and of machines, the numbers of features that reach a
@@ -52,64 +56,49 @@ _FILTERS = dedent("""\
       ON t.network = n.network AND t.dataset = n.dataset
     ORDER BY n.network, t.images_per_class, n.dataset, d.depth, n.class_id""")
 
-_FILTERS_NEEDED = dedent("""\
+_FILTERS_NEEDED = dedent(f"""\
     SELECT f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id, f.k,
            f.average_precision, f.share
     FROM filters_needed AS f
-    JOIN network_layers AS d
-      ON d.network = f.network AND d.layer = f.layer
-    JOIN thresholds AS t
-      ON t.network = f.network AND t.dataset = f.dataset
+    {_beside("f")}
     ORDER BY f.network, t.images_per_class, f.dataset, d.depth, f.class_id, f.k""")
 
-_FILTERS_CURVES = dedent("""\
+_FILTERS_CURVES = dedent(f"""\
     SELECT f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id,
            f.kind AS choice, f.recall, AVG(f.precision) AS precision
     FROM filters_curves AS f
-    JOIN network_layers AS d
-      ON d.network = f.network AND d.layer = f.layer
-    JOIN thresholds AS t
-      ON t.network = f.network AND t.dataset = f.dataset
+    {_beside("f")}
     GROUP BY f.network, f.dataset, t.images_per_class, d.depth, d.kind, f.layer, f.class_id,
              f.kind, f.recall
     ORDER BY f.network, t.images_per_class, f.dataset, d.depth, f.class_id, choice, f.recall""")
 
-_FILTERS_OVERLAP = dedent("""\
+_FILTERS_OVERLAP = dedent(f"""\
     SELECT a.network, a.dataset, t.images_per_class, d.depth, d.kind, a.layer, d.n_features,
            a.class_id, b.class_id AS other, CAST(COUNT(*) AS DOUBLE) / 50 AS overlap
     FROM filters AS a
     JOIN filters AS b
       ON b.network = a.network AND b.dataset = a.dataset AND b.layer = a.layer
      AND b.unit = a.unit
-    JOIN network_layers AS d
-      ON d.network = a.network AND d.layer = a.layer
-    JOIN thresholds AS t
-      ON t.network = a.network AND t.dataset = a.dataset
+    {_beside("a")}
     WHERE a.weight_place <= 50 AND b.weight_place <= 50
     GROUP BY a.network, a.dataset, t.images_per_class, d.depth, d.kind, a.layer, d.n_features,
              a.class_id, b.class_id
     ORDER BY a.network, t.images_per_class, a.dataset, d.depth, a.class_id, other""")
 
-_TRAINING_SIZE = dedent("""\
+_TRAINING_SIZE = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.classifier,
            s.train_per_class, s.method, s.n_train, s.n_test, s.accuracy, s.deviation, s.low, s.high,
            s.folds
     FROM training_size AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.classifier, s.train_per_class""")
 
-_DIMENSIONS = dedent("""\
+_DIMENSIONS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
            s.dimensions, s.reduced, s.method, s.n_train, s.n_test, s.accuracy, s.share, s.low,
            s.high
     FROM dimensions AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.reduced, s.dimensions""")
 
 _SOURCES = dedent("""\
@@ -120,39 +109,30 @@ _SOURCES = dedent("""\
       ON t.network = s.network AND t.dataset = s.dataset
     ORDER BY s.network, t.images_per_class, s.dataset, s.n_sources, s.sources""")
 
-_RETRIEVAL = dedent("""\
+_RETRIEVAL = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
            s.windows, s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision,
            s.low, s.high, s.chance
     FROM retrieval AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.windows, s.whitened""")
 
-_GRIDS = dedent("""\
+_GRIDS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.pooling, s.grid,
            s.map_side, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
     FROM grids AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.pooling, s.grid""")
 
-_ABLATIONS = dedent("""\
+_ABLATIONS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.form, s.map_side,
            s.averaged, s.n_features, s.method, s.n_train, s.n_test, s.accuracy, s.low, s.high
     FROM ablations AS s
-    JOIN network_layers AS d
-      ON d.network = s.network AND d.layer = s.layer
-    JOIN thresholds AS t
-      ON t.network = s.network AND t.dataset = s.dataset
+    {_beside("s")}
     ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.form""")
 
 # Pictures and probabilities are of views, and so stand in the rows of the first layer alone.
-_INVARIANCE = dedent("""\
+_INVARIANCE = dedent(f"""\
     SELECT i.network, i.dataset, t.images_per_class, d.depth, i.layer, i.is_classifier, i.image_id,
            m.class_name, i.change, i.amount, i.distance, i.length,
            CASE WHEN d.depth = 0 THEN v.true_class END AS true_class,
@@ -165,10 +145,7 @@ _INVARIANCE = dedent("""\
      AND v.change = i.change AND v.amount = i.amount
     JOIN images AS m
       ON m.dataset = i.dataset AND m.image_id = i.image_id
-    JOIN network_layers AS d
-      ON d.network = i.network AND d.layer = i.layer
-    JOIN thresholds AS t
-      ON t.network = i.network AND t.dataset = i.dataset
+    {_beside("i")}
     ORDER BY i.network, t.images_per_class, i.dataset, m.class_name, i.image_id, d.depth, i.change,
              i.amount""")
 
@@ -188,14 +165,11 @@ _OCCLUSION = dedent("""\
       ON t.network = o.network AND t.dataset = o.dataset
     ORDER BY o.network, t.images_per_class, o.dataset, i.class_name, o.image_id, o.y, o.x""")
 
-_CORRESPONDENCE = dedent("""\
+_CORRESPONDENCE = dedent(f"""\
     SELECT c.network, c.dataset, t.images_per_class, d.depth, d.kind, c.layer, c.part, c.random,
            c.n_images, c.n_skipped, c.n_values, c.draws, c.mean, c.deviation, c.delta
     FROM correspondence AS c
-    JOIN network_layers AS d
-      ON d.network = c.network AND d.layer = c.layer
-    JOIN thresholds AS t
-      ON t.network = c.network AND t.dataset = c.dataset
+    {_beside("c")}
     ORDER BY c.network, t.images_per_class, c.dataset, d.depth, c.part, c.random""")
 
 EXPERIMENT_QUERIES: Final[dict[str, str]] = {

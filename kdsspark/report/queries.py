@@ -5,15 +5,17 @@ columns as ordinary ones, and the ready-made views of ``kdsspark.query``, which 
 summaries. The caller runs them and passes the results to :func:`kdsspark.report.site.render` as
 data frames under the same names; each page prints the text of the query beside its result.
 
-Every column is qualified. All but ``DISAGREEMENTS`` run on Spark and on DuckDB.
+Every column is qualified. The report runs the queries on DuckDB; Spark gives the same rows.
 """
 
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import Final
+from typing import Final, get_args
 
-from kdsspark.stats.distances import DISTANCES
+from kdsspark.config.types import Distance
+
+_DISTANCES: Final[tuple[str, ...]] = get_args(Distance)
 
 THRESHOLDS = dedent("""\
     SELECT t.network, t.dataset, t.n_images, t.n_classes, t.images_per_class,
@@ -210,60 +212,44 @@ QUERIES: Final[dict[str, str]] = {
 ``davg`` are what the functions of these names draw (:mod:`kdsspark.report.figures`)."""
 
 
-def histograms_of(n_units: int) -> str:
-    """The histograms of units, each of one network over one dataset, for all classes (figure 1).
-
-    Takes the parameters ``network_0``, ``dataset_0``, ``layer_0``, ``unit_0``, ``network_1`` and
-    so on.
-    """
-    keys = ("network", "dataset", "layer", "unit")
-    wanted = [" AND ".join(f"h.{key} = :{key}_{n}" for key in keys) for n in range(n_units)]
-    return dedent("""\
-        SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.counts, r.lo, r.hi
-        FROM histograms AS h
-        JOIN ranges AS r
-          ON r.network = h.network AND r.dataset = h.dataset AND r.layer = h.layer
-         AND r.unit = h.unit
-        WHERE """) + "\n   OR ".join(wanted)
-
-
 def _disagreements() -> str:
-    apart = {name: f"d.{name}" for name in DISTANCES} | {"auc": "ABS(d.auc - 0.5)"}
+    apart = {name: f"d.{name}" for name in _DISTANCES} | {"auc": "ABS(d.auc - 0.5)"}
     apart |= {"ks": "fc.ks", "abs_ks": "ABS(fc.ks)"}
     over = "PERCENT_RANK() OVER (PARTITION BY d.network, d.dataset, d.layer ORDER BY"
     ranks = [f"{over} {distance}) AS rank_{name}" for name, distance in apart.items()]
-    rows = [
-        f"'{name}', p.{name}, p.rank_{name}, "
-        + ("p.rank_ks" if name == "average_precision" else "p.rank_abs_ks")
-        for name in DISTANCES
-    ]
-    # MAX and MIN of a structure compare its first field, the gap, and then the next ones.
+    values = [f"WHEN '{name}' THEN p.{name}" for name in _DISTANCES]
+    ranks_of = [f"WHEN '{name}' THEN p.rank_{name}" for name in _DISTANCES]
+    names = ", ".join(f"('{name}')" for name in _DISTANCES)
     return f"""\
 SELECT e.network, e.dataset, e.distance, e.gap, e.layer, e.unit, e.class_id, e.class_name,
        e.value, e.ks, e.rank, e.rank_ks
-FROM (SELECT s.network, s.dataset, s.distance, x.*
-      FROM (SELECT p.network, p.dataset, v.distance,
-                   MAX(STRUCT(v.rank - v.rank_ks AS gap, p.layer, p.unit, p.class_id, v.value,
-                              p.ks, v.rank, v.rank_ks, p.class_name)) AS above,
-                   MIN(STRUCT(v.rank - v.rank_ks AS gap, p.layer, p.unit, p.class_id, v.value,
-                              p.ks, v.rank, v.rank_ks, p.class_name)) AS below
-            FROM (SELECT d.*, fc.ks, fc.class_name,
-                         {_lines(ranks, 25)}
-                  FROM distances AS d
-                  JOIN feature_classes AS fc
-                    ON fc.network = d.network AND fc.dataset = d.dataset AND fc.layer = d.layer
-                   AND fc.unit = d.unit AND fc.class_id = d.class_id) AS p
-            LATERAL VIEW STACK({len(rows)},
-                               {_lines(rows, 31)}) v
-                   AS distance, value, rank, rank_ks
-            WHERE v.value IS NOT NULL
-            GROUP BY p.network, p.dataset, v.distance) AS s
-      LATERAL VIEW INLINE(ARRAY(s.above, s.below)) x) AS e
+FROM (SELECT g.*,
+             ROW_NUMBER() OVER (PARTITION BY g.network, g.dataset, g.distance
+                                ORDER BY g.gap DESC, g.layer DESC, g.unit DESC, g.class_id DESC)
+               AS from_above,
+             ROW_NUMBER() OVER (PARTITION BY g.network, g.dataset, g.distance
+                                ORDER BY g.gap, g.layer, g.unit, g.class_id) AS from_below
+      FROM (SELECT r.*, r.rank - r.rank_ks AS gap
+            FROM (SELECT p.network, p.dataset, v.distance, p.layer, p.unit, p.class_id,
+                         p.class_name, p.ks,
+                         CASE v.distance {_lines(values, 41, "")} END AS value,
+                         CASE v.distance {_lines(ranks_of, 41, "")} END AS rank,
+                         IF(v.distance = 'average_precision', p.rank_ks, p.rank_abs_ks) AS rank_ks
+                  FROM (SELECT d.*, fc.ks, fc.class_name,
+                               {_lines(ranks, 31)}
+                        FROM distances AS d
+                        JOIN feature_classes AS fc
+                          ON fc.network = d.network AND fc.dataset = d.dataset
+                         AND fc.layer = d.layer AND fc.unit = d.unit
+                         AND fc.class_id = d.class_id) AS p
+                  CROSS JOIN (VALUES {names}) AS v(distance)) AS r
+            WHERE r.value IS NOT NULL) AS g) AS e
+WHERE e.from_above = 1 OR e.from_below = 1
 ORDER BY e.network, e.dataset, e.distance, e.gap DESC"""
 
 
-def _lines(items: list[str], indent: int) -> str:
-    return f",\n{' ' * indent}".join(items)
+def _lines(items: list[str], indent: int, between: str = ",") -> str:
+    return f"{between}\n{' ' * indent}".join(items)
 
 
 DISAGREEMENTS: Final = _disagreements()

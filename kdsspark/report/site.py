@@ -7,7 +7,7 @@ filters tables. Jinja escapes everything that comes from data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -30,16 +30,22 @@ def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
         raise ValueError(f"frames must hold every query, missing {', '.join(missing)}")
     templates = environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
-    pages = list(_pages(data, drawing.draw_all(_figures(data), processes)))
-    texts = {
-        page.path: templates.get_template(page.template)
-        .render(**common, root="../" * page.path.count("/"), **page.values)
-        .encode()
-        for page in pages
-    }
+
+    def texts(pages: Sequence[Page]) -> dict[str, bytes]:
+        return {
+            page.path: templates.get_template(page.template)
+            .render(**common, root="../" * page.path.count("/"), **page.values)
+            .encode()
+            for page in pages
+        }
+
+    with drawing.drawn_beside(_figures(data), processes) as drawn:
+        first = list(_pages(data))
+        written = texts(first)
+    rest = list(_pages_with_figures(data, drawn()))
     pictures = {path: made for g in data.galleries for path, made in g.files.items()}
     beside = {name: _text(templates, name) for name in ("style.css", "script.js")}
-    return pictures | files_of(*pages) | beside | texts
+    return pictures | files_of(*first, *rest) | beside | written | texts(rest)
 
 
 def _figures(data: ReportData) -> Iterator[drawing.Wanted]:
@@ -55,20 +61,26 @@ def _text(environment: Environment, name: str) -> bytes:
     return environment.get_template(name).render().encode()
 
 
-def _pages(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
+def _pages(data: ReportData) -> Iterator[Page]:
     yield overview.page(data)
     yield overview.about(data)
+    for info in data.networks:
+        frames = of_network(data.frames, info["name"])
+        own = cards.several(data.galleries, info["name"])
+        for row in formats.rows(frames["layers"]):
+            yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
+        for gallery in own:
+            yield from (class_page.page(info, gallery, shown) for shown in gallery.classes)
+        yield from unit_page.pages(info, own)
+
+
+def _pages_with_figures(data: ReportData, drawn: drawing.Figures) -> Iterator[Page]:
     yield from overview.paper_pages(data, drawn)
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         own = cards.several(data.galleries, info["name"])
         for row in formats.rows(frames["thresholds"]):
             yield dataset.page(info, row, frames, own, drawn, of_pixels(data, info))
-        for row in formats.rows(frames["layers"]):
-            yield layer.page(info, row, frames, own, data.filters.get(info["name"]))
-        for gallery in own:
-            yield from (class_page.page(info, gallery, shown) for shown in gallery.classes)
-        yield from unit_page.pages(info, own)
         yield from experiment.pages(info, data, drawn)
 
 
@@ -77,6 +89,7 @@ def environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("kdsspark", "report/templates"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

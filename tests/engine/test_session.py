@@ -104,6 +104,15 @@ def test_clusters_are_not_told_what_is_for_this_machine() -> None:
     assert set(alone) - set(found) == {"spark.driver.defaultJavaOptions"}
 
 
+@pytest.mark.parametrize(
+    ("master", "schedules", "brief"),
+    [("local[2,4]", True, True), ("local[2,4]", False, False), ("yarn", True, False)],
+)
+def test_a_jvm_that_only_schedules_compiles_once(master: str, schedules: bool, brief: bool) -> None:
+    found = session._defaults(Spark(), master, submitted=False, schedules=schedules)
+    assert ("-XX:TieredStopAtLevel=1" in found["spark.driver.defaultJavaOptions"]) is brief
+
+
 @pytest.mark.parametrize(("length", "sockets"), [(20, True), (50, False)])
 def test_a_folder_with_a_long_name_holds_no_sockets(
     monkeypatch: pytest.MonkeyPatch, length: int, sockets: bool
@@ -124,7 +133,8 @@ def test_only_in_cluster_mode_a_session_starts_unasked(
         submitted.set("spark.submit.deployMode", mode)
     monkeypatch.setattr(session, "_submitted", lambda: submitted)
 
-    def start(settings: Spark, verbose: bool) -> str:
+    def start(settings: Spark, verbose: bool, schedules: bool) -> str:
+        assert schedules
         started.append((settings, verbose))
         return "a session"
 

@@ -59,7 +59,7 @@ def test_waiting_for_items_is_counted_and_what_is_done_with_them_is_not() -> Non
     assert found == [0, 1, 2]
     assert 3 * 0.02 <= clock.seconds["wait"] <= time.perf_counter() - start - 3 * 0.1
     assert list(clock.until_next("none", [])) == []
-    assert clock.seconds["none"] < 0.02
+    assert clock.seconds["none"] < 1  # a busy core may stop any thread for a while
 
 
 def test_an_error_of_the_iterator_is_raised_and_counted() -> None:

@@ -11,12 +11,12 @@ from scipy.stats import spearmanr
 
 from kdsspark.query.view_queries import VIEW_QUERIES, reads
 from kdsspark.report.data import ReportData
-from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 from kdsspark.tables import TABLES
 from tests.report.synthetic import BESIDE, Study, Tables, make_tables, run_queries
 
 
-@pytest.mark.parametrize("sql", [*QUERIES.values(), DISAGREEMENTS, histograms_of(2)])
+@pytest.mark.parametrize("sql", [*QUERIES.values(), DISAGREEMENTS])
 def test_reads_tables_and_views_that_users_have(sql: str) -> None:
     assert set(reads(sql)) <= {*TABLES, *VIEW_QUERIES}
     assert reads(sql)
@@ -27,12 +27,6 @@ def test_no_summary_is_computed_apart_from_the_views(name: str) -> None:
     """What joins these tables is a view: distances with names, layers, classes."""
     counted = ["counts"] if name == "images" else []  # images alone, not by class
     assert [query for query, sql in QUERIES.items() if name in reads(sql)] == counted
-
-
-def test_histograms_are_asked_for_by_unit() -> None:
-    sql = histograms_of(2)
-    for key in ("network", "dataset", "layer", "unit"):
-        assert [f"h.{key} = :{key}_{n}" in sql for n in range(3)] == [True, True, False]
 
 
 @pytest.fixture(scope="module")

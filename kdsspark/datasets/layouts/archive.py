@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy.io import loadmat
 
 from kdsspark.datasets.left_out import LeftOut
 from kdsspark.datasets.listing import Entry, Root, walk
@@ -94,6 +93,8 @@ class Archive:
         return list(zip(*(array[field].tolist() for field in fields), strict=True))
 
     def _variable(self, file: str, variable: str) -> npt.NDArray[Any]:
+        from scipy.io import loadmat  # takes a while, which other layouts do without
+
         expected = f"must be a MATLAB file with the variable {variable}"
         data = io.BytesIO(self._bytes(file, expected))
         try:

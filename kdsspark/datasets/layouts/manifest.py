@@ -17,7 +17,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.dataset
 
 from kdsspark.config import ImageDataset
 from kdsspark.datasets import several
@@ -57,10 +56,12 @@ def read(dataset: ImageDataset, root: Root, left_out: LeftOut) -> Iterator[pa.Ta
 
 
 def _parquet(where: str, root: Root, left_out: LeftOut, lists: bool) -> Iterator[pa.RecordBatch]:
+    from pyarrow import dataset  # imports pandas
+
     _count_hidden(root, left_out)
     # Each file by its own schema: in a folder, perhaps only the later files have versions.
     none = pa.schema([])
-    found = pa.dataset.dataset(root.path, schema=none, filesystem=root.fs, format="parquet")
+    found = dataset.dataset(root.path, schema=none, filesystem=root.fs, format="parquet")
     for file in found.get_fragments():
         names = _names(where, file)
         _require(where, names)

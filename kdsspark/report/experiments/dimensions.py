@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown, as_given, in_order
@@ -100,7 +99,7 @@ def _spearman(rank: pd.Series[float], values: pd.Series[float]) -> float:
     known = values.notna()
     if known.sum() < 3 or rank[known].nunique() < 2 or values[known].nunique() < 2:
         return np.nan
-    return float(spearmanr(rank[known], values[known]).statistic)
+    return float(rank[known].rank().corr(values[known].rank()))
 
 
 SHOWN: Final = Shown(

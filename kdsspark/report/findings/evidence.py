@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import spearmanr
 
 from kdsspark import paper
 from kdsspark.report.data import of_network, signs_beside
@@ -259,7 +258,8 @@ def rank_correlation(x: Sequence[Any] | pd.Series[Any], y: Sequence[Any] | pd.Se
         raise NotTestable(f"a correlation needs four values or more, got {len(both[0])}")
     if not all(map(np.ptp, both)):
         raise NotTestable("a correlation needs values that differ")
-    return float(spearmanr(*both).statistic)
+    first, second = (pd.Series(values).rank() for values in both)
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def spread(values: pd.Series[float]) -> float:

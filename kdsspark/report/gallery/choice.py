@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.cluster import hierarchy
 
 Distances = npt.NDArray[np.float32]
 Layers = npt.NDArray[np.int32]
@@ -106,6 +105,8 @@ def in_order(alike: npt.NDArray[np.float32]) -> list[int]:
     """
     if len(alike) < 3:
         return list(range(len(alike)))
+    from scipy.cluster import hierarchy  # takes a third of a second, which drawing does without
+
     apart = (1 - alike.astype(float))[np.triu_indices(len(alike), 1)]
     tree = hierarchy.linkage(np.maximum(apart, 0), "average", optimal_ordering=len(alike) <= _SLOW)
     return [int(leaf) for leaf in hierarchy.leaves_list(tree)]

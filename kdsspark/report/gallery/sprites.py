@@ -13,7 +13,8 @@ from PIL import Image
 Tile = npt.NDArray[np.uint8]
 """[side, side, 3]"""
 
-QUALITY: Final = 72
+QUALITY: Final = 73
+_METHOD: Final = 2  # half the time of the default, 4, for 4 % more bytes
 COLUMNS: Final = 3
 GAP: Final = 2
 """Pixels between the tiles of a sheet."""
@@ -43,5 +44,5 @@ def _tile(tile: Tile | None, side: int) -> Tile:
 
 def _encoded(pixels: npt.NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY, method=4)
+    Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY, method=_METHOD)
     return buffer.getvalue()

@@ -80,6 +80,12 @@ def features(figures: Iterable[UnitFigure]) -> list[int]:
     return [unit.feature for figure in figures for unit in figure.units]
 
 
+def in_rows(figures: Iterable[UnitFigure]) -> list[int]:
+    """The features whose patches figures draw in one row, each once."""
+    own = (figure for figure in figures if figure.number in IN_ROWS)
+    return list(dict.fromkeys(features(own)))
+
+
 def _named(
     number: int, ks: Distances, layers: Sequence[LayerShown], class_names: Mapping[int, str]
 ) -> tuple[FigureUnit, ...]:

@@ -27,7 +27,7 @@ def densities(total: Counts, inner: Counts, css: str, label: str) -> Markup:
     shares = [_shares(n) for n in (total - inner, inner)]
     top = max(*(float(s.max()) for s in shares), 1e-9)
     outer, own = (_steps(np.sqrt(share / top)) for share in shares)
-    shapes = Markup('<path class="rest" d="{}"/><path class="{}" d="{}"/>').format(outer, css, own)
+    shapes = f'<path class="rest" d="{outer}"/><path class="{css}" d="{own}"/>'
     return _svg("density", len(shares[0]), shapes, label)
 
 
@@ -38,18 +38,19 @@ def cumulative(total: Counts, inner: Counts, css: str, label: str) -> Markup:
     """
     outer, own = (np.cumsum(_shares(n)) for n in (total - inner, inner))
     at = int(np.abs(outer - own).argmax())
-    ends = [_down(line[at]) for line in (outer, own)]
-    shapes = Markup(
-        '<path class="rest" d="{}"/><path class="{}" d="{}"/><path class="gap" d="M{} {}V{}"/>'
-    ).format(_line(outer), css, _line(own), at + 1, *ends)
+    ends = _down(np.array([outer[at], own[at]]))
+    shapes = (
+        f'<path class="rest" d="{_line(outer)}"/><path class="{css}" d="{_line(own)}"/>'
+        f'<path class="gap" d="M{at + 1} {ends[0]}V{ends[1]}"/>'
+    )
     return _svg("curves", len(outer), shapes, label)
 
 
-def _svg(css: str, width: int, shapes: Markup, label: str) -> Markup:
+def _svg(css: str, width: int, shapes: str, label: str) -> Markup:
     return Markup(
-        '<svg class="{}" role="img" aria-label="{}" viewBox="0 0 {} {}" '
-        'preserveAspectRatio="none">{}</svg>'
-    ).format(css, escape(label), width, _HEIGHT, shapes)
+        f'<svg class="{css}" role="img" aria-label="{escape(label)}" '
+        f'viewBox="0 0 {width} {_HEIGHT}" preserveAspectRatio="none">{shapes}</svg>'
+    )
 
 
 def _shares(counts: Counts) -> npt.NDArray[np.float64]:
@@ -59,18 +60,19 @@ def _shares(counts: Counts) -> npt.NDArray[np.float64]:
     return np.asarray(padded / max(1, int(counts.sum())))
 
 
-def _down(height: float) -> int:
-    return round(_HEIGHT * (1 - float(height)))
+def _down(heights: npt.NDArray[np.float64]) -> list[int]:
+    levels: list[int] = np.rint(_HEIGHT * (1 - heights)).astype(int).tolist()
+    return levels
 
 
 def _steps(heights: npt.NDArray[np.float64]) -> str:
     """A filled outline."""
-    levels = [(level, len(list(own))) for level, own in groupby(map(_down, heights))]
+    levels = [(level, len(list(own))) for level, own in groupby(_down(heights))]
     return f"M0 {_HEIGHT}" + "".join(f"V{level}h{n}" for level, n in levels) + f"V{_HEIGHT}z"
 
 
 def _line(shares: npt.NDArray[np.float64]) -> str:
     """A line from bar to bar; equal steps are drawn together."""
-    levels = [_HEIGHT, *map(_down, shares)]
+    levels = [_HEIGHT, *_down(shares)]
     steps = [(step, len(list(own))) for step, own in groupby(b - a for a, b in pairwise(levels))]
     return f"M0 {_HEIGHT}l" + " ".join(f"{n} {n * step}" for step, n in steps)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,18 +67,23 @@ def draw(wanted: Wanted) -> Drawn:
     return _drawn(function(wanted.frame), wanted.stem, data)
 
 
-def draw_all(wanted: Iterable[Wanted], processes: int) -> dict[str, Drawn]:
-    """Draw figures, each of which keeps a core busy for a second; path -> figure.
+@contextmanager
+def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[[], Figures]]:
+    """Draw figures, each of which keeps a core busy for a second, while the block runs.
 
-    Many are drawn by ``processes`` of their own, started afresh because the driver runs threads.
+    Yields a function that waits for them: path -> figure. Many are drawn by ``processes`` of their
+    own. They are forked from one that has imported Matplotlib, and not from the driver, because
+    that runs threads.
     """
     figures = list(wanted)
     if processes < 2 or len(figures) < _FEW:
-        drawn = [draw(one) for one in figures]
-    else:
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-            drawn = list(pool.map(draw, figures))
-    return {one.stem: one for one in drawn}
+        yield lambda: {one.stem: draw(one) for one in figures}
+        return
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(processes, server) as pool:
+        drawn = pool.map(draw, figures)
+        yield lambda: {one.stem: figure for one, figure in zip(figures, drawn, strict=True)}
 
 
 def draw_feature_class(shown: FeatureClass) -> DrawnFeatureClass:

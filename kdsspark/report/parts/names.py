@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 _LONGEST: Final = 40  # characters of a name that go into its file name
 
 
+@functools.lru_cache(maxsize=10_000)
 def slug(name: str) -> str:
     """A file name without suffix, different for every name: lower case ASCII, digits, ``_.-``.
 

@@ -41,9 +41,16 @@ def _kinds(counts: Mapping[str, int]) -> Counter[str]:
     return +found
 
 
-def mixtures(output: Output, pairs: Iterable[Pair]) -> list[str]:
-    """A line for each pair whose embeddings were computed on several kinds of processors."""
-    kinds = {pair: of_pair(output, pair) for pair in pairs}
+def of_pairs(output: Output, pairs: Iterable[Pair]) -> dict[Pair, dict[str, int]]:
+    """The same of several pairs."""
+    return {pair: of_pair(output, pair) for pair in pairs}
+
+
+def mixtures(kinds: Mapping[Pair, Mapping[str, int]]) -> list[str]:
+    """A line for each pair whose embeddings were computed on several kinds of processors.
+
+    ``kinds``: the result of :func:`of_pairs`.
+    """
     return [_line(pair, found) for pair, found in kinds.items() if len(found) > 1]
 
 

@@ -263,7 +263,7 @@ def _with_contents(output: Output, images: Mapping[Pair, ImageJob]) -> dict[Pair
 
 def closing(context: Context) -> str:
     """What the terminal shows when embeddings of several kinds of processors are mixed."""
-    return "\n".join(processors.mixtures(context.output, context.pairs))
+    return "\n".join(processors.mixtures(processors.of_pairs(context.output, context.pairs)))
 
 
 def breakdown(done: Sequence[Receipt], seconds: float) -> str:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import get_args
 
 import pandas as pd
 
+from kdsspark.config.types import Distance
+from kdsspark.output.output import Output
 from kdsspark.report.data import Disagreements
 from kdsspark.stages.report.feature_classes import read_bins
-from kdsspark.stats.distances import DISTANCES
 
 
-def with_bins(session: Any, extremes: pd.DataFrame) -> Disagreements:
+def with_bins(output: Output, extremes: pd.DataFrame) -> Disagreements:
     """The result of ``DISAGREEMENTS``, and the histograms of the rows to be drawn.
 
-    ``session`` has the views. Rows without histograms are left out of ``bins``.
+    Rows without histograms are left out of ``bins``.
     """
     chosen = widest(extremes)
     names = ("network", "dataset", "layer", "unit", "class_id")
     keys = list(chosen[list(names)].itertuples(index=False, name=None))
-    bins = read_bins(session, keys)
+    bins = read_bins(output, keys)
     drawn = [
         bins[key].assign(**row)
         for key, (_, row) in zip(keys, chosen.iterrows(), strict=True)
@@ -38,7 +39,7 @@ def widest(extremes: pd.DataFrame) -> pd.DataFrame:
     ends = ordered.groupby(["network", "distance"], sort=False)
     both = pd.concat([ends.head(1), ends.tail(1)])
     both = both[~both.index.duplicated()]
-    places = {name: place for place, name in enumerate(DISTANCES)}
+    places = {name: place for place, name in enumerate(get_args(Distance))}
     return both.sort_values(
         ["network", "distance"],
         key=lambda column: column.map(places) if column.name == "distance" else column,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from functools import reduce
+from operator import and_, or_
+from typing import Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from kdsspark.config import Config
 from kdsspark.engine.stage import FeatureClassWanted as Wanted
 from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.report.data import FeatureClass
-from kdsspark.report.queries import histograms_of
 from kdsspark.stages import label_sets
 from kdsspark.stages.embed.networks import layer_widths
 from kdsspark.stages.report.curves import ALL
+from kdsspark.tables import HISTOGRAMS, RANGES, Table
 
 Key = tuple[str, str, str, int, int]
 """A feature and class as the tables have it: network, dataset, layer, unit, class_id."""
@@ -26,17 +30,17 @@ _NAMED: Final = 12  # names that an error lists
 
 
 def read_feature_classes(
-    session: Any, output: Output, config: Config, wanted: Sequence[Wanted]
+    output: Output, config: Config, wanted: Sequence[Wanted]
 ) -> list[FeatureClass]:
     """Every wanted feature and class, from each network that has the dataset and layer.
 
-    ``session`` has the views. Raises :class:`ConfigError` for an unknown dataset, layer, unit or
-    class, and :class:`DatasetError` without histograms.
+    Raises :class:`ConfigError` for an unknown dataset, layer, unit or class, and
+    :class:`DatasetError` without histograms.
     """
     names = dict.fromkeys(network for network, _ in config.pairs())
     widths = {network: layer_widths(output, network) for network in names}
     keys = [(one, _keys(output, config, widths, one)) for one in wanted]
-    bins = read_bins(session, [key for _, own in keys for key in own])
+    bins = read_bins(output, [key for _, own in keys for key in own])
     read = []
     for (dataset, layer, unit, class_name), own in keys:
         if not any(key in bins for key in own):
@@ -76,23 +80,37 @@ def _check(what: str, known: Sequence[str], got: str) -> None:
         raise ConfigError(f"--pair: {what} must be one of {shown}, got {got!r}")
 
 
-def read_bins(session: Any, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
-    """For each key a frame with a row per bin and the columns lo, hi, inner, outer; by one query.
+def read_bins(output: Output, keys: Sequence[Key]) -> dict[Key, pd.DataFrame]:
+    """For each key a frame with a row per bin and the columns lo, hi, inner, outer (driver).
 
-    ``session`` has the views. Keys without finite values or without histograms are absent.
+    Only files and row groups that may have the units are read. Keys without finite values or
+    without histograms are absent.
     """
     units = list(dict.fromkeys(key[:4] for key in keys))
-    if not units:
-        return {}
-    where = {
-        f"{name}_{n}": value
-        for n, unit in enumerate(units)
-        for name, value in zip(_KEYS, unit, strict=True)
-    }
-    rows = session.sql(histograms_of(len(units)), args=where).toPandas()
+    counts = _rows(output, HISTOGRAMS, ["class_id", "counts"], units)
+    rows = counts.merge(_rows(output, RANGES, ["lo", "hi"], units), on=list(_KEYS))
     of_unit = dict(list(rows.groupby(list(_KEYS))))
     read = ((key, _bins(of_unit.get(key[:4], rows.iloc[:0]), key[4])) for key in keys)
     return {key: bins for key, bins in read if bins is not None}
+
+
+def _rows(
+    output: Output, table: Table, columns: Sequence[str], units: Sequence[tuple[str, str, str, int]]
+) -> pd.DataFrame:
+    """The rows of ``units`` with their keys and these columns."""
+    pairs = dict.fromkeys(unit[:2] for unit in units)
+    files = [path for pair in pairs for path in output.files(table.partition(*pair))]
+    names = [*_KEYS, *columns]
+    if not files:
+        return pd.DataFrame({name: [] for name in names})
+    fields = [pc.field(name) for name in _KEYS]
+    one_of_them = reduce(
+        or_,
+        (reduce(and_, (f == v for f, v in zip(fields, unit, strict=True))) for unit in units),
+    )
+    dataset = parquet.dataset(output, table, files)
+    rows: pd.DataFrame = dataset.to_table(columns=names, filter=one_of_them).to_pandas()
+    return rows
 
 
 def _bins(histograms: pd.DataFrame, class_id: int) -> pd.DataFrame | None:

@@ -25,10 +25,10 @@ from kdsspark.output.held import beyond
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.query import view_queries, views
+from kdsspark.query import duck, view_queries
 from kdsspark.report.data import ComputedOn, NetworkInfo, ReportData, RunInfo
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
-from kdsspark.report.queries import DISAGREEMENTS, QUERIES, histograms_of
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 from kdsspark.stages import EMBED, EXEMPLARS, EXPERIMENTS, MEASURE, PROBE, REPORT, SUMMARIZE
 from kdsspark.stages.embed import complete, duplicates, processors
 from kdsspark.stages.embed.networks import layer_sizes, saved_networks
@@ -36,13 +36,13 @@ from kdsspark.stages.report import looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
-from kdsspark.stages.report.pictures.galleries import CHOSEN_FROM, galleries
-from kdsspark.tables import FEATURES, THRESHOLDS
+from kdsspark.stages.report.pictures.galleries import galleries
+from kdsspark.tables import FEATURES, HISTOGRAMS, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
 _FORMAT: Final = 4  # of the pages: with another number, every report is drawn again
-_TOGETHER: Final = 4  # queries at a time, because their many short jobs leave cores idle
+_WRITTEN_AT_ONCE: Final = 8  # files, for object stores
 _FOLDER: Final = "report"
 _ITEM: Final = ItemName("report")
 _MADE_BY: Final = (  # the report shows what they wrote
@@ -120,27 +120,23 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     """Everything that the report shows; ``made`` are the receipts of what it follows from."""
     output, config = context.output, context.config
     experiments = _experiments(output)
-    queries = _queries(config) | experiments
-    order = [*CHOSEN_FROM, *(name for name in queries if name not in CHOSEN_FROM)]
-    read = view_queries.reads(*queries.values(), histograms_of(1))
-    opened = views.opened(context.session, output, read)
-    drawn = read_feature_classes(opened, output, config, context.drawn)
-    with ThreadPoolExecutor(_TOGETHER) as pool:
-        asked = {name: pool.submit(views.query, opened, queries[name]) for name in order}
-        chosen_from = {name: _of_config(asked[name].result(), config) for name in CHOSEN_FROM}
-        shown = galleries(context, chosen_from)  # while the others are under way
-        frames = {}
-        for done, name in enumerate(order, start=1):
-            frames[name] = _of_config(asked[name].result(), config)
-            progress.show(done)
+    drawn = read_feature_classes(output, config, context.drawn)
+    with ThreadPoolExecutor(1) as beside:
+        # Spark starts while DuckDB answers; it reads the images and the histograms.
+        needed = config.image_datasets or output.files(HISTOGRAMS.name)
+        started = beside.submit(lambda: needed and context.session.sparkContext)
+        frames = _answers(output, config, _queries(config) | experiments, progress)
+        started.result()
+    shown = galleries(context, frames)
     frames["failures"] = _redacted(frames["failures"])
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
-    disagreements = None if extremes is None else with_bins(opened, extremes)
-    frames["rest"] = rest.medians(opened, frames["class_extremes"])
+    disagreements = None if extremes is None else with_bins(output, extremes)
+    frames["rest"] = rest.medians(output, frames["class_extremes"])
     frames["sizes"] = _sizes(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))
+    kinds = processors.of_pairs(output, context.pairs)
     return ReportData(
         _run(config, made),
         networks,
@@ -152,9 +148,21 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
         filters.of_networks(output, config),
         {name: _ranked(frames[name], config) for name in experiments},
         others,
-        _computed_on(context),
-        processors.mixtures(output, context.pairs),
+        _computed_on(kinds),
+        processors.mixtures(kinds),
     )
+
+
+def _answers(
+    output: Output, config: Config, queries: Mapping[str, str], progress: Progress
+) -> dict[str, pd.DataFrame]:
+    """The rows of every query, of configured pairs."""
+    frames = {}
+    with duck.opened(output, view_queries.reads(*queries.values())) as database:
+        for done, (name, sql) in enumerate(queries.items(), start=1):
+            frames[name] = _of_config(duck.query(database, sql), config)
+            progress.show(done)
+    return frames
 
 
 def _queries(config: Config) -> dict[str, str]:
@@ -189,9 +197,14 @@ def _n_files(output: Output) -> int:
 def _replace(output: Output, files: Mapping[str, bytes]) -> None:
     """Write the files of a report, the first page last, and remove those of earlier ones."""
     old = set(output.files(_FOLDER)) - {f"{_FOLDER}/{name}" for name in files}
-    for name in sorted(files, key=lambda name: name == "index.html"):
+
+    def write(name: str) -> None:
         with output.create(f"{_FOLDER}/{name}") as file:
             file.write(files[name])
+
+    with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as pool:
+        list(pool.map(write, sorted(files.keys() - {"index.html"})))
+    write("index.html")
     for path in sorted(old):
         output.remove(path)
 
@@ -217,7 +230,8 @@ def closing(context: Context) -> str:
         images = row.get("n_images", 0) + n_failed
         rows.append((*pair, f"{images:,}", f"{n_failed:,}", *limits))
     table = aligned(rows, to_the_right=range(2, 6))
-    notes = [*duplicates.summary(context), *processors.mixtures(output, context.pairs)]
+    kinds = processors.of_pairs(output, context.pairs)
+    notes = [*duplicates.summary(context), *processors.mixtures(kinds)]
     return "\n".join([*notes, f"{table}\n\nreport: {output.path('report/index.html')}"])
 
 
@@ -250,11 +264,11 @@ def _networks(output: Output, config: Config) -> list[NetworkInfo]:
     return [_network(output, name, specs.get(name)) for name in names]
 
 
-def _computed_on(context: Context) -> list[ComputedOn]:
+def _computed_on(kinds: Mapping[Pair, Mapping[str, int]]) -> list[ComputedOn]:
     return [
         {"network": pair.network, "dataset": pair.dataset, "computed_on": kind, "images": n}
-        for pair in context.pairs
-        for kind, n in processors.of_pair(context.output, pair).items()
+        for pair, own in kinds.items()
+        for kind, n in own.items()
     ]
 
 

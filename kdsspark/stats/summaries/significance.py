@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 EXACT_PRODUCT = 10_000
 """The largest ``n_inner * n_outer`` with exact p-values, which take about 1 ms each."""
@@ -77,6 +77,8 @@ def _exact(gap: int, n_inner: int, n_outer: int) -> float:
         )
     inner = np.arange(n_inner) >= p[possible[0]]
     outer = np.arange(n_outer) >= q[possible[0]]
+    from scipy import stats  # takes half a second
+
     result: Any = stats.ks_2samp(inner.astype(float), outer.astype(float), method="exact")
     return float(result.pvalue)
 
@@ -115,5 +117,7 @@ def q_values(p: NDArray[np.float64]) -> NDArray[np.float64]:
     q = np.full(p.shape, np.nan)
     defined = ~np.isnan(p)
     if defined.any():
+        from scipy import stats  # takes half a second
+
         q[defined] = stats.false_discovery_control(p[defined])
     return q

@@ -312,7 +312,9 @@ def test_every_published_dataset_has_a_miniature_and_so_has_every_split() -> Non
 @pytest.mark.parametrize("write", MINIATURES)
 def test_versions_are_those_of_the_files(tmp_path: Path, write: Callable[[Path], None]) -> None:
     write(tmp_path)
-    for row in rows(dataset(write.__name__, tmp_path)):
+    found = rows(dataset(write.__name__, tmp_path))
+    assert found
+    for row in found:
         state = Path(row["uri"]).stat()
         assert row["version"] == f"{state.st_size}-{state.st_mtime_ns}"
 

@@ -128,6 +128,7 @@ def test_pretrained_weights_are_fetched_by_timm(
     spec = prepared(tmp_path, architecture="timm/test_vit", weights="pretrained")
     written = load_file(tmp_path / "n.safetensors")
     assert fetched == ["timm/test_vit.r160_in1k"]
+    assert written
     assert all(torch.equal(written[k], model.state_dict()[k]) for k in written)
     assert spec.preprocessing.interpolation == "bicubic"
     save_file(model.state_dict(), tmp_path / "own.safetensors")

@@ -117,6 +117,7 @@ def test_the_same_choice_is_made_of_other_data(widths: list[int], seed: int) -> 
     depth = np.repeat(np.arange(len(widths)), widths)
     classes = {c: str(c) for c in range(6)}
     found = {x.number: x for x in choose(RULES, "mine", ks, layers, classes, False)}
+    assert found
     assert not any(figure.named for figure in found.values())
     taken: set[int] = set()
     for number in (2, 3, 4):

@@ -8,7 +8,7 @@ from kdsspark import pixels
 from kdsspark.report.data import ReportData, of_pixels
 from kdsspark.report.pages import dataset
 from kdsspark.report.parts import formats, grid
-from kdsspark.report.parts.drawing import draw_all
+from kdsspark.report.parts.drawing import draw
 from kdsspark.report.site import render
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
@@ -71,7 +71,7 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
     data = make_report(study)
     (row,) = formats.rows(data.frames["thresholds"])
-    drawn = draw_all(dataset.figures(row, data.frames), processes=1)
+    drawn = {one.stem: draw(one) for one in dataset.figures(row, data.frames)}
     none = of_pixels(data, data.networks[0])
     page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn, none)
     assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")

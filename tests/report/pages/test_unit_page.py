@@ -14,7 +14,7 @@ from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.report.pages import unit_page
 from kdsspark.report.parts import cards, names
 from kdsspark.report.parts.page import Page as Made
-from kdsspark.report.site import render
+from kdsspark.report.site import environment
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, make_report
 
@@ -81,7 +81,9 @@ def test_a_threshold_of_0_is_a_threshold(
     gallery = next(g for g in own if g.dataset == "birds")
     t_plus, t_minus = thresholds
     changed = replace(gallery, t_plus=t_plus, t_minus=t_minus)
-    for feature, page in made(report, [changed]).items():
+    pages = made(report, [changed])
+    assert pages.keys() == gallery.units.keys()
+    for feature, page in pages.items():
         part, ks = of(page, "birds"), gallery.ks[:, feature]
         counts = (int((ks > 0).sum()), int((ks < 0).sum())) if beyond == "some" else (0, 0)
         assert (part["n_plus"], part["n_minus"]) == counts
@@ -132,8 +134,12 @@ def test_whole_crops_are_explained() -> None:
     why = "flatten mixes the locations of the map"
     report = make_report(Study("net", [("a", "conv"), ("b", "fc")], {"x": ["p", "q", "r"]}, 6))
     whole = [_whole(gallery, "b", why) for gallery in report.galleries]
-    files = render(replace(report, galleries=whole))
-    texts = {name: words(Page(files[name].decode())) for name in files if name[:5] == "units"}
+    template = environment().get_template("unit.html")
+    common = {"run": report.run, "queries": {}, "root": "../../../"}
+    texts = {
+        page.path: words(Page(template.render(**common, **page.values)))
+        for page in unit_page.pages(report.networks[0], whole)
+    }
     for name, text in texts.items():
         assert (f"Patches are whole crops, because {why}." in text) == ("/b/" in name), name
     assert len({name.split("/")[2] for name in texts}) == 2
@@ -154,7 +160,9 @@ def test_a_unit_without_exemplars_has_no_share(report: ReportData, own: list[Gal
         f: replace(unit, exemplars=[], patches=None, n=None, n_active=None, counts=None, inner={})
         for f, unit in gallery.units.items()
     }
-    for page in unit_page.pages(info, [replace(gallery, units=units, q=None)]):
+    pages = list(unit_page.pages(info, [replace(gallery, units=units, q=None)]))
+    assert len(pages) == len(units) > 0
+    for page in pages:
         (corpus,) = page.values["corpora"]
         assert (corpus["patches"], corpus["active"], corpus["from"]) == (None, None, [])
         (part,) = page.values["datasets"]

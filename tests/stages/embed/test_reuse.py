@@ -200,11 +200,14 @@ def test_features_of_another_kind_of_processor_are_not_reused(
     on(monkeypatch, B)
     assert forwards(world) == 1
     assert kinds(world) == {COMPUTED_ON: 17, B: 1}
-    assert processors.mixtures(world.output, [PAIR]) == [
+    assert processors.mixtures(processors.of_pairs(world.output, [PAIR])) == [
         "dataset set by network net: embeddings mix 2 kinds of processors, whose last bits differ: "
         f"17 on {COMPUTED_ON}; 1 on {B}"
     ]
-    assert embed.closing(world.context()) == processors.mixtures(world.output, [PAIR])[0]
+    assert (
+        embed.closing(world.context())
+        == processors.mixtures(processors.of_pairs(world.output, [PAIR]))[0]
+    )
     # Both kinds are there now: each finds its own rows, in shards that mix them.
     for kind, name in ((COMPUTED_ON, "b/801"), (B, "b/802")):
         on(monkeypatch, kind)

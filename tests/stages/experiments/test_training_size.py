@@ -42,6 +42,7 @@ def test_a_trial_is_what_the_probe_gives(done: Study, classifier: str, size: int
     found = studies.table(done, TRAINING_SIZE)
     found = found[(found["classifier"] == classifier) & (found["train_per_class"] == size)]
     means = expected.set_index("layer")["mean_of_classes"]
+    assert set(found["layer"]) == {"wide", "narrow"}
     for _, row in found.iterrows():
         assert row["accuracy"] == pytest.approx(means[row["layer"]])
         assert row["low"] <= row["accuracy"] <= row["high"]

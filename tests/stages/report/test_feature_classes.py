@@ -10,7 +10,6 @@ import pytest
 from kdsspark import config
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.pipeline.study import Study
-from kdsspark.query import views
 from kdsspark.report.data import FeatureClass
 from kdsspark.stages.report.feature_classes import read_bins, read_feature_classes
 from tests.studies import run_here, write_embeddings
@@ -43,8 +42,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def read(study: Study, *wanted: Wanted) -> list[FeatureClass]:
-    opened = views.opened(study.context.session, study.output, ["histograms", "ranges"])
-    return read_feature_classes(opened, study.output, study.config, wanted)
+    return read_feature_classes(study.output, study.config, wanted)
 
 
 def test_bins_are_those_of_numpy(study: Study) -> None:
@@ -65,7 +63,7 @@ def test_bins_are_those_of_numpy(study: Study) -> None:
 
 def test_nothing_wanted_asks_nothing(study: Study) -> None:
     assert read(study) == []
-    assert read_bins(None, []) == {}
+    assert read_bins(study.output, []) == {}
 
 
 @pytest.mark.parametrize(

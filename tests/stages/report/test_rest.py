@@ -7,8 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 import pytest
 
+from kdsspark.output.output import Output
 from kdsspark.stages.report import rest
 from kdsspark.stages.report.feature_classes import Key
+
+OUTPUT = Output("memory://nothing")
 
 
 def lowest(values: Sequence[float], network: str = "n", dataset: str = "d") -> pd.DataFrame:
@@ -36,7 +39,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
         1: {"inner": [0, 2, 2, 0], "outer": [1, 1, 1, 9]},
     }
 
-    def read(_session: object, wanted: Sequence[Key]) -> dict[Key, pd.DataFrame]:
+    def read(_output: Output, wanted: Sequence[Key]) -> dict[Key, pd.DataFrame]:
         keys.extend(wanted)
         return {key: pd.DataFrame(bins.get(key[3], bins[0])) for key in wanted if key[3] != 7}
 
@@ -45,7 +48,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
 
 
 def test_medians_lie_in_the_middle_of_their_bins(asked: list[Key]) -> None:
-    found = rest.medians(None, lowest([-0.9, -0.85]))
+    found = rest.medians(OUTPUT, lowest([-0.9, -0.85]))
     assert found[["unit", "ks", "own", "rest"]].to_numpy().tolist() == [
         [0, -0.9, 0.125, 0.625],
         [1, -0.85, 0.375, 0.875],
@@ -56,7 +59,7 @@ def test_medians_lie_in_the_middle_of_their_bins(asked: list[Key]) -> None:
 def test_only_the_ten_lowest_below_the_limit_are_read(asked: list[Key]) -> None:
     many = lowest([-0.8 - n / 100 for n in range(13)])  # the first is not below
     other = lowest([-0.99, -0.5, 0.99], dataset="e")
-    found = rest.medians(None, pd.concat([many, other]))
+    found = rest.medians(OUTPUT, pd.concat([many, other]))
     assert [key[3] for key in asked if key[1] == "d"] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
     assert [key[3] for key in asked if key[1] == "e"] == [0]
     assert len(found) == 10  # one of them has no histogram
@@ -64,6 +67,6 @@ def test_only_the_ten_lowest_below_the_limit_are_read(asked: list[Key]) -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_nothing_is_extremely_negative() -> None:
-    found = rest.medians(None, lowest([-0.5]))
+    found = rest.medians(OUTPUT, lowest([-0.5]))
     assert found.empty
     assert list(found.columns)[-2:] == ["own", "rest"]

@@ -15,13 +15,14 @@ from kdsspark import config
 from kdsspark.errors import DatasetError
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
+from kdsspark.query import views as spark_views
+from kdsspark.query.view_queries import reads
 from kdsspark.report import site as site_of_report
 from kdsspark.report.data import ReportData
-from kdsspark.report.queries import QUERIES
+from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 from kdsspark.stages.report import stage as reporting
 from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
-from tests.report.synthetic import run_on_files
 from tests.studies import run_here, write_embeddings
 
 SIZES = {"few": 20, "some": 150, "<most>": 230}
@@ -91,17 +92,25 @@ def site(study: Study) -> Path:
 
 
 @pytest.fixture(scope="module")
-def by_duckdb(study: Study) -> dict[str, pd.DataFrame]:
-    """Every query, answered by another program from the same files."""
-    return run_on_files(study.output)
+def views(study: Study) -> SparkSession:
+    """The views that users have."""
+    read = reads(*QUERIES.values(), DISAGREEMENTS)
+    return spark_views.opened(study.context.session, study.output, read)
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("name", [*QUERIES, "disagreements"])
 def test_spark_and_duckdb_agree_to_the_last_bit(
-    drawn: tuple[Study, ReportData], by_duckdb: dict[str, pd.DataFrame], name: str
+    drawn: tuple[Study, ReportData], views: SparkSession, name: str
 ) -> None:
-    got, want = drawn[1].frames[name], by_duckdb[name]
-    if "ORDER BY" not in QUERIES[name].splitlines()[-1]:
+    """DuckDB answers the report, and Spark whoever asks the same."""
+    data, sql = drawn[1], (QUERIES | {"disagreements": DISAGREEMENTS})[name]
+    if name == "disagreements":
+        assert data.disagreements is not None
+        got = data.disagreements.extremes
+    else:
+        got = data.frames[name]
+    want = spark_views.query(views, sql)
+    if "ORDER BY" not in sql.splitlines()[-1]:
         columns = list(want.columns)
         got, want = (f.sort_values(columns, ignore_index=True) for f in (got, want))
     assert len(want) or name in ("failures", "failure_counts", "probed")

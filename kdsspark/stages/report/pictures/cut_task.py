@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,11 @@ from kdsspark.images import decoding
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loader
 from kdsspark.output.names import Pair
+from kdsspark.stages.report.pictures.picture import Picture, Place
 
 Tile = npt.NDArray[np.uint8]
 
+_GAP: Final = 2.0  # a patch of more than four times the side is halved first, in half the time
 _EDGE: Final = 228  # grey of what lies beyond the border of an image
 
 
@@ -28,7 +30,7 @@ class Square(NamedTuple):
     Without a box: the largest square in the middle.
     """
 
-    key: Any
+    places: tuple[Place, ...]
     box: tuple[int, int, int, int] | None
     side: int
 
@@ -44,6 +46,16 @@ class OfImage(Generic[Wanted]):
     wanted: tuple[Wanted, ...]
 
 
+Placed = tuple[Picture, tuple[int, Tile]]
+"""A tile [side, side, 3], and its place in a picture."""
+
+
+def placed(places: Sequence[Place], tile: Tile) -> Iterator[Placed]:
+    """A tile at each of its places."""
+    for picture, n in places:
+        yield picture, (n, tile)
+
+
 @dataclass(frozen=True)
 class CutImages:
     """Cuts images whose short sides are resized as their network wants them (executor)."""
@@ -51,35 +63,40 @@ class CutImages:
     decoders: Mapping[Pair, Decode]
     seconds: float  # for reading an image, and again for decoding it
 
-    def __call__(self, pair: Pair, jobs: Sequence[OfImage[Square]]) -> Iterator[dict[Any, Tile]]:
-        """{key: uint8 [side, side, 3]}; what is cut out of an unreadable image is left out."""
+    def __call__(self, task: tuple[Pair, Sequence[OfImage[Square]]]) -> Iterator[Placed]:
+        """Tiles where they belong; what is cut out of an unreadable image is left out."""
+        pair, jobs = task
         decode, threads = self.decoders[pair], max(2, task_cpus())
         loader = Loader(decoding.read, decode, threads, 2 * threads, self.seconds, Clock())
-        found: dict[Any, Tile] = {}
         with closing(loader(job.uri for job in jobs)) as loaded:
             for job, image in zip(jobs, loaded, strict=True):
                 if isinstance(image.result, np.ndarray):
-                    found |= {c.key: cut(image.result, c.box, c.side) for c in job.wanted}
-        yield found
+                    whole = Image.fromarray(image.result)
+                    for one in job.wanted:
+                        yield from placed(one.places, _cut(whole, one.box, one.side))
 
 
-def cut(pixels: npt.NDArray[np.uint8], box: tuple[int, int, int, int] | None, side: int) -> Tile:
-    """A box of an image, made square about its middle and resized to ``side`` pixels.
+def cut(pixels: Tile, box: tuple[int, int, int, int] | None, side: int) -> Tile:
+    """A box of an image [height, width, 3], made square about its middle, in ``side`` pixels.
 
     A box that the border of the image or crop has cut keeps its shape, beside grey.
     """
-    height, width, _ = pixels.shape
+    return _cut(Image.fromarray(pixels), box, side)
+
+
+def _cut(image: Image.Image, box: tuple[int, int, int, int] | None, side: int) -> Tile:
     if box is None:
-        short = min(height, width)
-        top, left = (height - short) // 2, (width - short) // 2
+        short = min(image.size)
+        left, top = ((length - short) // 2 for length in image.size)
         box = left, top, left + short, top + short
     x0, y0, x1, y1 = box
-    patch = Image.fromarray(pixels[max(0, y0) : y1, max(0, x0) : x1])
+    patch = image.crop((max(0, x0), max(0, y0), min(image.width, x1), min(image.height, y1)))
     longest = max(patch.size)
-    size = [max(1, round(side * length / longest)) for length in patch.size]
+    width, height = (max(1, round(side * length / longest)) for length in patch.size)
     way = Image.Resampling.NEAREST if longest < side // 3 else Image.Resampling.BICUBIC
+    resized = patch.resize((width, height), way, reducing_gap=_GAP)
+    if resized.size == (side, side):
+        return np.asarray(resized)
     canvas = Image.new("RGB", (side, side), (_EDGE,) * 3)
-    canvas.paste(
-        patch.resize((size[0], size[1]), way), ((side - size[0]) // 2, (side - size[1]) // 2)
-    )
+    canvas.paste(resized, ((side - width) // 2, (side - height) // 2))
     return np.asarray(canvas)

@@ -5,40 +5,37 @@ Only what is drawn is read, and an image is read once, whatever is cut out of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from kdsspark.engine.fold import fold
+from kdsspark.engine.fold import grouped
 from kdsspark.engine.stage import Context
 from kdsspark.images.decoding import Decoder
 from kdsspark.images.loading import Decode
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
+from kdsspark.report.gallery import unit_figures
+from kdsspark.report.gallery.gallery import LayerShown
+from kdsspark.report.parts import names
 from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
+from kdsspark.stages.report.pictures.picture import Picture, Place, encoded
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
 _IMAGES_OF_A_TASK: Final = 48
 _SHORT_SIDE: Final = 256  # where no network says otherwise
 
-Tiles = dict[Any, npt.NDArray[np.uint8]]
-"""Cut out of the images of a pair: ("sample", class_id, n), ("patch", feature, rank) or ("sheet",
-feature) -> pixels [side, side, 3]; what cannot be read is absent."""
-
 
 def cut(
     context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
-) -> dict[Pair, Tiles]:
-    """The tiles that are cut out of the images of every pair.
+) -> dict[str, bytes]:
+    """The pictures of all pairs, by their paths; a picture without a tile is left out.
 
-    Patches are under the pair that is the reference corpus, so that several pairs with one corpus
-    cut them once.
+    Executors cut the tiles and encode the pictures. Patches belong to the pair that is the
+    reference corpus, so that several pairs with one corpus cut them once.
     """
     config = context.config
     specs = saved_networks(context.output, config)
@@ -49,40 +46,95 @@ def cut(
             if pair.dataset not in ready_made:
                 wanted.setdefault(pair, {})[uri, square] = None
     decoders = {pair: _decoder(specs.get(pair.network)) for pair in wanted}
-    jobs = {pair: tasks(own) for pair, own in wanted.items()}
     task = CutImages(decoders, config.embed.image_seconds)
-    return fold(context.session, "pictures", jobs, task, joined, at_least=1)
+    made = grouped(context.session, "pictures", tasks(wanted), task, encoded)
+    return {picture.path: content for picture, content in made.items()}
 
 
 def _decoder(spec: NetworkSpec | None) -> Decode:
     return decode_of(spec) if spec and not spec.is_pixels else Decoder(_SHORT_SIDE)
 
 
-def joined(first: Tiles, second: Tiles) -> Tiles:
-    """The tiles of both."""
-    return first | second
-
-
 def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[Pair, str, Square]]:
     """(pair whose image it is, uri, square) of everything that is cut for a pair."""
     if subject.sampled_by == subject.pair:
         for class_id, uris in subject.samples.items():
+            picture = samples(subject, class_id, size)
             for n, uri in enumerate(uris):
-                yield subject.pair, uri, Square(("sample", class_id, n), None, size.sample)
-    drawn = set(subject.chosen.drawn)
+                yield subject.pair, uri, Square(((picture, n),), None, size.sample)
+    made = _units(subject, best, size)
+    sheets = _on_sheets(subject, size) if subject.with_sheets else {}
     for uri, box, feature, rank in ((p.uri, p.box, p.feature, p.rank) for p in best.patches()):
-        if feature in drawn:
-            yield subject.of_patches, uri, Square(("patch", feature, rank), box, size.patch)
-        if rank == 1 and subject.with_sheets:
-            yield subject.of_patches, uri, Square(("sheet", feature), box, size.tile)
+        if feature in made:
+            places = tuple((picture, rank - 1) for picture in made[feature])
+            yield subject.of_patches, uri, Square(places, box, size.patch)
+        if rank == 1 and feature in sheets:
+            yield subject.of_patches, uri, Square((sheets[feature],), box, size.tile)
+
+
+def samples(subject: Subject, class_id: int, size: Sizes) -> Picture:
+    """The picture of the sample images of a class."""
+    path = names.samples(subject.pair.dataset, class_id)
+    return Picture(path, len(subject.samples[class_id]), size.sample, in_rows=False)
+
+
+def patches(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+    """The picture of the patches of a unit."""
+    return of_unit(subject, best, feature, size, names.picture)
+
+
+def row(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+    """The picture of the same patches side by side."""
+    return of_unit(subject, best, feature, size, names.row)._replace(in_rows=False)
+
+
+def of_unit(
+    subject: Subject,
+    best: BestImages,
+    feature: int,
+    size: Sizes,
+    named: Callable[[str, str, str, str], str],
+) -> Picture:
+    """A picture with a tile for each patch of a unit; ``named`` gives its path."""
+    layer = subject.layer_of(feature)
+    corpus, unit = subject.of_patches.dataset, str(feature - layer.first)
+    path = named(subject.pair.network, corpus, layer.name, unit)
+    return Picture(path, len(best.of(feature)), size.patch, in_rows=True)
+
+
+def sheet(subject: Subject, layer: LayerShown, n: int, size: Sizes) -> Picture:
+    """The picture of the best patches of ``n`` units of a layer."""
+    path = names.sheet(subject.pair.network, layer.name)
+    return Picture(path, n, size.tile, in_rows=False)
+
+
+def _units(subject: Subject, best: BestImages, size: Sizes) -> dict[int, list[Picture]]:
+    """The pictures that show the patches of each unit."""
+    made = {f: [patches(subject, best, f, size)] for f in subject.chosen.drawn}
+    for feature in unit_figures.in_rows(subject.figures):
+        made[feature].append(row(subject, best, feature, size))
+    return made
+
+
+def _on_sheets(subject: Subject, size: Sizes) -> dict[int, Place]:
+    """The place of each unit that is on the sheet of its layer."""
+    return {
+        feature: (picture, n)
+        for layer, features in zip(subject.layers, subject.chosen.sheets, strict=True)
+        for picture in [sheet(subject, layer, len(features), size)]
+        for n, feature in enumerate(features)
+    }
 
 
 def tasks(
-    found: Iterable[tuple[str, Wanted]], images: int = _IMAGES_OF_A_TASK
-) -> list[tuple[OfImage[Wanted], ...]]:
+    wanted: Mapping[Pair, Iterable[tuple[str, Wanted]]], images: int = _IMAGES_OF_A_TASK
+) -> list[tuple[Pair, Sequence[OfImage[Wanted]]]]:
     """What is wanted of images, given with their uris, by image; so many ``images`` a task."""
-    by_uri: dict[str, list[Wanted]] = {}
-    for uri, one in found:
-        by_uri.setdefault(uri, []).append(one)
-    jobs = [OfImage(uri, tuple(own)) for uri, own in sorted(by_uri.items())]
-    return [tuple(jobs[start : start + images]) for start in range(0, len(jobs), images)]
+    found: list[tuple[Pair, Sequence[OfImage[Wanted]]]] = []
+    for pair, own in wanted.items():
+        by_uri: dict[str, list[Wanted]] = {}
+        for uri, one in own:
+            by_uri.setdefault(uri, []).append(one)
+        jobs = [OfImage(uri, tuple(ones)) for uri, ones in sorted(by_uri.items())]
+        found += [(pair, jobs[start : start + images]) for start in range(0, len(jobs), images)]
+    return found

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Final, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +17,7 @@ import pyarrow.compute as pc
 from kdsspark.engine.stage import Context
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
-from kdsspark.report.gallery import sprites, unit_figures
+from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.gallery import (
     ClassShown,
     Exemplar,
@@ -29,44 +27,31 @@ from kdsspark.report.gallery.gallery import (
     Sheet,
     UnitShown,
 )
-from kdsspark.report.parts import formats, names
+from kdsspark.report.parts import formats
 from kdsspark.stages import label_sets
 from kdsspark.stages.report import curves, sizes, subjects
 from kdsspark.stages.report.curves import ALL, Curves
-from kdsspark.stages.report.pictures import best_images, projections
-from kdsspark.stages.report.pictures import cutting as pictures
+from kdsspark.stages.report.pictures import best_images, cutting, projections
 from kdsspark.stages.report.pictures.best_images import BestImages, Images
-from kdsspark.stages.report.pictures.cutting import Tiles
+from kdsspark.stages.report.pictures.picture import Picture
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
-
-CHOSEN_FROM: Final = ("layers", "thresholds", "classes")
-"""The queries whose results say what is shown."""
 
 
 def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gallery]:
     """The gallery of every pair that has distances (driver).
 
-    ``frames`` are the results of the queries ``CHOSEN_FROM``.
+    ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
     """
     output = context.output
     size = sizes.of_site(len(frames["classes"]), context.config.report.units)
     chosen = subjects.choose_all(context, frames, size.units)
     shown = [(subject, best_images.read(output, subject)) for subject in chosen]
-    tiles = pictures.cut(context, shown, size)
-    projected = projections.project(context, shown, size)
+    made = cutting.cut(context, shown, size) | projections.project(context, shown, size)
     counts = curves.read(context.session, output, {s.pair: _wanted(s) for s in chosen})
     return [
-        _Material(
-            subject,
-            best,
-            tiles.get(subject.of_patches, {}),
-            tiles.get(subject.sampled_by, {}),
-            projected.get(subject.of_patches, {}),
-            counts.get(subject.pair, {}),
-            size,
-        ).gallery(output)
+        _Material(subject, best, made, counts.get(subject.pair, {}), size).gallery(output)
         for subject, best in shown
     ]
 
@@ -88,52 +73,31 @@ def _wanted(subject: Subject) -> curves.WantedCounts:
     return keys
 
 
-class _Picture(NamedTuple):
-    """A picture, and how its file is made."""
-
-    shown: Sample
-    encoded: Callable[[], bytes]
-
-
 @dataclass(frozen=True, eq=False)
 class _Material:
     """All that the gallery of one pair is made of."""
 
     subject: Subject
     best: BestImages
-    tiles: Tiles
-    samples: Tiles  # of the pair that cut the samples
-    projected: Tiles
+    made: Mapping[str, bytes]  # pictures of the whole site, by their paths
     counts: Curves
     size: Sizes
 
     def gallery(self, output: Output) -> Gallery:
         """What the pages show."""
         subject, chosen = self.subject, self.subject.chosen
-        patches = {f: p for f in chosen.drawn if (p := self._patches(f)) is not None}
-        projected = {f: p for f in chosen.drawn if (p := self._projected(f)) is not None}
-        strips = {c: tiles for c in subject.samples if (tiles := self._samples(c))}
+        patches = self._of_units(chosen.drawn, cutting.patches)
+        projected = self._of_units(chosen.drawn, projections.projected)
+        rows = self._of_units(unit_figures.in_rows(subject.figures), cutting.row)
+        samples = self._shown({c: cutting.samples(subject, c, self.size) for c in subject.samples})
         sheets = self._sheets() if subject.with_sheets else {}
-        in_rows = unit_figures.features(
-            figure for figure in subject.figures if figure.number in unit_figures.IN_ROWS
-        )
-        rows = {f: p for f in in_rows if (p := self._row(f)) is not None}
-        made = [
+        shown: list[Sample | Sheet] = [
             *patches.values(),
             *projected.values(),
-            *(picture for _, picture in sheets.values()),
+            *sheets.values(),
             *rows.values(),
+            *(samples.values() if subject.sampled_by == subject.pair else ()),
         ]
-        samples = {
-            c: Sample(names.samples(subject.pair.dataset, c), len(tiles))
-            for c, tiles in strips.items()
-        }
-        if subject.sampled_by == subject.pair:
-            side = self.size.sample
-            made += [
-                _Picture(samples[c], partial(sprites.strip, tiles, side))
-                for c, tiles in strips.items()
-            ]
         return Gallery(
             network=subject.pair.network,
             dataset=subject.pair.dataset,
@@ -146,54 +110,30 @@ class _Material:
             t_minus=subject.thresholds[1],
             alike=chosen.alike,
             order=chosen.order,
-            sheets={layer: sheet for layer, (sheet, _) in sheets.items()},
+            sheets=sheets,
             figures=subject.figures,
             n_images=subject.n_images,
-            rows={feature: picture.shown for feature, picture in rows.items()},
-            files=_files(made),
+            rows=rows,
+            files={one.path: self.made[one.path] for one in shown},
         )
 
-    @property
-    def _corpus(self) -> str:
-        return self.subject.of_patches.dataset
-
-    def _patches(self, feature: int) -> _Picture | None:
-        """The patches of a unit; None where no image can be read."""
-        return self._nine(self.tiles, "patch", feature, names.picture)
-
-    def _projected(self, feature: int) -> _Picture | None:
-        """The projections of a unit; None where there are none."""
-        return self._nine(self.projected, "projection", feature, names.projections)
-
-    def _row(self, feature: int) -> _Picture | None:
-        """The same patches as a strip."""
-        return self._nine(self.tiles, "patch", feature, names.row, sprites.strip)
-
-    def _nine(
+    def _of_units(
         self,
-        found: Tiles,
-        kind: str,
-        feature: int,
-        named: Callable[[str, str, str, str], str],
-        drawn: Callable[[Sequence[sprites.Tile | None], int], bytes] = sprites.sheet,
-    ) -> _Picture | None:
-        ranks = range(1, len(self.best.of(feature)) + 1)
-        tiles = [found.get((kind, feature, rank)) for rank in ranks]
-        if all(tile is None for tile in tiles):
-            return None
-        layer = self.subject.layer_of(feature)
-        network, unit = self.subject.pair.network, str(feature - layer.first)
-        path = named(network, self._corpus, layer.name, unit)
-        return _Picture(Sample(path, len(tiles)), partial(drawn, tiles, self.size.patch))
+        features: Iterable[int],
+        picture: Callable[[Subject, BestImages, int, Sizes], Picture],
+    ) -> dict[int, Sample]:
+        """A picture of each unit; none where no image can be read."""
+        return self._shown({f: picture(self.subject, self.best, f, self.size) for f in features})
 
-    def _samples(self, c: int) -> list[npt.NDArray[np.uint8] | None]:
-        """The sample images of a class; empty where none can be read."""
-        tiles = [self.samples.get(("sample", c, n)) for n in range(len(self.subject.samples[c]))]
-        return [] if all(tile is None for tile in tiles) else tiles
+    def _shown(self, pictures: Mapping[int, Picture]) -> dict[int, Sample]:
+        """The pictures that were made."""
+        return {
+            key: Sample(picture.path, picture.n)
+            for key, picture in pictures.items()
+            if picture.path in self.made
+        }
 
-    def _unit(
-        self, feature: int, patches: _Picture | None, projected: _Picture | None
-    ) -> UnitShown:
+    def _unit(self, feature: int, patches: Sample | None, projected: Sample | None) -> UnitShown:
         layer, rows = self.subject.layer_of(feature), self.best.of(feature)
         unit = feature - layer.first
         counts = self._counts_of[layer.name, unit]
@@ -207,9 +147,9 @@ class _Material:
             counts=counts.get(ALL),
             inner={c: n for c, n in counts.items() if c != ALL},
             exemplars=[_exemplar(row, self.best.images) for row in exemplars],
-            corpus=self._corpus,
-            patches=patches.shown if patches else None,
-            projections=projected.shown if projected else None,
+            corpus=self.subject.of_patches.dataset,
+            patches=patches,
+            projections=projected,
             n_active=n_active,
             n=n,
         )
@@ -222,29 +162,19 @@ class _Material:
             found[layer, unit][c] = counts
         return found
 
-    def _sheets(self) -> dict[str, tuple[Sheet, _Picture]]:
+    def _sheets(self) -> dict[str, Sheet]:
         """The sheet of every layer of which an image can be read."""
         found = {}
         for layer, features in zip(self.subject.layers, self.subject.chosen.sheets, strict=True):
-            tiles = [self.tiles.get(("sheet", feature)) for feature in features]
-            if any(tile is not None for tile in tiles):
-                path = names.sheet(self.subject.pair.network, layer.name)
-                encoded = partial(sprites.strip, tiles, self.size.tile)
-                picture = _Picture(Sample(path, len(tiles)), encoded)
-                found[layer.name] = self._sheet(path, layer, features), picture
+            picture = cutting.sheet(self.subject, layer, len(features), self.size)
+            if picture.path in self.made:
+                found[layer.name] = self._sheet(picture.path, layer, features)
         return found
 
     def _sheet(self, path: str, layer: LayerShown, features: Sequence[int]) -> Sheet:
         own = range(layer.first, layer.first + layer.units)
         active = {f: int(self.best.n_active[f]) for f in own}
-        return Sheet(path, self._corpus, features, active, self.best.n)
-
-
-def _files(pictures: Sequence[_Picture]) -> dict[str, bytes]:
-    """Path -> content, encoded by all cores of the driver: Pillow lets other threads run."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        contents = list(pool.map(lambda picture: picture.encoded(), pictures))
-    return {one.shown.path: content for one, content in zip(pictures, contents, strict=True)}
+        return Sheet(path, self.subject.of_patches.dataset, features, active, self.best.n)
 
 
 def _exemplar(row: Any, images: Images) -> Exemplar:

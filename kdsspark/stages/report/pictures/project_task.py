@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from kdsspark.images.clock import Clock
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.report.pictures.cut_task import OfImage, Tile, cut
+from kdsspark.stages.report.pictures.cut_task import OfImage, Placed, Tile, cut, placed
+from kdsspark.stages.report.pictures.picture import Place
 
 _AT_ONCE: Final = 64  # projections in memory, 0.6 MB each for crops of 224 pixels
 _SHARE: Final = 99.5  # percent of the absolute values that lie within the range of a picture
@@ -29,7 +30,7 @@ class Projected(NamedTuple):
     image.
     """
 
-    key: Any
+    places: tuple[Place, ...]
     layer: str
     unit: int
     place: tuple[int, int] | None
@@ -57,28 +58,25 @@ class ProjectImages:
 
     jobs: Mapping[Pair, ImageJob]
 
-    def __call__(
-        self, pair: Pair, images: Sequence[OfImage[Projected]]
-    ) -> Iterator[dict[Any, Tile]]:
-        """{key: uint8 [side, side, 3]}; what belongs to an unreadable image is left out.
+    def __call__(self, task: tuple[Pair, Sequence[OfImage[Projected]]]) -> Iterator[Placed]:
+        """Tiles where they belong; what belongs to an unreadable image is left out.
 
         An image is read once. The maxima of a layer go through the network together, those of
         different images and units too.
         """
+        pair, images = task
         job = self.jobs[pair]
         waiting: dict[str, list[_View]] = {}
-        found: dict[Any, Tile] = {}
         try:
             for view in _views(job, images):
                 views = waiting.setdefault(view.wanted.layer, [])
                 views.append(view)
                 if len(views) == _AT_ONCE:
-                    found |= _tiles(job, waiting.pop(view.wanted.layer))
+                    yield from _tiles(job, waiting.pop(view.wanted.layer))
             for views in waiting.values():
-                found |= _tiles(job, views)
+                yield from _tiles(job, views)
         finally:
             gpus.release()
-        yield found
 
 
 def _views(job: ImageJob, images: Sequence[OfImage[Projected]]) -> Iterator[_View]:
@@ -103,7 +101,7 @@ def _views(job: ImageJob, images: Sequence[OfImage[Projected]]) -> Iterator[_Vie
                 yield _View(wanted, pixels, mirrored, box)
 
 
-def _tiles(job: ImageJob, views: Sequence[_View]) -> dict[Any, Tile]:
+def _tiles(job: ImageJob, views: Sequence[_View]) -> Iterator[Placed]:
     """The tiles of maxima of one layer."""
     wanted = [view.wanted for view in views]
     places = [w.place for w in wanted if w.place is not None]
@@ -113,12 +111,9 @@ def _tiles(job: ImageJob, views: Sequence[_View]) -> dict[Any, Tile]:
         [w.unit for w in wanted],
         places or None,
     )
-    return {
-        view.wanted.key: tile(
-            projection[..., ::-1] if view.mirrored else projection, view.box, view.wanted.side
-        )
-        for view, projection in zip(views, projections, strict=True)
-    }
+    for view, projection in zip(views, projections, strict=True):
+        turned = projection[..., ::-1] if view.mirrored else projection
+        yield from placed(view.wanted.places, tile(turned, view.box, view.wanted.side))
 
 
 def tile(projection: npt.NDArray[np.float32], box: tuple[int, int, int, int], side: int) -> Tile:

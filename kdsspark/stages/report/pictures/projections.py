@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kdsspark.engine.fold import fold
+from kdsspark.engine.fold import grouped
 from kdsspark.engine.stage import Context
 from kdsspark.output.names import Pair
+from kdsspark.report.parts import names
 from kdsspark.stages.exemplars.stage import image_jobs
 from kdsspark.stages.report.pictures.best_images import BestImages
-from kdsspark.stages.report.pictures.cutting import Tiles, joined, tasks
+from kdsspark.stages.report.pictures.cutting import of_unit, tasks
+from kdsspark.stages.report.pictures.picture import Picture, encoded
 from kdsspark.stages.report.pictures.project_task import Projected, ProjectImages
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
@@ -24,11 +26,8 @@ _IMAGES_OF_A_TASK: Final = 8
 
 def project(
     context: Context, shown: Sequence[tuple[Subject, BestImages]], size: Sizes
-) -> dict[Pair, Tiles]:
-    """The projections of the patches of every reference corpus.
-
-    ("projection", feature, rank) -> pixels [side, side, 3].
-    """
+) -> dict[str, bytes]:
+    """The pictures of projections of the patches of every reference corpus, by their paths."""
     config = context.config
     found: dict[Pair, dict[tuple[str, Projected], None]] = {}
     for subject, best in shown:
@@ -36,9 +35,15 @@ def project(
             found.setdefault(subject.of_patches, {})[one] = None
     if not found or not config.exemplars:
         return {}
-    work = {pair: tasks(own, _IMAGES_OF_A_TASK) for pair, own in found.items()}
+    work = tasks(found, _IMAGES_OF_A_TASK)
     task = ProjectImages(image_jobs(context, config.exemplars.crops))
-    return fold(context.session, "projections", work, task, joined, at_least=1)
+    made = grouped(context.session, "projections", work, task, encoded)
+    return {picture.path: content for picture, content in made.items()}
+
+
+def projected(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+    """The picture of the projections of a unit."""
+    return of_unit(subject, best, feature, size, names.projections)
 
 
 def _wanted(
@@ -52,7 +57,7 @@ def _wanted(
             yield (
                 patch.uri,
                 Projected(
-                    key=("projection", patch.feature, patch.rank),
+                    places=((projected(subject, best, patch.feature, size), patch.rank - 1),),
                     layer=layer.name,
                     unit=patch.feature - layer.first,
                     place=patch.place,

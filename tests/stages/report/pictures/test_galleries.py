@@ -154,7 +154,9 @@ def test_histograms_are_those_of_the_embeddings(fruit: Study, made: list[Gallery
 
 
 def test_each_unit_has_the_histograms_that_its_pages_draw(made: list[Gallery]) -> None:
+    assert len(made) == 2
     for gallery in made:
+        assert gallery.units
         for shown in gallery.classes:
             for feature in (*shown.present, *shown.absent):
                 assert shown.class_id in gallery.units[feature].inner
@@ -231,7 +233,9 @@ def test_without_histograms_and_exemplars_there_are_none(
         lambda self, path: not path.startswith(EXEMPLARS.name) and exists(self, path),
     )
     found = galleries(fruit.context, frames)
+    assert [gallery.dataset for gallery in found] == ["fruit", "wood"]
     for gallery in found:
+        assert gallery.units
         assert not gallery.sheets
         assert all(shown.samples for shown in gallery.classes)
         for unit in gallery.units.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from kdsspark.output.output import Output
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.report.pictures import project_task
 from kdsspark.stages.report.pictures.cut_task import OfImage, cut
+from kdsspark.stages.report.pictures.picture import Picture, Place
 from kdsspark.stages.report.pictures.project_task import (
     Projected,
     ProjectImages,
@@ -59,9 +59,13 @@ def _task() -> Iterator[None]:
         yield
 
 
-def run(job: ImageJob, jobs: list[OfImage[Projected]]) -> dict[Any, npt.NDArray[np.uint8]]:
-    (found,) = ProjectImages({PAIR: job})(PAIR, jobs)
-    return found
+def at(name: str) -> tuple[Place, ...]:
+    """A place in a picture of that name."""
+    return ((Picture(name, 1, 24, in_rows=True), 0),)
+
+
+def run(job: ImageJob, jobs: list[OfImage[Projected]]) -> dict[str, npt.NDArray[np.uint8]]:
+    return {picture.path: tile for picture, (_, tile) in ProjectImages({PAIR: job})((PAIR, jobs))}
 
 
 def in_image(job: ImageJob, uri: str, wanted: Projected) -> npt.NDArray[np.float32]:
@@ -86,7 +90,7 @@ def patch(uri: str, n: int, view: int) -> Projected:
     numbers = torch.arange(height * width).view(1, height, width)
     rows, columns = np.divmod(ten_crop(numbers, CROP)[view][0, 3:25, 2:19].numpy(), width)
     box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return Projected((uri, n), layer, unit, (1, 2), view, tuple(map(int, box)), 24)
+    return Projected(at(f"{uri} {n}"), layer, unit, (1, 2), view, tuple(map(int, box)), 24)
 
 
 @pytest.mark.parametrize("at_once", [2, 64])
@@ -98,17 +102,18 @@ def test_every_view_is_projected_to_its_place_in_the_image(
         OfImage(uri, tuple(patch(uri, n, view) for n, view in enumerate((0, 3, 4, 5, 6, 9))))
         for uri in (uris[0], uris[2])
     ]
-    broken = OfImage(uris[1], (read[0].wanted[0]._replace(key="broken"),))
+    broken = OfImage(uris[1], (read[0].wanted[0]._replace(places=at("broken")),))
     found = run(job, [read[0], broken, read[1]])
-    assert found.keys() == {wanted.key for j in read for wanted in j.wanted}
+    assert found.keys() == {wanted.places[0][0].path for j in read for wanted in j.wanted}
     drawn = 0
     for j in read:
         for wanted in j.wanted:
             x0, y0, x1, y1 = wanted.box
             expected = shown(in_image(job, j.uri, wanted), wanted.box)
             expected = cut(expected, (0, 0, x1 - x0, y1 - y0), wanted.side)
-            assert found[wanted.key].shape == (24, 24, 3)
-            np.testing.assert_allclose(found[wanted.key].astype(int), expected, atol=1)
+            tile = found[wanted.places[0][0].path]
+            assert tile.shape == (24, 24, 3)
+            np.testing.assert_allclose(tile.astype(int), expected, atol=1)
             drawn += bool(np.ptp(expected) > 100)
     assert drawn > len(found) / 2
 

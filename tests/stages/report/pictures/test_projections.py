@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 from PIL import Image
 
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import looks
 from kdsspark.stages.report.pictures import projections
+from kdsspark.stages.report.pictures.cut_task import OfImage, Placed, placed
 from kdsspark.stages.report.pictures.galleries import galleries
-from kdsspark.stages.report.pictures.project_task import tile
+from kdsspark.stages.report.pictures.project_task import Projected, tile
 from kdsspark.stages.report.sizes import of_site
 from kdsspark.tables import EXEMPLARS
 from tests.report.synthetic import run_on_files
@@ -36,7 +39,9 @@ def test_nothing_is_projected_unless_it_is_asked_for(
 ) -> None:
     monkeypatch.setattr(projections, "ProjectImages", None)  # a call would fail
     made = galleries(fruit.context, frames)
-    assert all(unit.projections is None for gallery in made for unit in gallery.units.values())
+    units = [unit for gallery in made for unit in gallery.units.values()]
+    assert units
+    assert all(unit.projections is None for unit in units)
 
 
 def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
@@ -45,6 +50,7 @@ def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
     asked = looks.Looks(frozenset({("tiny", "fire4", UNIT)}))
     monkeypatch.setattr(looks, "read", lambda _: asked)
     made = galleries(fruit.context, frames)
+    assert len(made) == 2
     for gallery in made:
         drawn = [unit for unit in gallery.units.values() if unit.projections]
         assert [(unit.layer.name, unit.unit) for unit in drawn] == [("fire4", UNIT)]
@@ -70,11 +76,11 @@ def test_all_that_is_drawn_may_be_projected(
         def __init__(self, _: object) -> None:
             pass
 
-        def __call__(self, _: object, jobs: object) -> list[dict[object, object]]:
-            found.extend(one for job in jobs for one in job.wanted)  # type: ignore[attr-defined]
+        def __call__(self, task: tuple[Pair, Sequence[OfImage[Projected]]]) -> Iterator[Placed]:
             grey = np.zeros((3, 8, 8), np.float32)
-            keys = [one.key for job in jobs for one in job.wanted]  # type: ignore[attr-defined]
-            return [{key: tile(grey, (0, 0, 8, 8), of_site(5, 6).patch) for key in keys}]
+            for one in (one for job in task[1] for one in job.wanted):
+                found.append(one)
+                yield from placed(one.places, tile(grey, (0, 0, 8, 8), of_site(5, 6).patch))
 
     monkeypatch.setattr(projections, "ProjectImages", Noted)
     config = fruit.config.model_copy(
@@ -82,6 +88,7 @@ def test_all_that_is_drawn_may_be_projected(
     )
     made = galleries(replace(fruit.context, config=config), frames)
     units = [(g.dataset, u) for g in made for u in g.units.values()]
+    assert units
     assert all(unit.projections for _, unit in units)
     rows = pd.concat(
         parquet.read(fruit.output, EXEMPLARS, "tiny", name).to_pandas()
