@@ -754,6 +754,12 @@ RETRIEVAL = Table(
     ("network", "dataset"),
     _columns(
         _LAYER,
+        (
+            "windows",
+            pa.int32(),
+            "windows of each image, of which the nearest two count: 1 (the whole image) or 30; "
+            "0: the embeddings, over the crops of the network",
+        ),
         ("whitened", pa.bool_(), "whether by whitened components; false for the features as are"),
         ("dimensions", pa.int32(), "principal components that vary, or all features of the layer"),
         ("n_images", pa.int64(), "images that take part"),
@@ -773,7 +779,7 @@ RETRIEVAL = Table(
         _HIGH,
         ("chance", pa.float64(), "the same where all images are equally far"),
     ),
-    ("network", "dataset", "layer", "whitened"),
+    ("network", "dataset", "layer", "windows", "whitened"),
     "whether the nearest images are of the same class, by the Euclidean distance of vectors of "
     "length 1 (Azizpour et al. 2014, section 5)",
 )

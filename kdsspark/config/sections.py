@@ -121,8 +121,10 @@ class Experiments(Section):
     max_test: int = Field(50, ge=1)  # test images of a class, of training-size
     # The networks that sources compares, each with its layer or null for the last one; null: all.
     sources: dict[str, str | None] | None = None
-    # The layers of grids and ablations, of those that a network has; null: all.
+    # The layers of grids, ablations and windows, of those that a network has; null: all, and the
+    # last one of windows.
     layers: tuple[str, ...] | None = Field(None, strict=False, min_length=1)
+    windows: bool = False  # retrieval also by the nearest of 30 windows: 30 passes an image
     # Dataset -> its images for invariance and occlusion, each by its id or the end of its location;
     # null: five by a rule. null: five of every dataset.
     images: (

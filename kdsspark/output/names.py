@@ -21,6 +21,9 @@ GRIDS: Final = "_grids"
 MAPS: Final = "_maps"
 """The folder of the whole maps of each shard."""
 
+WINDOWS: Final = "_windows"
+"""The folder of the features of the windows of each shard's images."""
+
 REUSE: Final = "_reuse"
 """The folder of what ``embed`` looks for features in that it need not compute again."""
 

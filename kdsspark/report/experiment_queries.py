@@ -111,11 +111,11 @@ _SOURCES = dedent("""\
 
 _RETRIEVAL = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, d.n_features,
-           s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision, s.low,
-           s.high, s.chance
+           s.windows, s.whitened, s.dimensions, s.n_images, s.n_queries, s.mean_average_precision,
+           s.low, s.high, s.chance
     FROM retrieval AS s
     {_beside("s")}
-    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.whitened""")
+    ORDER BY s.network, t.images_per_class, s.dataset, d.depth, s.windows, s.whitened""")
 
 _GRIDS = dedent(f"""\
     SELECT s.network, s.dataset, t.images_per_class, d.depth, d.kind, s.layer, s.pooling, s.grid,

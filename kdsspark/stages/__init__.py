@@ -164,6 +164,8 @@ EXPERIMENTS: Final = (
         "retrieval",
         "whether the nearest images are of the same class, by layer",
         (tables.RETRIEVAL,),
+        beside=(names.WINDOWS,),
+        folder="experiments.nearest",
     ),
     _experiment(
         "grids",

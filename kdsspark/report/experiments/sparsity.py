@@ -29,7 +29,7 @@ from kdsspark.report.parts import grid
 def _panel(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
     """Percent above zero by layer, with the deviation over images as a bar."""
     x = frame["depth"].to_numpy(float)
-    mean, bar = 100 * frame["mean"], 100 * frame["deviation"]
+    mean, bar = 100 * frame[["mean", "deviation"]].to_numpy(float).T
     ax.errorbar(x, mean, bar, fmt="o-", color=BLUE, markersize=marker_size(x), linewidth=1.1)
     paper_by_layer(ax, list(100 * paper_seeds.SPARSITY["mean"]), x)
     return list(ax.lines)

@@ -37,11 +37,11 @@ def _lines(ax: Axes, frame: pd.DataFrame, x: str) -> list[Artist]:
         rows = frame[frame["classifier"] == name].sort_values(x)
         if rows.empty:
             continue
-        y = 100 * rows[["accuracy", "low", "high"]].astype(float)
+        accuracy, low, high = 100 * rows[["accuracy", "low", "high"]].to_numpy(float).T
         ax.errorbar(
-            rows[x],
-            y["accuracy"],
-            [y["accuracy"] - y["low"], y["high"] - y["accuracy"]],
+            rows[x].to_numpy(),
+            accuracy,
+            [accuracy - low, high - accuracy],
             color=colour,
             linestyle=line,
             marker=marker,

@@ -84,13 +84,13 @@ def write(output: Output, maps: NDArray[Any], labels: NDArray[Any], pooling: str
     found = {"l": pool(torch.tensor(maps, dtype=torch.float32), 1, pooling).numpy()}
     shapes = {"l": MapShape(maps.shape[1], maps.shape[2])}
     columns = shard_task.columns_of(pooling, shapes)
-    schema = shard_task._schema(columns, shapes)
+    schema = shard_task.schema_of(columns, shapes)
     ids = [hashlib.blake2b(str(i).encode(), digest_size=16).hexdigest() for i in range(len(maps))]
     images = [
         Readable(name, int(label), None, np.empty(0, np.uint8))
         for name, label in zip(ids, labels, strict=True)
     ]
-    rows = shard_task._rows(images, found, columns, schema)
+    rows = shard_task.rows_of(images, found, columns, schema)
     assert (image_keys(rows["image_id"]) == keys_of(ids)).all()
     pq.write_table(rows, output.path("maps.parquet"), row_group_size=50)
     return ("maps.parquet",)

@@ -8,12 +8,13 @@ from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.preprocessing import normalize
 
+from kdsspark.stats.accuracy import retrieval
 from kdsspark.stats.accuracy.retrieval import chance_precisions, retrieval_precisions
 
 
 def on_a_circle(*degrees: float) -> np.ndarray:
     angles = np.deg2rad(degrees)
-    return np.column_stack([np.cos(angles), np.sin(angles)])
+    return np.column_stack([np.cos(angles), np.sin(angles)])[:, None]
 
 
 def test_it_is_what_scikit_learn_says_of_more_queries_than_a_block() -> None:
@@ -22,13 +23,39 @@ def test_it_is_what_scikit_learn_says_of_more_queries_than_a_block() -> None:
     x = normalize(rng.normal(size=(150, 7)) + rng.normal(size=(5, 7))[labels])
     x[::10] = 0  # vectors without a length, which are nearer than opposite ones
     queries = rng.permutation(150)[:90]
-    found = retrieval_precisions(x, labels, queries)
+    found = retrieval_precisions(x[:, None], labels, queries)
     distances = np.round(euclidean_distances(x), 6)  # its zero vectors are equal, too
     for query, precision in zip(queries, found, strict=True):
         others = np.arange(150) != query
         relevant = labels[others] == labels[query]
         expected = average_precision_score(relevant, -distances[query][others])
         assert precision == pytest.approx(expected, rel=1e-9)
+
+
+def test_of_windows_the_nearest_two_count() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 4, 40).astype(np.int32)
+    x = rng.normal(size=(40, 6, 3))
+    x /= np.linalg.norm(x, axis=2, keepdims=True)
+    x[::7, 2] = 0  # a window without a length, of queries and of others
+    queries = rng.permutation(40)[:25]
+    found = retrieval_precisions(x, labels, queries)
+    for query, precision in zip(queries, found, strict=True):
+        others = [i for i in range(40) if i != query]
+        distances = [
+            min(round(np.linalg.norm(a - b), 6) for a in x[query] for b in x[other])
+            for other in others
+        ]
+        expected = average_precision_score(labels[others] == labels[query], np.negative(distances))
+        assert precision == pytest.approx(expected, rel=1e-9)
+
+
+def test_many_images_take_blocks_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    x, labels = rng.normal(size=(20, 3, 2)), rng.integers(0, 2, 20).astype(np.int32)
+    found = retrieval_precisions(x, labels, np.arange(20))
+    monkeypatch.setattr(retrieval, "_PRODUCTS_AT_ONCE", 7 * 20 * 9)
+    np.testing.assert_array_equal(retrieval_precisions(x, labels, np.arange(20)), found)
 
 
 def test_by_hand() -> None:
@@ -53,7 +80,7 @@ def test_equal_vectors_are_retrieved_by_chance(x: np.ndarray) -> None:
     queries = np.arange(0, 30, 3)
     chance = chance_precisions(labels, queries)
     assert chance.tolist() == pytest.approx([14 / 29] * 5 + [9 / 29] * 4 + [4 / 29])
-    np.testing.assert_allclose(retrieval_precisions(x, labels, queries), chance)
+    np.testing.assert_allclose(retrieval_precisions(x[:, None], labels, queries), chance)
 
 
 def test_an_image_alone_has_nothing_to_retrieve() -> None:

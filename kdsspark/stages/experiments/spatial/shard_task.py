@@ -8,7 +8,7 @@ the maps of each layer were stands in the file's metadata.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +35,12 @@ _POOLINGS: Final = ("mean", "max")  # in the order of network.activations.cells
 Layers = Mapping[str, npt.NDArray[np.float32]]
 """Layer -> what the extractor makes of some images."""
 
+See = Callable[[Sequence[npt.NDArray[Any]]], Layers]
+"""What makes layers of the pixels of some images, such as an extractor."""
+
+Columns = Mapping[str, tuple[str, slice]]
+"""Column -> its layer, and what of the second axis of the layer's array it has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShardOfMaps(WorkItem):
@@ -54,34 +60,42 @@ class WriteMaps:
 
     def __call__(self, item: ShardOfMaps) -> Outcome:
         """Write the maps of one shard; images that can no longer be read are left out."""
-        clock, pair = Clock(), item.name.pair
-        path = self.output.beside(self.folder, pair, item.name.part)
-        try:
-            n_images = self._write(path, self.jobs[pair], item.shard, clock)
-        finally:
-            gpus.release()
-        return Outcome({"images": n_images, "failed": item.size - n_images}, clock.seconds)
-
-    def _write(self, path: str, job: ImageJob, shard: Shard, clock: Clock) -> int:
         from kdsspark.network.layers.sizes import map_shapes  # torch, which the driver does without
 
+        job = self.jobs[item.name.pair]
         found = map_shapes(job.spec)
         shapes = {name: found[name] for name in self.layers[job.pair]}
         columns = columns_of(job.spec.pooling, shapes)
-        schema = _schema(columns, shapes)
+        path = self.output.beside(self.folder, job.pair, item.name.part)
+        return write_seen(item, job, path, image_job.extractor, columns, schema_of(columns, shapes))
+
+
+def write_seen(
+    item: ShardOfMaps,
+    job: ImageJob,
+    path: str,
+    seeing: Callable[[ImageJob], See],
+    columns: Columns,
+    schema: pa.Schema,
+) -> Outcome:
+    """Write what is seen of the images of one shard; those that cannot be read are left out."""
+    clock = Clock()
+    try:
         with (
             parquet.writer(job.output, path, schema) as part,
-            again.batches(job, shard, clock) as batches,
+            again.batches(job, item.shard, clock) as batches,
         ):
             for images in batches:
                 with clock.time("compute"):
-                    layers = image_job.extractor(job)([image.pixels for image in images])
+                    layers = seeing(job)([image.pixels for image in images])
                 with clock.time("write"):
-                    part.write(_rows(images, layers, columns, schema))
-        return part.rows
+                    part.write(rows_of(images, layers, columns, schema))
+    finally:
+        gpus.release()
+    return Outcome({"images": part.rows, "failed": item.size - part.rows}, clock.seconds)
 
 
-def columns_of(pooling: str, shapes: Mapping[str, MapShape]) -> dict[str, tuple[str, slice]]:
+def columns_of(pooling: str, shapes: Mapping[str, MapShape]) -> Columns:
     """Column -> its layer, and what of the second axis of the layer's array it has."""
     if pooling != GRIDS:
         return {layer: (layer, slice(None)) for layer in shapes}
@@ -105,19 +119,18 @@ def read_shape(output: Output, path: str, layer: str) -> MapShape:
     return MapShape(*json.loads(parquet.schema(output, path).metadata[_SHAPES])[layer])
 
 
-def _schema(columns: Mapping[str, Any], shapes: Mapping[str, MapShape]) -> pa.Schema:
+def schema_of(columns: Columns, shapes: Mapping[str, MapShape]) -> pa.Schema:
+    """The schema of a file with these columns, of maps of these shapes."""
     values = pa.list_(pa.field("element", pa.float32(), nullable=False))
     fields = [IMAGES.schema.field(name) for name in ("image_id", "class_id")]
     fields += [pa.field(name, values, nullable=False) for name in columns]
     return pa.schema(fields, {_SHAPES: json.dumps(shapes).encode()})
 
 
-def _rows(
-    images: Sequence[Readable],
-    found: Layers,
-    columns: Mapping[str, tuple[str, slice]],
-    schema: pa.Schema,
+def rows_of(
+    images: Sequence[Readable], found: Layers, columns: Columns, schema: pa.Schema
 ) -> pa.Table:
+    """The rows of some images: each column as one flat list an image."""
     arrays = [
         pa.array([image.id for image in images]),
         pa.array([image.class_id for image in images], pa.int32()),

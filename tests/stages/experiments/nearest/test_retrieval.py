@@ -16,9 +16,13 @@ from kdsspark.config import Probe
 from kdsspark.errors import DatasetError
 from kdsspark.output.arrow import image_keys
 from kdsspark.pipeline.study import Study
-from kdsspark.stages.experiments import retrieval
 from kdsspark.stages.experiments.fitting import FittingImages
-from kdsspark.stages.experiments.retrieval import n_components, retrieval_of_layer, whitened
+from kdsspark.stages.experiments.nearest import retrieval
+from kdsspark.stages.experiments.nearest.retrieval import (
+    n_components,
+    retrieval_of_layer,
+    whitened,
+)
 from kdsspark.stats.accuracy.split import images_to_test
 from kdsspark.tables import EMBEDDINGS, RETRIEVAL
 from tests.stages.experiments import studies
@@ -83,21 +87,31 @@ def test_components_are_at_most_half_the_training_images(
     assert n_components(n_trained, width) == k
 
 
-def _images(vectors: np.ndarray) -> FittingImages:
+def _whitened(vectors: np.ndarray, trained: np.ndarray) -> np.ndarray:
     n = len(vectors)
     keys = np.arange(2 * n, dtype=np.uint64).reshape(n, 2)
-    return FittingImages(keys, np.zeros(n, np.int32), (vectors,))
+    return whitened(FittingImages(keys, np.zeros(n, np.int32), ()), vectors, trained)
 
 
 def test_whitened_components_vary_equally_and_constant_layers_have_none() -> None:
     rng = np.random.default_rng(3)
     trained = np.arange(400) % 4 > 0
     x = rng.normal(size=(400, 4)) * [100, 10, 1, 0] + 5
-    found = whitened(_images(x), trained)
+    found = _whitened(x[:, None], trained)[:, 0]
     assert found.shape == (400, 3)  # the fourth does not vary
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1)
     np.testing.assert_allclose((found[trained] ** 2).mean(axis=0), 1 / 3, atol=0.05)
-    assert whitened(_images(np.full((400, 3), 0.5)), trained).shape == (400, 0)
+    assert _whitened(np.full((400, 2, 3), 0.5), trained).shape == (400, 2, 0)
+
+
+def test_all_windows_of_training_images_are_whitened_alike() -> None:
+    rng = np.random.default_rng(4)
+    trained = np.arange(90) % 3 > 0
+    x = rng.normal(size=(90, 5, 4)) * [9, 3, 1, 0.5] + 2
+    model = PCA(4, whiten=True).fit(x[trained].reshape(-1, 4))
+    expected = normalize(model.transform(x.reshape(-1, 4))).reshape(x.shape)
+    # A component may point the other way.
+    np.testing.assert_allclose(np.abs(_whitened(x, trained)), np.abs(expected), rtol=1e-6)
 
 
 def test_one_image_a_class_is_refused_in_one_line(folder: Path) -> None:
