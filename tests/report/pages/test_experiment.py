@@ -14,7 +14,7 @@ from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments import PICTURES, SHOWN
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import experiment
-from kdsspark.report.parts.drawing import draw_all
+from kdsspark.report.parts.drawing import draw
 from kdsspark.report.queries import QUERIES
 from kdsspark.report.site import environment, render
 from kdsspark.stages import EXPERIMENTS
@@ -132,7 +132,7 @@ def test_names_of_layers_are_escaped(
     script = "<script>alert(1)</script>"
     named = {n: rows.assign(layer=script) for n, rows in frames.items() if "layer" in rows}
     small, templates = of_vgg(report, named), environment()
-    drawn = draw_all(experiment.figures("vgg16", small), 1)
+    drawn = {one.stem: draw(one) for one in experiment.figures("vgg16", small)}
     pages = list(experiment.pages(small.networks[0], small, drawn))
     assert pages
     for page in pages:
