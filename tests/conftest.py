@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadFileScheduling
 
@@ -31,6 +32,10 @@ gc.disable()
 
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Examples take as long as the machine is busy.
+settings.register_profile("kdsspark", deadline=None)
+settings.load_profile("kdsspark")
 
 # Under nohup SIGHUP is ignored, and the programs that tests interrupt by it would go on.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -3,11 +3,17 @@
 Otherwise every new worker imports torch for itself, which takes six seconds.
 """
 
-from pyspark.daemon import manager
+import os
+import sys
 
-import kdsspark.network.extractor
-import kdsspark.stages.embed.shard_task
-import kdsspark.stages.measure.stage  # noqa: F401
+from kdsspark.engine.daemon import without_archives
 
 if __name__ == "__main__":
+    sys.path[:] = without_archives(sys.path, os.environ.get("SPARK_HOME", ""))
+    from pyspark.daemon import manager
+
+    import kdsspark.network.extractor
+    import kdsspark.stages.embed.shard_task
+    import kdsspark.stages.measure.stage  # noqa: F401
+
     manager()

@@ -39,7 +39,8 @@ def exact_ks(inner: Values, outer: Values) -> float | None:
     inner, outer = inner[np.isfinite(inner)], outer[np.isfinite(outer)]
     if not len(inner) or not len(outer):
         return None
-    size = stats.ks_2samp(inner, outer, method="asymp").statistic
+    with np.errstate(divide="ignore"):  # in the p-value of one against one
+        size = stats.ks_2samp(inner, outer, method="asymp").statistic
     for x in np.unique(np.concatenate([inner, outer])):
         gap = Fraction(int((outer <= x).sum()), len(outer)) - Fraction(
             int((inner <= x).sum()), len(inner)

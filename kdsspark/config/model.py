@@ -242,8 +242,8 @@ class Config(Section):
         return [d for d in self.datasets if isinstance(d, EmbeddingsDataset)]
 
     def several(self, dataset: str) -> bool:
-        """Whether an image of a dataset may have several labels; raises KeyError for another."""
-        return {d.name: d.several for d in self.datasets}[dataset]
+        """Whether an image of a dataset may have several labels; False for one not configured."""
+        return any(d.name == dataset and d.several for d in self.datasets)
 
     def pairs(self) -> list[tuple[str, Dataset]]:
         """Every (network name, dataset) to embed and measure, in the order of the file."""

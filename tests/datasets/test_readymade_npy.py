@@ -336,7 +336,7 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, HEADER - 1), st.binary(min_size=1, max_size=6))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_damaged_header_is_refused_or_harmless(start: int, damage: bytes) -> None:
     fs = fsspec.filesystem("memory")
     with fs.open("/damaged.npy", "wb") as file:

@@ -116,7 +116,7 @@ def test_lossy_or_not_the_picture_is_the_one_drawn(name: str) -> None:
     short_side=st.sampled_from([1, 7, 224, 256]),
     interpolation=st.sampled_from(list(INTERPOLATIONS)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_sizes_are_torchvisions(
     width: int, height: int, short_side: int, interpolation: str
 ) -> None:
@@ -291,14 +291,14 @@ def test_truncated_anywhere_is_refused(name: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_noise_is_refused(data: bytes) -> None:
     with pytest.raises(ImageError):
         decode(data, 64)
 
 
 @given(position=st.integers(0, 2000), value=st.integers(0, 255))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_damaged_byte_raises_nothing_else(position: int, value: int) -> None:
     data = bytearray(encoded(picture(), "JPEG"))
     data[position % len(data)] = value

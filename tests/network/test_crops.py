@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.transforms import functional as F  # noqa: N812
 
@@ -19,7 +19,6 @@ def chw(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.permute(2, 0, 1)
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 9), higher=st.integers(0, 7), wider=st.integers(0, 7))
 def test_ten_equals_torchvision(size: int, higher: int, wider: int) -> None:
     pixels = image(size + higher, size + wider)
@@ -27,7 +26,6 @@ def test_ten_equals_torchvision(size: int, higher: int, wider: int) -> None:
     assert torch.equal(views(pixels, "ten", size), expected)
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 9), higher=st.integers(0, 7), wider=st.integers(0, 7))
 def test_center_equals_torchvision(size: int, higher: int, wider: int) -> None:
     pixels = image(size + higher, size + wider)
@@ -43,7 +41,6 @@ def test_twelve_is_five_crops_and_the_whole_image_and_their_mirrors() -> None:
     assert torch.equal(views(pixels, "twelve", 32), expected)
 
 
-@settings(deadline=None)
 @given(size=st.integers(1, 9), higher=st.integers(0, 7), wider=st.integers(0, 7))
 @pytest.mark.parametrize("crops", ["center", "ten"])
 def test_views_lie_where_places_says(crops: str, size: int, higher: int, wider: int) -> None:

@@ -287,7 +287,7 @@ class Alone(NamedTuple):
         ),
     ],
 )
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(
     chosen=st.lists(st.integers(0, len(SIZES) - 1), min_size=1, max_size=10),  # a pass has 8
     threads=st.integers(1, 3),

@@ -25,6 +25,7 @@ from tests.studies import (
 SECRETS = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
 NOT_MADE = {  # where they are not asked for
     "distances",
+    "image_classes",
     *(table.name for experiment in EXPERIMENTS for table in experiment.tables),
 }
 

@@ -83,7 +83,7 @@ def test_where_edges_differ_the_inequality_holds(bins: int) -> None:
     assert codes_of(x, lo, hi, bins).tolist() == expected.tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), st.sampled_from(ALL_BINS), st.sampled_from([32, 64]))
 def test_codes_count_as_numpy_does(data: st.DataObject, bins: int, width: Any) -> None:
     dtype = np.dtype(f"float{width}")
@@ -266,7 +266,7 @@ VALUES = st.sampled_from([0.0, -0.0, 1.5, -2.0, np.nan, np.inf, -np.inf, 1e30])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float64, (9, 2), elements=VALUES), st.permutations(range(9)), st.integers(0, 9))
 def test_ranges_are_those_of_the_finite_values_and_merge(
     dtype: type, values: Array, order: list[int], cut: int

@@ -106,7 +106,7 @@ def test_every_distance_has_an_oracle_a_column_and_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(HISTOGRAMS)
 def test_distances_are_those_of_the_definitions(name: str, counts: Array) -> None:
     result = DISTANCES[name](counts)
@@ -190,7 +190,7 @@ def test_images_of_one_bin_are_retrieved_at_once() -> None:
     assert distances("average_precision", [1, 0], [0, 3])[0] == 0.25  # lower is not tried
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(HISTOGRAMS)
 def test_one_more_outer_image_never_adds_to_the_divergence(counts: Array) -> None:
     result = DISTANCES["kullback_leibler"](counts)
@@ -210,7 +210,7 @@ def test_with_many_outer_images_the_divergence_is_the_paper_s() -> None:
     assert divergence == pytest.approx(stats.entropy(p, q), rel=1e-5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(np.int32, (1, 2, 6), elements=st.integers(0, 5)))
 def test_swapping_inner_and_outer(counts: Array) -> None:
     if not counts.any(axis=2).all():

@@ -75,7 +75,7 @@ def test_products_of_large_counts_are_exact() -> None:
     assert result.bin.tolist() == [[0, 0]]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(arrays(np.int32, (2, 3, 5), elements=st.integers(0, 3)))
 def test_binned_distances_are_those_of_the_definition(counts: Floats) -> None:
     result = binned_ks(counts)
@@ -97,7 +97,7 @@ SMOOTH = st.floats(-10, 10, width=32)
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("elements", [AWKWARD, SMOOTH, AWKWARD | SMOOTH | st.just(-math.inf)])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), st.integers(1, 14))
 def test_exact_distances_are_those_of_the_definition(
     dtype: type, elements: st.SearchStrategy[float], data: st.DataObject, images: int

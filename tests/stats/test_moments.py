@@ -54,7 +54,7 @@ def test_mean_and_std_are_the_exact_ones(dtype: type) -> None:
     assert result.n.min() < len(values)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1 << 32), st.lists(st.integers(0, 300), max_size=6))
 def test_order_and_parts_do_not_matter(seed: int, cuts: list[int]) -> None:
     values = _awkward(300)

@@ -31,7 +31,7 @@ def check(order: Order, row: np.ndarray[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(arrays(np.float64, (3, 17), elements=ELEMENTS))
 def test_order_and_runs_are_those_of_numpy(dtype: type, rows: np.ndarray[Any, Any]) -> None:
     sort = Sorter(17)

@@ -69,7 +69,7 @@ AWKWARD = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, 1e-45, -1e-45, np.nan, np.
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float64, (2, 9), elements=AWKWARD), st.integers(0, 2), st.integers(1, 3))
 def test_small_and_awkward_inputs(dtype: type, values: Floats, first: int, step: int) -> None:
     check(values.astype(dtype), (first + np.arange(9, dtype=np.int32)[None] // step) % 3, 3)

@@ -142,7 +142,7 @@ def crowded(image_keys: Array, *_: int) -> Array:
 
 
 @pytest.mark.parametrize("weak", [None, full, crowded])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     labels=st.lists(st.sampled_from([0, 1, 1, 1, 4, 5, 9]), max_size=60),
     cuts=st.lists(st.integers(0, 60), max_size=5),

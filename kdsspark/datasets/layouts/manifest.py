@@ -70,7 +70,7 @@ def _parquet(where: str, root: Root, left_out: LeftOut, lists: bool) -> Iterator
         wanted = [column for column in _COLUMNS if column in names]
         for batch in file.to_batches(columns=wanted, batch_size=BATCH):
             nulls = pa.nulls(len(batch), pa.string())
-            arrays = [_texts(batch[c]) if c in wanted else nulls for c in _COLUMNS]
+            arrays = [_texts(batch[c], c == "label") if c in wanted else nulls for c in _COLUMNS]
             yield pa.RecordBatch.from_arrays(arrays, names=list(_COLUMNS))
 
 
@@ -83,9 +83,9 @@ def _names(where: str, file: pa.dataset.Fragment) -> list[str]:
     return names
 
 
-def _texts(values: pa.Array) -> pa.Array:
-    """Values of any type as text; lists as JSON; NaN, which marks missing floats, as null."""
-    if _is_list(values.type):
+def _texts(values: pa.Array, lists: bool) -> pa.Array:
+    """Values of any type as text; NaN, which marks missing floats, as null; ``lists`` as JSON."""
+    if lists and _is_list(values.type):
         return pa.array([v if v is None else json.dumps(v) for v in values.to_pylist()])
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)

@@ -106,7 +106,7 @@ def test_members_are_read_as_they_were_written(tmp_path: Path, form: int) -> Non
         assert row["uri"].endswith(f":{names[number]}.jpg")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.binary(max_size=1500), min_size=1, max_size=8))
 def test_any_bytes_come_back(
     tmp_path_factory: pytest.TempPathFactory, contents: list[bytes]

@@ -70,7 +70,7 @@ READER, SPEC = reader_and_spec(tiny(), EVERY)
 SHARED = share(READER, SPEC)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(CROP, 3 * CROP), st.integers(CROP, 3 * CROP))
 def test_equals_ten_separate_crops(height: int, width: int) -> None:
     """Square, portrait, landscape, of odd and even sides, as small as a crop, and long."""

@@ -33,13 +33,17 @@ def test_kinds_are_summed_over_shards_and_the_most_frequent_come_first(tmp_path:
     assert list(processors.of_pair(output, PAIR).items()) == [("a", 3), ("b", 3), ("unknown", 3)]
 
 
+def mixtures(output: Output, *pairs: Pair) -> list[str]:
+    return processors.mixtures(processors.of_pairs(output, pairs))
+
+
 def test_only_mixtures_have_a_line(tmp_path: Path) -> None:
     output = Output.at(str(tmp_path))
-    assert processors.mixtures(output, [PAIR]) == []
+    assert mixtures(output, PAIR) == []
     receipt(output, "shard-1", 1234, a=1234)
-    assert processors.mixtures(output, [PAIR]) == []
+    assert mixtures(output, PAIR) == []
     receipt(output, "shard-2", 2, b=2)
-    assert processors.mixtures(output, [PAIR, Pair("net", "other")]) == [
+    assert mixtures(output, PAIR, Pair("net", "other")) == [
         "dataset set by network net: embeddings mix 2 kinds of processors, whose last bits "
         "differ: 1,234 on a; 2 on b"
     ]

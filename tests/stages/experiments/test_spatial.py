@@ -189,3 +189,21 @@ def test_other_networks_do_not_stand_in_the_way(folder: Path, name: str) -> None
     made = image_config(folder / "out", {"set": folder / "set"}, networks=networks)
     studies.experiment(run(made, maps.ALL), name)
     assert {row["network"] for row in _rows(Study(made), BOTH[name])} == {"tiny"}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_images_with_several_labels_are_not_read(
+    tmp_path: Path, read: list[int], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    write_images(tmp_path / "images", {"a": 2})
+    (tmp_path / "all.csv").write_text(
+        "path,label\n"
+        + "".join(f'{path},"[""a""]"\n' for path in sorted((tmp_path / "images").rglob("*.*")))
+    )
+    config = image_config(tmp_path / "out", {"several": tmp_path / "all.csv"})
+    manifest = {"layout": "manifest", "labels": "several"}
+    datasets = tuple(d.model_copy(update=manifest) for d in config.datasets)
+    done = run(config.model_copy(update={"datasets": datasets}), "index embed")
+    done.do(f"experiment {name}")
+    assert read == []
+    assert f"dataset several: left out, {name} needs one label" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_each_class_is_compared_with_all_images_without_it(kind: Any, dtype: typ
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float64, (2, 8), elements=AWKWARD), arrays(np.bool_, (2, 8, 3)))
 def test_small_and_awkward_inputs(dtype: type, values: Array, members: Array) -> None:
     check(values.astype(dtype), *members)

@@ -58,7 +58,7 @@ def test_tallies_add_up_over_units() -> None:
     assert numbers(Tally.zero().merge(a)) == numbers(a.merge(Tally.zero())) == numbers(a)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     arrays(float, (6, 2), elements=st.integers(-20, 20).map(lambda k: k / 20)),
     arrays(float, (6, 3), elements=st.integers(-10, 10).map(lambda k: k / 20)),

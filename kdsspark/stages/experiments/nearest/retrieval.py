@@ -24,7 +24,6 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EXPERIMENTS, pairs
-from kdsspark.stages.embed import complete
 from kdsspark.stages.experiments import fitting
 from kdsspark.stages.experiments.dimensions import SIZES, components_of
 from kdsspark.stages.experiments.fitting import FittingImages, NetworkLayer
@@ -78,7 +77,7 @@ def run(context: Context) -> None:
                 "experiments.windows: needs a network that takes images, "
                 "got ready-made embeddings or pixels"
             )
-        mine = [pair for pair in complete.working_pairs(context) if reading.wanted(config, pair)]
+        mine = reading.working_pairs(context)
         todo = [pair for pair in mine if not plan(output, config, pair).finished(output)]
         if todo:
             windows.read(context, _FILES, todo)

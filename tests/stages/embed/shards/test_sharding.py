@@ -16,7 +16,7 @@ from kdsspark.tables import IMAGES
 Images = dict[str, tuple[str, str]]  # image id -> version and class name
 Held = dict[str, str]  # image id -> shard
 KEY = "0123456789abcdef"
-light = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+light = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 ids = st.sampled_from([f"{number:02x}" for number in range(40)])
 versions = st.sampled_from(["v1", "v2"])
