@@ -35,6 +35,7 @@ from kdsspark import config
 from kdsspark.images import decoding as images
 from kdsspark.network import batches, fusing
 from kdsspark.network.extractor import Extractor
+from kdsspark.network.sources.torchvision import BUILT_IN
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
@@ -54,7 +55,13 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 def study(folder: Path, options: argparse.Namespace) -> Study:
     """One network, a few images to warm up with, and the others."""
-    network = {"name": "net", "architecture": options.architecture, "weights": "random"}
+    layers = None if options.architecture in BUILT_IN else "stages"
+    network = {
+        "name": "net",
+        "architecture": options.architecture,
+        "weights": "random",
+        "layers": layers,
+    }
     datasets = [{"name": name, "path": str(folder / name)} for name in (WARM, TIMED)]
     master = {"master": f"local[{options.cpus}]", "conf": {"spark.task.cpus": options.cpus}}
     raw = {"output": str(folder / "out"), "networks": [network | {"precision": options.precision}]}
@@ -184,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=48, help="photographs to embed")
     parser.add_argument("--script-images", type=int, default=8, help="of them by the plain script")
-    parser.add_argument("--architecture", default="vgg16", help="one with built-in layers")
+    parser.add_argument("--architecture", default="vgg16", help="one of torchvision's")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--cpus", type=int, default=os.cpu_count())
     return parser

@@ -37,7 +37,7 @@ def session_of(pid: int) -> list[int]:
 
 def python_workers(session: int) -> list[int]:
     """The processes that run tasks: the children of Spark's daemon, which it forks."""
-    daemons = [p for p in processes() if p.session == session and "pyspark.daemon" in p.command]
+    daemons = [p for p in processes() if p.session == session and ".daemon" in p.command]
     pids = {process.pid for process in daemons}
     return [process.pid for process in daemons if process.parent in pids]
 

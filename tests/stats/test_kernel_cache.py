@@ -38,22 +38,6 @@ def results(program: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_processes_that_share_a_cache_get_the_same_values(tmp_path: Path) -> None:
-    """The first compiles every other kernel, the next the rest beside those, the last none."""
-    expected = {name: values_of(name) for name in EXAMPLES}
-    backward = list(reversed(EXAMPLES))
-    runs = [results(start(names, tmp_path)) for names in (backward[::2], backward, list(EXAMPLES))]
-    for run in runs:
-        assert {each["name"]: each["values"] for each in run}.items() <= expected.items()
-    assert [len(run) for run in runs[1:]] == [len(EXAMPLES)] * 2
-    made = [{kernel for each in run for kernel in each["compiled"]} for run in runs]
-    assert made[0] | made[1] == kernels().keys()
-    assert all(made[:2])
-    assert not made[0] & made[1]
-    assert not made[2]
-    assert {kernel for each in runs[2] for kernel in each["loaded"]} == kernels().keys()
-
-
 @pytest.mark.cluster
 def test_processes_that_share_a_cache_in_either_order_get_the_same_values(tmp_path: Path) -> None:
     expected = {name: values_of(name) for name in EXAMPLES}
