@@ -17,7 +17,7 @@ from kdsspark.network.spec import NetworkSpec
 
 
 @dataclass(frozen=True)
-class Classifier:
+class ClassLayer:
     """The layer whose units are classes, and their names; ``names`` is empty if none are known."""
 
     layer: str
@@ -37,14 +37,14 @@ class Classifier:
 class Followed:
     """The class of an image whose probability is followed while the image changes (executor)."""
 
-    classifier: Classifier | None
+    classifier: ClassLayer | None
     unit: int | None  # None without a classifier
     is_true: bool
 
     @classmethod
     def of(
         cls,
-        classifier: Classifier | None,
+        classifier: ClassLayer | None,
         class_name: str,
         chances: npt.NDArray[np.floating] | None,
     ) -> Followed:
@@ -72,7 +72,7 @@ class Followed:
         return {"probability": probability, "likeliest": likeliest, "likeliest_name": name}
 
 
-def of_network(config: Config, spec: NetworkSpec) -> Classifier | None:
+def of_network(config: Config, spec: NetworkSpec) -> ClassLayer | None:
     """The classifier of a network; None if it has no layer of the configured name.
 
     Raises :class:`ConfigError` for a file of names that cannot be read, or has another number.
@@ -82,7 +82,7 @@ def of_network(config: Config, spec: NetworkSpec) -> Classifier | None:
         return None
     location = config.experiments.class_names
     if location is None:
-        return Classifier(layer.name)
+        return ClassLayer(layer.name)
     lines = _lines(location)
     if len(lines) != layer.units:
         raise ConfigError(
@@ -90,7 +90,7 @@ def of_network(config: Config, spec: NetworkSpec) -> Classifier | None:
             f"{layer.name} of {spec.name}, got {len(lines)}"
         )
     spelled = [[name.strip() for name in line.split(",")] for line in lines]
-    return Classifier(layer.name, tuple(names[0] for names in spelled), _units(spelled))
+    return ClassLayer(layer.name, tuple(names[0] for names in spelled), _units(spelled))
 
 
 def _lines(location: str) -> list[str]:

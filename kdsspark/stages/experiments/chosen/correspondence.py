@@ -30,7 +30,7 @@ from kdsspark.stages import EXPERIMENTS
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.chosen import images, parts, seeing
-from kdsspark.stages.experiments.chosen.images import Chosen, Known
+from kdsspark.stages.experiments.chosen.images import ChosenImage, KnownImages
 from kdsspark.stages.experiments.chosen.parts import PartBox
 from kdsspark.stages.experiments.chosen.seeing import Crop
 from kdsspark.stages.pairs import PairPlan
@@ -53,7 +53,7 @@ class CorrespondenceItem(WorkItem):
 
     job: ImageJob
     part: str
-    boxes: tuple[tuple[Chosen, PartBox], ...]
+    boxes: tuple[tuple[ChosenImage, PartBox], ...]
     without: int
     memory: int  # bytes
 
@@ -103,10 +103,12 @@ def plan(output: Output, config: Config, pair: Pair) -> PairPlan:
     return PairPlan.of(STAGE, items)
 
 
-def _by_part(output: Output, config: Config, pair: Pair) -> dict[str, list[tuple[Chosen, PartBox]]]:
+def _by_part(
+    output: Output, config: Config, pair: Pair
+) -> dict[str, list[tuple[ChosenImage, PartBox]]]:
     """Part -> its images, by id, with the box of each."""
-    known = Known(images.embedded_images(output, pair))
-    found: dict[str, list[tuple[Chosen, PartBox]]] = {}
+    known = KnownImages(images.embedded_images(output, pair))
+    found: dict[str, list[tuple[ChosenImage, PartBox]]] = {}
     for row in parts.read(config.experiments.parts[pair.dataset]):
         try:
             image = known.image(row.image)
@@ -151,7 +153,7 @@ def correspondence_of_part(item: CorrespondenceItem) -> Outcome:
     return Outcome({"images": len(found)}, {"compute": time.perf_counter() - start})
 
 
-def _hidden(item: CorrespondenceItem, image: Chosen, row: PartBox) -> _Hidden | None:
+def _hidden(item: CorrespondenceItem, image: ChosenImage, row: PartBox) -> _Hidden | None:
     """What hiding the part, and random boxes, does to one image; None if it is off the crop."""
     job, size = item.job, item.job.spec.preprocessing.crop
     decode = partial(_with_size, image_job.decode_of(job.spec))

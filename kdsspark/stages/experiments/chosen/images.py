@@ -25,7 +25,7 @@ BY_RULE: Final = 5
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenImage:
     """One image of a dataset."""
 
     id: str
@@ -60,7 +60,7 @@ def job(output: Output, config: Config, pair: Pair, pooling: Literal["mean", "wh
     return ImageJob(output, pair, spec, prepared.weights, config.embed)
 
 
-def of_pair(output: Output, config: Config, pair: Pair) -> list[Chosen]:
+def of_pair(output: Output, config: Config, pair: Pair) -> list[ChosenImage]:
     """The images to look at.
 
     Where the configuration names none: the five that come first by (place among the images of their
@@ -70,7 +70,7 @@ def of_pair(output: Output, config: Config, pair: Pair) -> list[Chosen]:
     rows = embedded_images(output, pair)
     named = (config.experiments.images or {}).get(pair.dataset)
     if named is not None:
-        known = Known(rows)
+        known = KnownImages(rows)
         key = f"experiments.images.{pair.dataset}"
         try:
             return [known.image(name) for name in dict.fromkeys(named)]
@@ -91,7 +91,7 @@ def embedded_images(output: Output, pair: Pair) -> pa.Table:
     return rows.filter(pc.invert(pc.is_in(rows["image_id"], failed.combine_chunks())))
 
 
-class Known:
+class KnownImages:
     """The images of a dataset by what users call them; ``rows`` of ``images``."""
 
     def __init__(self, rows: pa.Table) -> None:
@@ -104,7 +104,7 @@ class Known:
         self._uris = inner.to_pylist()
         self._ids = {image_id: row for row, image_id in enumerate(rows["image_id"].to_pylist())}
 
-    def image(self, name: str) -> Chosen:
+    def image(self, name: str) -> ChosenImage:
         """The image of this id, or with this end of its location: whole names of files and folders.
 
         Raises LookupError unless there is exactly one.
@@ -123,7 +123,7 @@ class Known:
         return [row for row in rows if f"/{self._uris[row]}".endswith(f"/{name}")]
 
 
-def _chosen(rows: pa.Table) -> list[Chosen]:
+def _chosen(rows: pa.Table) -> list[ChosenImage]:
     columns = "image_id", "uri", "class_name", "version"
     lists = (rows[column].to_pylist() for column in columns)
-    return [Chosen(*values) for values in zip(*lists, strict=True)]
+    return [ChosenImage(*values) for values in zip(*lists, strict=True)]

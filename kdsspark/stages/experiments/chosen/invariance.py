@@ -25,8 +25,8 @@ from kdsspark.output.output import Output
 from kdsspark.stages import EXPERIMENTS
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.chosen import classes, images, seeing
-from kdsspark.stages.experiments.chosen.classes import Classifier, Followed
-from kdsspark.stages.experiments.chosen.images import Chosen, wanted
+from kdsspark.stages.experiments.chosen.classes import ClassLayer, Followed
+from kdsspark.stages.experiments.chosen.images import ChosenImage, wanted
 from kdsspark.stages.experiments.chosen.seeing import Crop, Maps
 from kdsspark.stages.pairs import PairPlan
 from kdsspark.tables import INVARIANCE, INVARIANCE_VIEWS
@@ -44,8 +44,8 @@ class InvarianceItem(WorkItem):
     """One image of a pair."""
 
     job: ImageJob
-    image: Chosen
-    classifier: Classifier | None
+    image: ChosenImage
+    classifier: ClassLayer | None
 
 
 def run(context: Context) -> None:

@@ -29,8 +29,8 @@ from kdsspark.stages import EXPERIMENTS
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.chosen import classes, images, seeing
-from kdsspark.stages.experiments.chosen.classes import Classifier, Followed
-from kdsspark.stages.experiments.chosen.images import Chosen, wanted
+from kdsspark.stages.experiments.chosen.classes import ClassLayer, Followed
+from kdsspark.stages.experiments.chosen.images import ChosenImage, wanted
 from kdsspark.stages.experiments.chosen.seeing import Crop
 from kdsspark.stages.pairs import PairPlan
 from kdsspark.stages.report.pictures.project_task import shown
@@ -48,9 +48,9 @@ class OcclusionItem(WorkItem):
     """One image of a pair."""
 
     job: ImageJob
-    image: Chosen
+    image: ChosenImage
     layer: Layer
-    classifier: Classifier | None
+    classifier: ClassLayer | None
 
 
 def run(context: Context) -> None:
@@ -85,7 +85,7 @@ def plan(output: Output, config: Config, pair: Pair) -> PairPlan:
     return PairPlan.of(STAGE, items)
 
 
-def followed_layer(spec: NetworkSpec, classifier: Classifier | None) -> Layer:
+def followed_layer(spec: NetworkSpec, classifier: ClassLayer | None) -> Layer:
     """The last convolution, or the last layer where there is none; the classifier only if alone."""
     layers = [one for one in spec.layers if classifier is None or one.name != classifier.layer]
     layers = layers or list(spec.layers)

@@ -26,8 +26,8 @@ from kdsspark.stages import pairs
 from kdsspark.stages.embed import image_job, networks
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.chosen import images
-from kdsspark.stages.experiments.chosen.classes import Classifier
-from kdsspark.stages.experiments.chosen.images import Chosen
+from kdsspark.stages.experiments.chosen.classes import ClassLayer
+from kdsspark.stages.experiments.chosen.images import ChosenImage
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def warn_without_classifier(context: Context, stage: Stage) -> None:
 # -- executor ------------------------------------------------------------------------------------
 
 
-def load(job: ImageJob, image: Chosen, decode: Decode | None = None) -> Any:
+def load(job: ImageJob, image: ChosenImage, decode: Decode | None = None) -> Any:
     """What ``decode`` makes of an image; by default its resized pixels.
 
     Raises :class:`DatasetError` for an image that can no longer be read.
@@ -131,7 +131,7 @@ def maps(job: ImageJob, crops: Sequence[Crop]) -> Iterator[Maps]:
 
 
 def probabilities(
-    spec: NetworkSpec, classifier: Classifier | None, found: Maps
+    spec: NetworkSpec, classifier: ClassLayer | None, found: Maps
 ) -> Sequence[npt.NDArray[np.float64] | None]:
     """Of each view the probabilities of the classes, by softmax; None without a classifier.
 

@@ -16,7 +16,7 @@ from kdsspark.images import decoding
 from kdsspark.images.clock import Clock
 from kdsspark.images.loading import Decode, Loader
 from kdsspark.output.names import Pair
-from kdsspark.stages.report.pictures.picture import Picture, Place
+from kdsspark.stages.report.pictures.picture import PictureFile, Place
 
 Tile = npt.NDArray[np.uint8]
 
@@ -46,7 +46,7 @@ class OfImage(Generic[Wanted]):
     wanted: tuple[Wanted, ...]
 
 
-Placed = tuple[Picture, tuple[int, Tile]]
+Placed = tuple[PictureFile, tuple[int, Tile]]
 """A tile [side, side, 3], and its place in a picture."""
 
 

@@ -21,7 +21,7 @@ from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
-from kdsspark.stages.report.pictures.picture import Picture, Place, encoded
+from kdsspark.stages.report.pictures.picture import PictureFile, Place, encoded
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
@@ -72,18 +72,18 @@ def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[Pair
             yield subject.of_patches, uri, Square((sheets[feature],), box, size.tile)
 
 
-def samples(subject: Subject, class_id: int, size: Sizes) -> Picture:
+def samples(subject: Subject, class_id: int, size: Sizes) -> PictureFile:
     """The picture of the sample images of a class."""
     path = names.samples(subject.pair.dataset, class_id)
-    return Picture(path, len(subject.samples[class_id]), size.sample, in_rows=False)
+    return PictureFile(path, len(subject.samples[class_id]), size.sample, in_rows=False)
 
 
-def patches(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+def patches(subject: Subject, best: BestImages, feature: int, size: Sizes) -> PictureFile:
     """The picture of the patches of a unit."""
     return of_unit(subject, best, feature, size, names.picture)
 
 
-def row(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+def row(subject: Subject, best: BestImages, feature: int, size: Sizes) -> PictureFile:
     """The picture of the same patches side by side."""
     return of_unit(subject, best, feature, size, names.row)._replace(in_rows=False)
 
@@ -94,21 +94,21 @@ def of_unit(
     feature: int,
     size: Sizes,
     named: Callable[[str, str, str, str], str],
-) -> Picture:
+) -> PictureFile:
     """A picture with a tile for each patch of a unit; ``named`` gives its path."""
     layer = subject.layer_of(feature)
     corpus, unit = subject.of_patches.dataset, str(feature - layer.first)
     path = named(subject.pair.network, corpus, layer.name, unit)
-    return Picture(path, len(best.of(feature)), size.patch, in_rows=True)
+    return PictureFile(path, len(best.of(feature)), size.patch, in_rows=True)
 
 
-def sheet(subject: Subject, layer: LayerShown, n: int, size: Sizes) -> Picture:
+def sheet(subject: Subject, layer: LayerShown, n: int, size: Sizes) -> PictureFile:
     """The picture of the best patches of ``n`` units of a layer."""
     path = names.sheet(subject.pair.network, layer.name)
-    return Picture(path, n, size.tile, in_rows=False)
+    return PictureFile(path, n, size.tile, in_rows=False)
 
 
-def _units(subject: Subject, best: BestImages, size: Sizes) -> dict[int, list[Picture]]:
+def _units(subject: Subject, best: BestImages, size: Sizes) -> dict[int, list[PictureFile]]:
     """The pictures that show the patches of each unit."""
     made = {f: [patches(subject, best, f, size)] for f in subject.chosen.drawn}
     for feature in unit_figures.in_rows(subject.figures):

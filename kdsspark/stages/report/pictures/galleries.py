@@ -33,7 +33,7 @@ from kdsspark.stages.report import curves, sizes, subjects
 from kdsspark.stages.report.curves import ALL, Curves
 from kdsspark.stages.report.pictures import best_images, cutting, projections
 from kdsspark.stages.report.pictures.best_images import BestImages, Images
-from kdsspark.stages.report.pictures.picture import Picture
+from kdsspark.stages.report.pictures.picture import PictureFile
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
@@ -120,12 +120,12 @@ class _Material:
     def _of_units(
         self,
         features: Iterable[int],
-        picture: Callable[[Subject, BestImages, int, Sizes], Picture],
+        picture: Callable[[Subject, BestImages, int, Sizes], PictureFile],
     ) -> dict[int, Sample]:
         """A picture of each unit; none where no image can be read."""
         return self._shown({f: picture(self.subject, self.best, f, self.size) for f in features})
 
-    def _shown(self, pictures: Mapping[int, Picture]) -> dict[int, Sample]:
+    def _shown(self, pictures: Mapping[int, PictureFile]) -> dict[int, Sample]:
         """The pictures that were made."""
         return {
             key: Sample(picture.path, picture.n)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kdsspark.report.gallery import sprites
 
 
-class Picture(NamedTuple):
+class PictureFile(NamedTuple):
     """A file of the report, and the tiles that it is made of."""
 
     path: str  # relative to the report
@@ -17,11 +17,11 @@ class Picture(NamedTuple):
     in_rows: bool  # rows of three; else all side by side
 
 
-Place = tuple[Picture, int]
+Place = tuple[PictureFile, int]
 """A picture, and which of its tiles, from 0."""
 
 
-def encoded(picture: Picture, tiles: Sequence[tuple[int, sprites.Tile]]) -> bytes:
+def encoded(picture: PictureFile, tiles: Sequence[tuple[int, sprites.Tile]]) -> bytes:
     """The file of a picture (executor); a tile that is not among ``tiles`` is grey."""
     known = dict(tiles)
     draw = sprites.sheet if picture.in_rows else sprites.strip

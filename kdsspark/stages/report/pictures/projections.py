@@ -16,7 +16,7 @@ from kdsspark.report.parts import names
 from kdsspark.stages.exemplars.stage import image_jobs
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cutting import of_unit, tasks
-from kdsspark.stages.report.pictures.picture import Picture, encoded
+from kdsspark.stages.report.pictures.picture import PictureFile, encoded
 from kdsspark.stages.report.pictures.project_task import Projected, ProjectImages
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
@@ -41,7 +41,7 @@ def project(
     return {picture.path: content for picture, content in made.items()}
 
 
-def projected(subject: Subject, best: BestImages, feature: int, size: Sizes) -> Picture:
+def projected(subject: Subject, best: BestImages, feature: int, size: Sizes) -> PictureFile:
     """The picture of the projections of a unit."""
     return of_unit(subject, best, feature, size, names.projections)
 

@@ -11,11 +11,11 @@ from kdsspark.errors import ConfigError
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.embed import networks
 from kdsspark.stages.experiments.chosen import classes
-from kdsspark.stages.experiments.chosen.classes import Classifier, Followed
+from kdsspark.stages.experiments.chosen.classes import ClassLayer, Followed
 from tests.stages.experiments.chosen import seen
 
 
-def classifier(study: Study, **settings: object) -> Classifier | None:
+def classifier(study: Study, **settings: object) -> ClassLayer | None:
     made = seen.with_settings(study, **settings)
     spec = networks.saved_networks(made.output, made.config)["tiny"]
     return classes.of_network(made.config, spec)
@@ -63,7 +63,7 @@ def test_a_file_of_names_must_be_readable(
 
 
 def test_the_class_that_is_followed() -> None:
-    named = Classifier("classes", ("one", "two", "three"), (("one", 0), ("three", 2)))
+    named = ClassLayer("classes", ("one", "two", "three"), (("one", 0), ("three", 2)))
     chances = np.array([0.2, 0.7, 0.1])
     true = Followed.of(named, "Three", chances)
     assert true.which == {"class_unit": 2, "true_class": True}

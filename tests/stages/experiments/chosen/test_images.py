@@ -17,7 +17,7 @@ from tests.stages.experiments.chosen import seen
 from tests.studies import write_embeddings, write_images_and_a_broken_one
 
 
-def chosen(study: Study) -> list[images.Chosen]:
+def chosen(study: Study) -> list[images.ChosenImage]:
     return images.of_pair(study.output, study.config, seen.PAIR)
 
 

@@ -16,7 +16,7 @@ from kdsspark.network.spec import Layer, NetworkSpec, Tokens
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.embed import networks
 from kdsspark.stages.experiments.chosen import occlusion
-from kdsspark.stages.experiments.chosen.classes import Classifier
+from kdsspark.stages.experiments.chosen.classes import ClassLayer
 from kdsspark.tables import OCCLUSION, OCCLUSION_IMAGES
 from tests.stages.experiments import studies
 from tests.stages.experiments.chosen import seen
@@ -106,7 +106,7 @@ def test_the_layer_that_is_followed(
         for i, kind in enumerate(kinds.split())
     )
     changed = spec.from_dict(spec.to_dict() | {"layers": [vars(layer) for layer in layers]})
-    own = None if classifier is None else Classifier(f"l{classifier}")
+    own = None if classifier is None else ClassLayer(f"l{classifier}")
     assert occlusion.followed_layer(changed, own).name == f"l{followed}"
 
 

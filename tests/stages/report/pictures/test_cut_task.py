@@ -13,7 +13,7 @@ from kdsspark.images import decoding
 from kdsspark.output.names import Pair
 from kdsspark.stages.report.pictures import cut_task
 from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, cut
-from kdsspark.stages.report.pictures.picture import Picture
+from kdsspark.stages.report.pictures.picture import PictureFile
 from tests.inprocess import task
 from tests.studies import write_images
 
@@ -94,7 +94,7 @@ def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
-    whole, boxes = (Picture(name, 4, 20, in_rows=False) for name in ("whole", "box"))
+    whole, boxes = (PictureFile(name, 4, 20, in_rows=False) for name in ("whole", "box"))
     jobs = [
         OfImage(
             uri,
@@ -125,7 +125,7 @@ def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
 def test_an_image_is_read_once(uris: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     reads, plain_read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda *a: (reads.append(a[0]), plain_read(*a))[1])
-    picture = Picture("strip", 5, 8, in_rows=False)
+    picture = PictureFile("strip", 5, 8, in_rows=False)
     jobs = [OfImage(uris[0], tuple(Square(((picture, n),), None, 8) for n in range(5)))]
     found = list(CutImages(DECODERS, 30.0)((PAIR, jobs)))
     assert (len(found), len(reads)) == (5, 1)

@@ -22,7 +22,7 @@ from kdsspark.output.output import Output
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.report.pictures import project_task
 from kdsspark.stages.report.pictures.cut_task import OfImage, cut
-from kdsspark.stages.report.pictures.picture import Picture, Place
+from kdsspark.stages.report.pictures.picture import PictureFile, Place
 from kdsspark.stages.report.pictures.project_task import (
     Projected,
     ProjectImages,
@@ -61,7 +61,7 @@ def _task() -> Iterator[None]:
 
 def at(name: str) -> tuple[Place, ...]:
     """A place in a picture of that name."""
-    return ((Picture(name, 1, 24, in_rows=True), 0),)
+    return ((PictureFile(name, 1, 24, in_rows=True), 0),)
 
 
 def run(job: ImageJob, jobs: list[OfImage[Projected]]) -> dict[str, npt.NDArray[np.uint8]]:
