@@ -84,6 +84,7 @@ def _row(axes: list[Axes], frame: pd.DataFrame, change: str, layers: list[str]) 
         probability.text(
             0.5, 0.5, "no classifier", transform=probability.transAxes, ha="center", color=GREY
         )
+        probability.set_axis_off()
     probability.set_ylim(0, 1.02)
     for ax in axes[1:]:
         ax.set_xlabel(_CHANGES[change][0])
