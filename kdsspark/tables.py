@@ -116,6 +116,11 @@ _LOW = Column(
     True,
 )
 _HIGH = Column("high", pa.float64(), "upper end", True)
+_METHOD = Column("method", pa.string(), "as in probe")
+_N_TRAIN = Column("n_train", pa.int64(), "training images, of one fold")
+_N_TEST = Column("n_test", pa.int64(), "test images, of one fold")
+_ACCURACY = Column("accuracy", pa.float64(), "share of the test images that get their class", True)
+_FOLDS = Column("folds", pa.int32(), "random splits")
 
 IMAGES = Table(
     "images",
@@ -575,7 +580,7 @@ PROBE = Table(
         ),
         ("correct", pa.int64(), "test images that got their own class"),
         Column("accuracy", pa.float64(), "correct / n_test; null without test images", True),
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _DEVIATION,
         _LOW,
         _HIGH,
@@ -597,11 +602,11 @@ TRAINING_SIZE = Table(
         _LAYER,
         ("classifier", pa.string(), "svm, svm_pairs, softmax or knn"),
         ("train_per_class", pa.int32(), "images of a class to train with, or all but one of fewer"),
-        ("method", pa.string(), "as in probe"),
+        _METHOD,
         ("n_train", pa.int64(), "training images of all classes, of one fold"),
         ("n_test", pa.int64(), "test images of all classes, of one fold"),
         Column("accuracy", pa.float64(), "mean of the accuracies of the classes, over folds", True),
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _DEVIATION,
         _LOW,
         _HIGH,
@@ -715,12 +720,12 @@ DIMENSIONS = Table(
         _LAYER,
         ("dimensions", pa.int32(), "principal components, or all features of the layer"),
         ("reduced", pa.bool_(), "whether they are components; false for the features themselves"),
-        ("method", pa.string(), "as in probe"),
-        ("n_train", pa.int64(), "training images, of one fold"),
-        ("n_test", pa.int64(), "test images, of one fold"),
-        Column("accuracy", pa.float64(), "share of the test images that get their class", True),
+        _METHOD,
+        _N_TRAIN,
+        _N_TEST,
+        _ACCURACY,
         Column("share", pa.float64(), "accuracy as a share of that of all features", True),
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _LOW,
         _HIGH,
     ),
@@ -736,11 +741,11 @@ SOURCES = Table(
         ("n_sources", pa.int32(), "number of these networks"),
         ("layers", pa.string(), "their layers, in the same order, with + between them"),
         ("n_features", pa.int32(), "features of these layers together"),
-        ("method", pa.string(), "as in probe"),
-        ("n_train", pa.int64(), "training images, of one fold"),
-        ("n_test", pa.int64(), "test images, of one fold"),
+        _METHOD,
+        _N_TRAIN,
+        _N_TEST,
         ("accuracy", pa.float64(), "share of the test images that get their class"),
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _LOW,
         _HIGH,
     ),
@@ -783,9 +788,6 @@ RETRIEVAL = Table(
     "whether the nearest images are of the same class, by the Euclidean distance of vectors of "
     "length 1 (Azizpour et al. 2014, section 5)",
 )
-_N_TRAIN = Column("n_train", pa.int64(), "training images, of one fold")
-_N_TEST = Column("n_test", pa.int64(), "test images, of one fold")
-_ACCURACY = Column("accuracy", pa.float64(), "share of the test images that get their class", True)
 _MAP_SIDE = Column("map_side", pa.int32(), "places of a side of the layer's maps of one crop")
 
 GRIDS = Table(
@@ -797,11 +799,11 @@ GRIDS = Table(
         ("grid", pa.int32(), "cells of a side of the grid: 1, 2 or 3"),
         _MAP_SIDE,
         ("n_features", pa.int32(), "cells times units"),
-        ("method", pa.string(), "as in probe"),
+        _METHOD,
         _N_TRAIN,
         _N_TEST,
         _ACCURACY,
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _LOW,
         _HIGH,
     ),
@@ -829,11 +831,11 @@ ABLATIONS = Table(
             True,
         ),
         ("n_features", pa.int32(), "values of an image"),
-        ("method", pa.string(), "as in probe"),
+        _METHOD,
         _N_TRAIN,
         _N_TEST,
         _ACCURACY,
-        ("folds", pa.int32(), "random splits"),
+        _FOLDS,
         _LOW,
         _HIGH,
     ),

@@ -21,7 +21,7 @@ from kdsspark.report.experiments.shown import (
 )
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREY, INK, ORANGE, VERMILION, key
-from kdsspark.report.figures.panels import datasets_in_order, marker_size
+from kdsspark.report.figures.panels import datasets_in_order, marked_line, name_layers
 from kdsspark.report.parts import grid
 
 _FORMS: Final[dict[str, tuple[str, str, Any, str]]] = {
@@ -34,23 +34,14 @@ _FORMS: Final[dict[str, tuple[str, str, Any, str]]] = {
 
 
 def _line(ax: Axes, form: str, x: Any, y: Any) -> None:
-    _, colour, line, marker = _FORMS[form]
-    ax.plot(
-        x,
-        y,
-        color=colour,
-        linestyle=line,
-        marker=marker,
-        markersize=marker_size(np.asarray(x)),
-        mfc=colour if marker == "o" else "white",
-        linewidth=1.1,
-    )
+    _, *style = _FORMS[form]
+    ax.plot(x, y, **marked_line(np.asarray(x), *style))
 
 
-def _papers_panel(ax: Axes, depths: list[int]) -> None:
+def _papers_panel(ax: Axes, depths: pd.Series[int]) -> None:
     """The paper's table 7, its layers spread over ours and named."""
     table = paper_seeds.ABLATIONS
-    x = np.linspace(min(depths), max(depths), len(table))
+    x = np.linspace(depths.min(), depths.max(), len(table))
     for form in _FORMS:
         _line(ax, form, x, 100 * table[form].astype(float))
     for at, name in zip(x, table["layer"], strict=True):
@@ -62,15 +53,12 @@ def figure(frame: pd.DataFrame) -> Figure:
     """Accuracy by layer and form, one panel per dataset; then the paper's."""
     names = datasets_in_order(frame)
     made, axes = canvas.panels([*names, f"{paper_seeds.AGRAWAL}, table 7"], 1.9)
-    layers = frame[["depth", "layer", "kind"]].drop_duplicates().sort_values("depth")
-    depths, labels, kinds = (layers[column].tolist() for column in ("depth", "layer", "kind"))
     for ax, name in zip(axes, names, strict=False):
         for form in _FORMS:
             rows = frame[(frame["dataset"] == name) & (frame["form"] == form)]
             _line(ax, form, rows["depth"], 100 * rows["accuracy"])
-    _papers_panel(axes[-1], depths)
-    for ax in axes:
-        canvas.layer_axis(ax, depths, labels, kinds, {1: 34, 2: 24}.get(len(axes), 17))
+    _papers_panel(axes[-1], frame["depth"])
+    name_layers(axes, frame)
     axes[0].set_ylim(0, 102)
     made.supylabel("% right; of the paper, mean average precision")
     canvas.legend(made, *(key(*style) for style in _FORMS.values()))

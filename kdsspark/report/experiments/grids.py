@@ -21,7 +21,7 @@ from kdsspark.report.experiments.shown import (
 )
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, VERMILION, key
-from kdsspark.report.figures.panels import layer_panels, marker_size
+from kdsspark.report.figures.panels import layer_panels, marked_line
 from kdsspark.report.parts import grid
 
 _COLOURS: Final = {"mean": BLUE, "max": VERMILION}
@@ -36,18 +36,9 @@ def _panel(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
     artists: list[Artist] = []
     for pooling, side in _FORMS.values():
         rows = frame[(frame["pooling"] == pooling) & (frame["grid"] == side)]
-        line, marker = _STYLES[side]
-        colour = _COLOURS[pooling]
-        artists += ax.plot(
-            rows["depth"],
-            100 * rows["accuracy"],
-            color=colour,
-            linestyle=line,
-            marker=marker,
-            markersize=marker_size(rows["depth"].to_numpy()),
-            mfc=colour if marker == "o" else "white",
-            linewidth=1.1,
-        )
+        x = rows["depth"].to_numpy()
+        style = marked_line(x, _COLOURS[pooling], *_STYLES[side])
+        artists += ax.plot(x, 100 * rows["accuracy"], **style)
     return artists
 
 

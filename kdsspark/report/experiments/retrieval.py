@@ -22,7 +22,7 @@ from kdsspark.report.experiments.shown import (
 )
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, DASHES, GREY, ORANGE, SKY, VERMILION, key
-from kdsspark.report.figures.panels import layer_panels, marker_size
+from kdsspark.report.figures.panels import layer_panels, marked_line
 from kdsspark.report.parts import grid
 
 _STYLES: Final = {
@@ -49,13 +49,8 @@ def _panel(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
             rows["depth"].to_numpy(),
             middle,
             [middle - low, high - middle],
-            color=colour,
-            linestyle=line,
-            marker=marker,
-            markersize=marker_size(rows["depth"].to_numpy()),
-            mfc=colour if marker == "o" else "white",
-            linewidth=1.1,
             elinewidth=0.8,
+            **marked_line(rows["depth"].to_numpy(), colour, line, marker),
         )
     ax.axhline(100 * float(frame["chance"].iloc[0]), color=GREY, linestyle=DASHES, linewidth=1)
     return list(ax.lines)

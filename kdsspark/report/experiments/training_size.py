@@ -20,7 +20,7 @@ from kdsspark.report.experiments.shown import (
 )
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREEN, PURPLE, VERMILION, key
-from kdsspark.report.figures.panels import dataset_panels, layer_panels, marker_size
+from kdsspark.report.figures.panels import dataset_panels, layer_panels, marked_line
 from kdsspark.report.parts import grid
 
 _STYLES: Final = {
@@ -42,13 +42,8 @@ def _lines(ax: Axes, frame: pd.DataFrame, x: str) -> list[Artist]:
             rows[x].to_numpy(),
             accuracy,
             [accuracy - low, high - accuracy],
-            color=colour,
-            linestyle=line,
-            marker=marker,
-            markersize=marker_size(rows[x].to_numpy()),
-            mfc=colour if marker == "o" else "white",
-            linewidth=1.1,
             elinewidth=0.8,
+            **marked_line(rows[x].to_numpy(), colour, line, marker),
         )
     return list(ax.lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,29 @@ def dataset_panels(frame: pd.DataFrame, height: float, draw: Panel, needed: str)
 def layer_panels(frame: pd.DataFrame, draw: Panel, needed: str) -> Figure:
     """One panel per dataset, with layers on x in the order of the network."""
     figure = dataset_panels(frame, 1.9, draw, needed)
+    name_layers(figure.axes, frame)
+    return figure
+
+
+def name_layers(axes: Sequence[Axes], frame: pd.DataFrame) -> None:
+    """Write the layers of ``frame`` below x, in the order of the network."""
     layers = frame[["depth", "layer", "kind"]].drop_duplicates().sort_values("depth")
     depths, names, kinds = (layers[column].tolist() for column in ("depth", "layer", "kind"))
-    room = {1: 34, 2: 24}.get(len(figure.axes), 17)
-    for ax in figure.axes:
+    room = {1: 34, 2: 24}.get(len(axes), 17)
+    for ax in axes:
         canvas.layer_axis(ax, depths, names, kinds, room)
-    return figure
+
+
+def marked_line(x: np.ndarray[Any, Any], colour: str, line: Any, marker: str) -> dict[str, Any]:
+    """Plot arguments of a line with markers at ``x``, which are filled only if round."""
+    return {
+        "color": colour,
+        "linestyle": line,
+        "marker": marker,
+        "markersize": marker_size(x),
+        "mfc": colour if marker == "o" else "white",
+        "linewidth": 1.1,
+    }
 
 
 def marker_size(x: np.ndarray[Any, Any]) -> float:

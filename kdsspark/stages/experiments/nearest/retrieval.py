@@ -24,6 +24,7 @@ from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EXPERIMENTS, pairs
+from kdsspark.stages.embed import complete
 from kdsspark.stages.experiments import fitting
 from kdsspark.stages.experiments.dimensions import SIZES, components_of
 from kdsspark.stages.experiments.fitting import FittingImages, NetworkLayer
@@ -77,7 +78,8 @@ def run(context: Context) -> None:
                 "experiments.windows: needs a network that takes images, "
                 "got ready-made embeddings or pixels"
             )
-        mine = reading.working_pairs(context)
+        working = [p for p in complete.working_pairs(context) if STAGE.wanted(config, p)]
+        mine = [pair for pair in working if reading.wanted(config, pair)]
         todo = [pair for pair in mine if not plan(output, config, pair).finished(output)]
         if todo:
             windows.read(context, _FILES, todo)

@@ -22,7 +22,7 @@ from kdsspark.network.spec import Layer
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED
-from kdsspark.stages.embed import again, complete
+from kdsspark.stages.embed import again
 from kdsspark.stages.experiments.spatial.shard_task import ShardOfMaps
 
 FORMAT: Final = 1  # of the files; if it changes, every image is read again
@@ -97,15 +97,6 @@ def wanted(config: Config, pair: Pair) -> bool:
         network.name for network in config.networks if network.architecture != pixels.ARCHITECTURE
     }
     return pair.network in networks_with_layers
-
-
-def working_pairs(context: Context) -> list[Pair]:
-    """The wanted pairs that have working images, of one label each."""
-    return [
-        pair
-        for pair in complete.working_pairs(context)
-        if wanted(context.config, pair) and not context.config.several(pair.dataset)
-    ]
 
 
 def named_layers(config: Config, pair: Pair, layers: Mapping[int, Layer]) -> dict[int, Layer]:

@@ -81,7 +81,7 @@ class SpatialExperiment:
                 f"experiment {self.stage.name}: needs a network that takes images, "
                 f"got ready-made embeddings or pixels"
             )
-        mine = reading.working_pairs(context)
+        mine = [p for p in complete.working_pairs(context) if self.stage.wanted(config, p)]
         todo = [pair for pair in mine if not self.plan(output, config, pair).finished(output)]
         if todo:
             self._read_images(context, todo)
