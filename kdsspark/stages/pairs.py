@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kdsspark import pixels
 from kdsspark.config import Config
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stage import Context, ItemPlan, Stage, prune
@@ -82,6 +83,13 @@ def _with_labels_of_the_stage(context: Context, stage: Stage) -> list[Pair]:
             f"dataset {dataset}: left out, {stage.name} needs one label an image", file=sys.stderr
         )
     return [pair for pair in found if pair.dataset not in left_out]
+
+
+def goes_through_a_network(config: Config, pair: Pair) -> bool:
+    """Whether a pair has images and a network: neither ready-made embeddings nor pixels."""
+    architectures = {network.name: network.architecture for network in config.networks}
+    architecture = architectures.get(pair.network, pixels.ARCHITECTURE)
+    return architecture != pixels.ARCHITECTURE
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,7 @@ from kdsspark.network.map_shape import MAPS, MapShape
 from kdsspark.network.spec import Layer
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages import EXPERIMENTS
-from kdsspark.stages.experiments.spatial import reading
+from kdsspark.stages import EXPERIMENTS, pairs
 from kdsspark.stages.experiments.spatial import stage as spatial
 from kdsspark.stages.experiments.spatial.fit_task import FitItem, FormColumn, fit
 from kdsspark.stages.experiments.spatial.shard_task import read_shape
@@ -44,7 +43,7 @@ EXPERIMENT: Final = SpatialExperiment(
 
 def wanted(config: Config, pair: Pair) -> bool:
     """Whether the network of a pair may have maps."""
-    return reading.wanted(config, pair)
+    return pairs.goes_through_a_network(config, pair)
 
 
 def plan(output: Output, config: Config, pair: Pair) -> PairPlan:

@@ -26,7 +26,7 @@ from kdsspark.network.occlusion import covered, mean_colour
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stages import EXPERIMENTS
+from kdsspark.stages import EXPERIMENTS, pairs
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.chosen import images, parts, seeing
@@ -60,7 +60,7 @@ class CorrespondenceItem(WorkItem):
 
 def wanted(config: Config, pair: Pair) -> bool:
     """Whether the configuration has parts of a pair's images."""
-    return pair.dataset in config.experiments.parts and images.goes_through_a_network(config, pair)
+    return pair.dataset in config.experiments.parts and pairs.goes_through_a_network(config, pair)
 
 
 def run(context: Context) -> None:

@@ -9,7 +9,6 @@ from typing import Final, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kdsspark import pixels
 from kdsspark.config import Config
 from kdsspark.errors import DatasetError
 from kdsspark.output import parquet
@@ -34,18 +33,11 @@ class ChosenImage:
     version: str
 
 
-def goes_through_a_network(config: Config, pair: Pair) -> bool:
-    """Whether a pair has images and a network: neither ready-made embeddings nor pixels."""
-    architectures = {network.name: network.architecture for network in config.networks}
-    architecture = architectures.get(pair.network, pixels.ARCHITECTURE)
-    return architecture != pixels.ARCHITECTURE
-
-
 def wanted(config: Config, pair: Pair) -> bool:
     """Whether invariance and occlusion look at images of a pair."""
     named = config.experiments.images
     chosen = named is None or pair.dataset in named
-    return chosen and goes_through_a_network(config, pair)
+    return chosen and pairs.goes_through_a_network(config, pair)
 
 
 def job(output: Output, config: Config, pair: Pair, pooling: Literal["mean", "whole"]) -> ImageJob:

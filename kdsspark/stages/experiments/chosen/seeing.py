@@ -25,7 +25,6 @@ from kdsspark.output.names import Pair
 from kdsspark.stages import pairs
 from kdsspark.stages.embed import image_job, networks
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.experiments.chosen import images
 from kdsspark.stages.experiments.chosen.classes import ClassLayer
 from kdsspark.stages.experiments.chosen.images import ChosenImage
 
@@ -54,7 +53,7 @@ def run(
     """
     config, able = context.config, 0
     for pair in context.pairs:
-        if images.goes_through_a_network(config, pair):
+        if pairs.goes_through_a_network(config, pair):
             able += chosen(config, pair)
         else:
             _log.warning("%s: %s has no images that go through a network", stage.name, pair)

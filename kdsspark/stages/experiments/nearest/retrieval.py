@@ -29,7 +29,6 @@ from kdsspark.stages.experiments import fitting
 from kdsspark.stages.experiments.dimensions import SIZES, components_of
 from kdsspark.stages.experiments.fitting import FittingImages, NetworkLayer
 from kdsspark.stages.experiments.nearest import windows
-from kdsspark.stages.experiments.spatial import reading
 from kdsspark.stages.experiments.spatial.reading import FilesOfShards
 from kdsspark.stages.pairs import PairPlan
 from kdsspark.stages.probe.classifier import Vectors
@@ -73,13 +72,13 @@ def run(context: Context) -> None:
     """
     output, config = context.output, context.config
     if config.experiments.windows:
-        if not any(reading.wanted(config, pair) for pair in context.pairs):
+        if not any(pairs.goes_through_a_network(config, pair) for pair in context.pairs):
             raise ConfigError(
                 "experiments.windows: needs a network that takes images, "
                 "got ready-made embeddings or pixels"
             )
         working = [p for p in complete.working_pairs(context) if STAGE.wanted(config, p)]
-        mine = [pair for pair in working if reading.wanted(config, pair)]
+        mine = [pair for pair in working if pairs.goes_through_a_network(config, pair)]
         todo = [pair for pair in mine if not plan(output, config, pair).finished(output)]
         if todo:
             windows.read(context, _FILES, todo)

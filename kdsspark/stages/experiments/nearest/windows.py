@@ -22,6 +22,7 @@ from kdsspark.images.windows import WINDOWS, short_side, windows
 from kdsspark.network.spec import Layer
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.stages import pairs
 from kdsspark.stages.embed import again, image_job, networks
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.experiments.spatial import reading
@@ -43,7 +44,7 @@ def layers_of(output: Output, config: Config, pair: Pair) -> dict[int, Layer]:
     Raises :class:`DatasetError` if ``experiments.layers`` names layers of other networks only.
     """
     experiments = config.experiments
-    if not experiments.windows or not reading.wanted(config, pair):
+    if not experiments.windows or not pairs.goes_through_a_network(config, pair):
         return {}
     layers = dict(enumerate(networks.saved_networks(output, config)[pair.network].layers))
     if experiments.layers is None:

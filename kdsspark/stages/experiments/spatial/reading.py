@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kdsspark import pixels
 from kdsspark.config import Config
 from kdsspark.engine import gpus
 from kdsspark.engine.items import Outcome
@@ -89,14 +88,6 @@ def _shards(output: Output, pair: Pair) -> dict[ItemName, int]:
     """The shards with images, and how many these are."""
     counts = {name: r.counts["embedded"] for name, r in EMBED.receipts(output).of(pair).items()}
     return {name: counts[name] for name in sorted(counts) if counts[name]}
-
-
-def wanted(config: Config, pair: Pair) -> bool:
-    """Whether the network of a pair takes images and is one, so that it may have maps."""
-    networks_with_layers = {
-        network.name for network in config.networks if network.architecture != pixels.ARCHITECTURE
-    }
-    return pair.network in networks_with_layers
 
 
 def named_layers(config: Config, pair: Pair, layers: Mapping[int, Layer]) -> dict[int, Layer]:

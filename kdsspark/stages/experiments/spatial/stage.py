@@ -47,7 +47,7 @@ class SpatialExperiment:
 
         Raises :class:`DatasetError` if a pair is not embedded, or has none of the layers wanted.
         """
-        if not reading.wanted(config, pair) or complete.all_failed(output, pair):
+        if not pairs.goes_through_a_network(config, pair) or complete.all_failed(output, pair):
             return PairPlan.of(self.stage, [])
         source, settings = pairs.embedded(output, pair), config.probe
         memory, parts = config.measure.memory_bytes, self.files.parts(output, pair)
@@ -76,7 +76,7 @@ class SpatialExperiment:
         Raises :class:`ConfigError` if no pair has maps, and what :meth:`plan` raises.
         """
         output, config = context.output, context.config
-        if not any(reading.wanted(config, pair) for pair in context.pairs):
+        if not any(pairs.goes_through_a_network(config, pair) for pair in context.pairs):
             raise ConfigError(
                 f"experiment {self.stage.name}: needs a network that takes images, "
                 f"got ready-made embeddings or pixels"
