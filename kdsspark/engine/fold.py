@@ -13,9 +13,8 @@ from functools import reduce
 from typing import Any, Final, Generic, TypeVar
 from zlib import crc32
 
-from pyspark.sql import SparkSession
-
 from kdsspark.engine.watch import Watch, Watched
+from kdsspark.engine.work import Session
 from kdsspark.errors import KdssparkError
 from kdsspark.terminal import Progress
 
@@ -30,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def fold(
-    session: SparkSession,
+    session: Session,
     what: str,
     files: Mapping[Key, Sequence[File]],
     load: Callable[[Key, File], Iterable[Value]],
@@ -88,7 +87,7 @@ class _Fold:
 
 
 def grouped(
-    session: SparkSession,
+    session: Session,
     what: str,
     files: Sequence[File],
     load: Callable[[File], Iterable[tuple[Key, Value]]],

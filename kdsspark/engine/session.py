@@ -24,10 +24,8 @@ from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
 from kdsspark.engine import connect, failed_start, machine, stalls
+from kdsspark.engine.work import Session
 from kdsspark.errors import ConfigError, KdssparkError, StartError
-
-Session = SparkSession
-"""What the stages know of Spark."""
 
 _LOCAL_ATTEMPTS: Final = 4
 _SECONDS_TO_STOP: Final = 10
@@ -36,41 +34,30 @@ _FIRST_COMPILER: Final = "-XX:TieredStopAtLevel=1"
 _GATEWAY: Final = "PYSPARK_GATEWAY_PORT"  # spark-submit sets it
 
 
-def start(settings: Spark, verbose: bool = False, schedules: bool = False) -> SparkSession:
-    """A session with ``settings`` wherever spark-submit is silent.
-
-    ``schedules``: the JVM hands out tasks, and runs no long query itself.
+def start(settings: Spark, verbose: bool = False) -> SparkSession:
+    """A session with ``settings`` wherever spark-submit is silent, for queries.
 
     Unless ``verbose``, what the JVM writes goes to the file :func:`log_file` and not to the
     terminal. Raises :class:`ConfigError` where a setting keeps Spark from starting, and
     :class:`KdssparkError` where the machine does.
     """
-    connect.refuse(settings.conf, "spark.conf.")
-    submitted = _submitted()
-    connect.refuse(dict(submitted.getAll()) if submitted else {})
-    conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
-    conf.setIfMissing("spark.master", settings.master)
-    master = conf.get("spark.master") or ""
-    for key, value in _defaults(settings, master, submitted is not None, schedules).items():
-        conf.setIfMissing(key, value)
-    try:
-        with _restored_sigint():
-            session = _started(conf, master, verbose, submitted is not None)
-    except (PySparkException, Py4JError, OSError) as error:
-        raise _failed(settings, error) from error
-    session.sparkContext.setLogLevel("INFO" if verbose else "ERROR")
-    return session
+    with _failures(settings):
+        _start(settings, verbose, schedules=False)
+        return SparkSession.builder.getOrCreate()
 
 
-def at_need(settings: Spark, verbose: bool = False) -> Any:
-    """What :func:`start` returns, started when it is first used: nothing new needs no Spark.
+def at_need(settings: Spark, verbose: bool = False) -> Session:
+    """A Spark that runs tasks and no query, started when it is first used: nothing new needs none.
 
-    In cluster mode it is started at once: YARN takes an application without one for failed.
+    Without what answers queries, Spark starts in two thirds of the time. Raises what :func:`start`
+    does. In cluster mode Spark is started at once: YARN takes an application without one for
+    failed.
     """
+    spark = _AtNeed(settings, verbose)
     submitted = _submitted()
     if submitted and submitted.get("spark.submit.deployMode") == "cluster":
-        return start(settings, verbose, schedules=True)
-    return _AtNeed(settings, verbose)
+        _ = spark.sparkContext
+    return spark
 
 
 @dataclass(frozen=True)
@@ -78,12 +65,10 @@ class _AtNeed:
     settings: Spark
     verbose: bool
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
     @functools.cached_property
-    def _session(self) -> SparkSession:
-        return start(self.settings, self.verbose, schedules=True)
+    def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
+        with _failures(self.settings):
+            return _start(self.settings, self.verbose, schedules=True)
 
 
 def existing() -> SparkSession | None:
@@ -143,37 +128,54 @@ def _submitted() -> SparkConf | None:
         ) from error
 
 
-def _started(conf: SparkConf, master: str, verbose: bool, submitted: bool) -> SparkSession:
+@contextmanager
+def _failures(settings: Spark) -> Iterator[None]:
+    """What Spark raises in the block becomes one line, which names the setting at fault."""
+    try:
+        yield
+    except (PySparkException, Py4JError, OSError) as error:
+        log = log_file()
+        written = log.read_text(errors="replace") if log.exists() else ""
+        cause = failed_start.cause(error, written)
+        for text in (cause, written):
+            if blamed := failed_start.blamed(settings, text):
+                raise ConfigError(f"{blamed}: {cause}") from error
+        raise StartError(f"Spark did not start: {cause}") from error
+
+
+def _start(settings: Spark, verbose: bool, schedules: bool) -> SparkContext:
+    """``schedules``: the JVM hands out tasks, and runs no long query itself."""
+    connect.refuse(settings.conf, "spark.conf.")
+    submitted = _submitted()
+    connect.refuse(dict(submitted.getAll()) if submitted else {})
+    conf = submitted or SparkConf(loadDefaults=False).setMaster(_with_retries(settings.master))
+    conf.setIfMissing("spark.master", settings.master)
+    master = conf.get("spark.master") or ""
+    for key, value in _defaults(settings, master, submitted is not None, schedules).items():
+        conf.setIfMissing(key, value)
     if submitted:
         variables = {"PYSPARK_PYTHON": machine.python(master)}
     else:
         machine.check()
         variables = machine.variables(master)
-        _launch(conf, variables, verbose)
-    with _environment(variables):
-        session = SparkSession.builder.config(conf=conf).getOrCreate()
+    with _restored_sigint(), _environment(variables):
+        if not submitted:
+            _launch(conf, verbose)
+        context = SparkContext.getOrCreate(conf)
     # A JVM that ends, asked or not, has the thread that adds up accumulators print a traceback.
-    session.sparkContext._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
-    return session
+    context._accumulatorServer.handle_error = lambda *_: None  # type: ignore[method-assign]
+    context.setLogLevel("INFO" if verbose else "ERROR")
+    return context
 
 
-def _failed(settings: Spark, error: Exception) -> KdssparkError:
-    log = log_file()
-    written = log.read_text(errors="replace") if log.exists() else ""
-    cause = failed_start.cause(error, written)
-    if blamed := failed_start.blamed(settings, cause) or failed_start.blamed(settings, written):
-        return ConfigError(f"{blamed}: {cause}")
-    return StartError(f"Spark did not start: {cause}")
-
-
-def _launch(conf: SparkConf, variables: Mapping[str, str], verbose: bool) -> None:
+def _launch(conf: SparkConf, verbose: bool) -> None:
     """Start a JVM of our own, which takes some options, driver memory among them, only now.
 
     Signals that a terminal sends to the group of this process do not reach it.
     """
     if SparkContext._gateway:
         return
-    with _environment(variables), _output(verbose) as output, _own_temporary_files():
+    with _output(verbose) as output, _own_temporary_files():
         atexit.register(stop)  # before the folder is removed, which the JVM uses
         options = {"stdout": output, "stderr": output, "process_group": 0}
         gateway = java_gateway.launch_gateway(conf, options)  # type: ignore[no-untyped-call]
@@ -256,9 +258,7 @@ def _with_retries(master: str) -> str:
 # -- settings ------------------------------------------------------------------------------------
 
 
-def _defaults(
-    settings: Spark, master: str, submitted: bool, schedules: bool = False
-) -> dict[str, str]:
+def _defaults(settings: Spark, master: str, submitted: bool, schedules: bool) -> dict[str, str]:
     wanted = {
         "spark.app.name": "kdsspark",
         "spark.ui.showConsoleProgress": "false",

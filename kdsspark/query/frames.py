@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -33,10 +34,15 @@ def rows(session: SparkSession, store: Store, table: Table) -> DataFrame:
 
 
 def active() -> SparkSession:
-    """The session that is active; raises :class:`ConfigError` without one."""
+    """The session that is active, or one in the Spark that a study has started in this process.
+
+    Raises :class:`ConfigError` without either.
+    """
     try:
         return SparkSession.active()
     except PySparkRuntimeError:
+        if SparkContext._active_spark_context:
+            return SparkSession.builder.getOrCreate()
         raise ConfigError("a Spark session must be there to read by Spark, got none") from None
 
 

@@ -18,11 +18,17 @@ PROGRAM = """
 from kdsspark.config import Spark
 from kdsspark.engine import session
 
-spark = session.start(Spark(master="local[1]", conf={"spark.ui.enabled": False}))
-total = spark.sparkContext.accumulator(0)
-spark.sparkContext.parallelize([1, 2], 1).foreach(total.add)
+settings = Spark(master="local[1]", conf={"spark.ui.enabled": False})
+context = session.at_need(settings).sparkContext
+total = context.accumulator(0)
+context.parallelize([1, 2], 1).foreach(total.add)
 assert total.value == 3
+assert session.existing() is None, "tasks need no session"
+spark = session.start(settings)
+assert spark.sparkContext is context
 assert spark.conf.get("spark.python.unix.domain.socket.enabled") == "true"
+assert spark.conf.get("spark.sql.shuffle.partitions") == "8"
+assert spark.range(3).count() == 3
 """
 
 
@@ -87,7 +93,7 @@ def test_local_masters_try_a_task_as_often_as_clusters_do(master: str, started: 
 
 def test_settings_of_the_configuration_come_before_ours_and_are_texts() -> None:
     conf = {"spark.ui.enabled": False, "spark.sql.shuffle.partitions": 4, "spark.app.name": "mine"}
-    found = session._defaults(Spark(conf=conf), "local[2,4]", submitted=False)
+    found = session._defaults(Spark(conf=conf), "local[2,4]", submitted=False, schedules=False)
     assert found["spark.app.name"] == "mine"
     assert found["spark.ui.enabled"] == "false"
     assert found["spark.sql.shuffle.partitions"] == "4"
@@ -95,12 +101,12 @@ def test_settings_of_the_configuration_come_before_ours_and_are_texts() -> None:
 
 
 def test_clusters_are_not_told_what_is_for_this_machine() -> None:
-    found = session._defaults(Spark(), "yarn", submitted=True)
+    found = session._defaults(Spark(), "yarn", submitted=True, schedules=False)
     assert found["spark.sql.execution.arrow.maxRecordsPerBatch"] == "1000"
     assert not {
         key for key in found if key.startswith(("spark.driver.", "spark.python.", "spark.sql.sh"))
     }
-    alone = session._defaults(Spark(), "yarn", submitted=False)
+    alone = session._defaults(Spark(), "yarn", submitted=False, schedules=False)
     assert set(alone) - set(found) == {"spark.driver.defaultJavaOptions"}
 
 
@@ -118,7 +124,7 @@ def test_a_folder_with_a_long_name_holds_no_sockets(
     monkeypatch: pytest.MonkeyPatch, length: int, sockets: bool
 ) -> None:
     monkeypatch.setattr(machine, "own_folder", lambda: "/".ljust(length, "x"))
-    found = session._defaults(Spark(), "local[1,4]", submitted=False)
+    found = session._defaults(Spark(), "local[1,4]", submitted=False, schedules=False)
     assert ("spark.python.unix.domain.socket.dir" in found) is sockets
     assert ("spark.python.unix.domain.socket.enabled" in found) is sockets
 
@@ -136,11 +142,10 @@ def test_only_in_cluster_mode_a_session_starts_unasked(
     def start(settings: Spark, verbose: bool, schedules: bool) -> str:
         assert schedules
         started.append((settings, verbose))
-        return "a session"
+        return "a context"
 
-    monkeypatch.setattr(session, "start", start)
+    monkeypatch.setattr(session, "_start", start)
     at_need = session.at_need(Spark(), verbose=True)
     assert started == [(Spark(), True)] * starts
-    assert at_need.upper() == "A SESSION"
-    assert at_need.lower() == "a session"
+    assert [at_need.sparkContext, at_need.sparkContext] == ["a context"] * 2
     assert len(started) == 1

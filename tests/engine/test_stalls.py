@@ -103,7 +103,7 @@ def test_the_session_carries_the_settings(
 ) -> None:
     class Configured(Context):
         def getConf(self) -> dict[str, str]:  # type: ignore[override]  # noqa: N802
-            return sessions._defaults(settings, "local[2]", submitted=False)
+            return sessions._defaults(settings, "local[2]", submitted=False, schedules=True)
 
     found = Stalls.of(Configured(), "embed")  # type: ignore[arg-type]
     assert (found.after, found.fails) == expected

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.engine.fold import fold
-from kdsspark.engine.session import Session
+from kdsspark.engine.work import Session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import Pair
