@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from xdist.scheduler import LoadFileScheduling
 
 from kdsspark.config import Spark
-from kdsspark.engine import session
+from kdsspark.engine.starting import session
 from tests import inprocess
 from tests.inprocess import InProcess, Task
 from tests.studies import short_report as with_a_short_report

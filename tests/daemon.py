@@ -6,7 +6,7 @@ Otherwise every new worker imports torch for itself, which takes six seconds.
 import os
 import sys
 
-from kdsspark.engine.daemon import without_archives
+from kdsspark.engine.starting.daemon import without_archives
 
 if __name__ == "__main__":
     sys.path[:] = without_archives(sys.path, os.environ.get("SPARK_HOME", ""))

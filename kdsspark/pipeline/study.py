@@ -10,8 +10,8 @@ from functools import cached_property
 import pyarrow as pa
 
 from kdsspark.config import Config
-from kdsspark.engine import machine, session
 from kdsspark.engine.stage import Context, FeatureClassWanted
+from kdsspark.engine.starting import machine, session
 from kdsspark.engine.work import Session
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.output import definitions

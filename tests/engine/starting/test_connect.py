@@ -12,7 +12,7 @@ from pyspark import SparkConf
 
 from kdsspark import config
 from kdsspark.config import Spark
-from kdsspark.engine import connect, session
+from kdsspark.engine.starting import connect, session
 from kdsspark.errors import ConfigError
 from tests.studies import command, write_embeddings
 

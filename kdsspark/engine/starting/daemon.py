@@ -1,4 +1,4 @@
-"""Spark's parent of Python workers on this machine: ``python -m kdsspark.engine.daemon``.
+"""Spark's parent of Python workers on this machine: ``python -m kdsspark.engine.starting.daemon``.
 
 Spark puts its archive of pyspark before all other folders. Python compiles modules of an archive
 anew in every process, which takes longer than all that a worker of ours imports. The driver's own

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pyspark
 import pytest
 
-from kdsspark.engine import machine
+from kdsspark.engine.starting import machine
 from kdsspark.errors import KdssparkError
 
 PACKAGE = str(Path(pyspark.__file__).parent)

@@ -8,7 +8,7 @@ import pytest
 from pyspark.errors import PySparkRuntimeError
 
 from kdsspark.config import Spark
-from kdsspark.engine.failed_start import blamed, cause
+from kdsspark.engine.starting.failed_start import blamed, cause
 
 EXITED = PySparkRuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited.")
 LOG = """\

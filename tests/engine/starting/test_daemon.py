@@ -7,7 +7,7 @@ from pathlib import Path
 import pyspark
 from pyspark.sql import SparkSession
 
-from kdsspark.engine.daemon import without_archives
+from kdsspark.engine.starting.daemon import without_archives
 
 
 def test_only_the_archives_of_spark_are_left_out() -> None:
