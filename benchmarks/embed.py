@@ -154,7 +154,7 @@ def rates(folder: Path, options: argparse.Namespace) -> tuple[Rates, Study]:
     (network,) = prepare_networks(made.context)
     embed_all(made, WARM)
     stage = len(paths) / seconds_of(lambda: embed_all(made, TIMED))
-    made.context.session.stop()
+    made.context.session.sparkContext.stop()
     batch = call_images(network.spec, options.cpus)
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)

@@ -24,7 +24,7 @@ import sys
 from kdsspark import config
 from kdsspark.output.lock import Lock
 from kdsspark.pipeline.study import Study
-from kdsspark.query import frames, fsspec_source, views
+from kdsspark.query import frames, fsspec_source
 from kdsspark.stages import REPORT, RUN, stages_of
 from kdsspark.tables import KS
 
@@ -36,7 +36,7 @@ with Lock(output):
         if stage is not REPORT:
             study.do(stage.name)
 columns = frames.columns(output, KS)
-print(fsspec_source.frame(study.context.session, output, "ks", columns).count())
+print(fsspec_source.frame(frames.active(), output, "ks", columns).count())
 """
 
 
