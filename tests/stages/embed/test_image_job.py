@@ -6,17 +6,19 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from kdsspark.config import Embed
+from kdsspark.config import Embed, Preprocessing
+from kdsspark.images import decoding
+from kdsspark.images.properties import Properties
 from kdsspark.output.output import Output
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
 from tests.inprocess import Task
-
-BATCH_AND_CALL = image_job.batch_and_call  # before a fixture replaces it
 
 
 def test_weights_are_fetched_once_a_machine(
@@ -66,7 +68,7 @@ def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
     monkeypatch.setattr(batches, "batch_images", lambda *_: 5)
     monkeypatch.setattr(image_job.gpus, "device", lambda: device)
     task.n_cpus = cpus
-    found = BATCH_AND_CALL(replace(job, settings=Embed(batch_images=chosen)))
+    found = image_job.batch_and_call(replace(job, settings=Embed(batch_images=chosen)))
     assert found == (batch, call)
 
 
@@ -96,3 +98,21 @@ def test_so_many_images_are_read_ahead_that_the_next_pass_finds_its_own(
     with limited.load(["a", "b"], None, batch, "clock") as loaded:  # type: ignore[arg-type]
         assert list(loaded) == ["a", "b"]
     assert made == [(image_job.decoding.read, None, threads, ahead, 9, "clock")]
+
+
+def test_images_are_resized_for_a_network_or_become_numbers_at_once(job: ImageJob) -> None:
+    size = Preprocessing(resize=40, crop=32, interpolation="bicubic")
+    of_network = replace(job.spec, preprocessing=size)
+    assert image_job.decode_of(of_network) == decoding.Decoder(40, "bicubic")
+    assert image_job.decode_of(replace(job.spec, architecture="pixels")) == Properties()
+
+
+def test_where_there_is_no_network_the_numbers_are_stacked(job: ImageJob) -> None:
+    pixels = replace(job, spec=replace(job.spec, architecture="pixels"))
+    extract = image_job.extractor(pixels)
+    images = [np.full(3, n, np.float32) for n in range(4)]
+    assert image_job.extractor(pixels) == extract
+    (found,) = extract(images).items()  # type: ignore[arg-type]
+    assert found[0] == job.spec.layers[0].name
+    np.testing.assert_array_equal(found[1], [[n] * 3 for n in range(4)])
+    assert len(set(image_job.batch_and_call(pixels))) == 1  # nothing is passed in batches
