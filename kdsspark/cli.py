@@ -123,6 +123,8 @@ def _add_experiments(commands: argparse._SubParsersAction[argparse.ArgumentParse
 
 
 def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
+    from kdsspark.stages import EMBED, REPORT, RUN
+
     parser.set_defaults(retry_failures=False, pair=[])
     parser.add_argument(
         "--fresh",
@@ -130,11 +132,11 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
         help="where a network or dataset is defined otherwise than in the output, start it afresh",
     )
     parser.add_argument("--metrics", metavar="FILE", help="write Prometheus metrics of the run")
-    if stage in ("run", "embed"):
+    if stage in (RUN, EMBED.name):
         parser.add_argument(
             "--retry-failures", action="store_true", help="also try again what failed before"
         )
-    if stage in ("run", "report"):
+    if stage in (RUN, REPORT.name):
         parser.add_argument(
             "--pair",
             nargs=4,
