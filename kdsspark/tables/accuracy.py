@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pyarrow as pa
 
 from kdsspark.tables.shared import LAYER
@@ -22,6 +24,7 @@ _LOW = Column(
     True,
 )
 _HIGH = Column("high", pa.float64(), "upper end", True)
+_OF_TRIALS: Final = (_METHOD, _N_TRAIN, _N_TEST, _ACCURACY, _FOLDS, _LOW, _HIGH)
 _MAP_SIDE = Column("map_side", pa.int32(), "places of a side of the layer's maps of one crop")
 
 PROBE = Table(
@@ -174,13 +177,7 @@ GRIDS = Table(
         ("grid", pa.int32(), "cells of a side of the grid: 1, 2 or 3"),
         _MAP_SIDE,
         ("n_features", pa.int32(), "cells times units"),
-        _METHOD,
-        _N_TRAIN,
-        _N_TEST,
-        _ACCURACY,
-        _FOLDS,
-        _LOW,
-        _HIGH,
+        *_OF_TRIALS,
     ),
     ("network", "dataset", "layer", "pooling", "grid"),
     "accuracy by the maps of one centre crop, pooled over the cells of a grid, for every layer of "
@@ -206,13 +203,7 @@ ABLATIONS = Table(
             True,
         ),
         ("n_features", pa.int32(), "values of an image"),
-        _METHOD,
-        _N_TRAIN,
-        _N_TEST,
-        _ACCURACY,
-        _FOLDS,
-        _LOW,
-        _HIGH,
+        *_OF_TRIALS,
     ),
     ("network", "dataset", "layer", "form"),
     "accuracy by the whole maps of one centre crop, and by what is left of them without magnitudes "
