@@ -154,8 +154,7 @@ def _sweep(
     ``seen``, ``seen_images`` and ``runs`` have room for the places of all values. What they and
     ``state`` hold at the end is of the first labeling.
     """
-    above = images.shape[0]
-    n = 0
+    above, n = images.shape[0], 0
     for s in range(labels.shape[0] - 1, -1, -1):
         n = _take_places(
             images, starts, ends, labels[s], set_starts, set_classes, seen, seen_images, runs
