@@ -13,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
+from kdsspark.output.names import partition_values
 from kdsspark.output.store import Store
 from kdsspark.query import fsspec_source
 from kdsspark.tables import Table
@@ -67,7 +68,7 @@ def _layers(store: Store, table: Table) -> list[pa.Field]:
     """The layers of all networks; double where two networks give one name two types."""
     first_of: dict[str, str] = {}
     for path in store.files(table.name):
-        first_of.setdefault(path.split("/")[1], path)
+        first_of.setdefault(partition_values(path)["network"], path)
     layers: dict[str, pa.Field] = {}
     for path in first_of.values():
         for field in parquet.schema(store, path):

@@ -7,13 +7,10 @@ import struct
 import time
 import tracemalloc
 import warnings
-import zipfile
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +19,6 @@ from PIL import Image, ImageFile, features
 from torchvision.transforms import functional
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
 from kdsspark.images import kinds
 from kdsspark.images.decoding import (
     IMAGE_SUFFIXES,
@@ -30,7 +26,6 @@ from kdsspark.images.decoding import (
     MAX_PIXELS,
     Decoder,
     decode,
-    read,
 )
 
 Pixels = np.ndarray
@@ -368,46 +363,6 @@ def test_threads_agree_and_stay_quiet() -> None:
     for array in found:
         np.testing.assert_array_equal(array, oracle(image, 64))
     assert list(warnings.filters) == before
-
-
-def test_read_local_paths_and_urls(tmp_path: Path) -> None:
-    folder = tmp_path / "a::b = 'c' & été #1%20?"
-    folder.mkdir()
-    path = folder / "x.jpg"
-    path.write_bytes(b"abc")
-    assert read(str(path)) == b"abc"
-    assert read(f"file://{path}") == b"abc"
-
-
-def test_read_other_stores_and_chains(tmp_path: Path) -> None:
-    fsspec.filesystem("memory").pipe("/folder/x.jpg", b"abc")
-    assert read("memory://folder/x.jpg") == b"abc"
-    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
-        archive.writestr("y.jpg", b"def")
-    assert read(f"zip://y.jpg::file://{tmp_path}/z.zip") == b"def"
-
-
-def test_read_failures_are_named(tmp_path: Path) -> None:
-    for uri, error in [
-        (str(tmp_path / "absent.jpg"), "FileNotFoundError"),
-        (str(tmp_path), "IsADirectoryError"),
-        ("memory://absent/x.jpg", "FileNotFoundError"),
-        ("nosuchstore://bucket/x.jpg", "ValueError"),
-    ]:
-        with pytest.raises(ImageError) as caught:
-            read(uri)
-        assert (caught.value.stage, caught.value.error) == ("read", error)
-        assert caught.value.message
-
-
-def test_read_refuses_huge_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_BYTES", 1000)
-    path = tmp_path / "x.jpg"
-    path.write_bytes(bytes(1000))
-    assert len(read(str(path))) == 1000
-    path.write_bytes(bytes(1001))
-    with pytest.raises(ImageError, match="read: ValueError: file must have at most 1,000 bytes"):
-        read(str(path))
 
 
 def test_image_errors_cross_processes() -> None:

@@ -34,11 +34,13 @@ def read(
 ) -> dict[Pair, Curves]:
     """The counts of each pair's wanted units (driver); without histograms, none."""
     files = {pair: output.files(HISTOGRAMS.partition(*pair)) for pair, own in wanted.items() if own}
-    return fold(session, "curves", files, _Load(output, wanted), _both, at_least=1)
+    return fold(session, "curves", files, _Wanted(output, wanted), _both, at_least=1)
 
 
 @dataclass(frozen=True)
-class _Load:
+class _Wanted:
+    """Reads the counts that are wanted from a file (executor)."""
+
     output: Output
     wanted: Mapping[Pair, WantedCounts]
 

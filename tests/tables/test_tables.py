@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from kdsspark.stages import EXPERIMENTS
-from kdsspark.tables import EMBEDDINGS, KS, TABLES, embeddings_schema
+from kdsspark.tables import TABLES
 
 PUBLIC = {  # table: (partition columns, columns)
     "images": ("dataset", "image_id, uri, class_id, class_name"),
@@ -117,25 +117,3 @@ def test_counts_are_a_list_of_32_bit_integers() -> None:
     counts = TABLES["histograms"].schema.field("counts").type
     assert pa.types.is_list(counts)
     assert counts.value_type == pa.int32()
-
-
-def test_a_partition_is_a_folder_in_the_manner_of_hive() -> None:
-    assert KS.partition() == "ks"
-    assert KS.partition("vgg16") == "ks/network=vgg16"
-    assert KS.partition("a", "b", "true") == "ks/network=a/dataset=b/labels=true"
-    with pytest.raises(ValueError, match="got 4 values"):
-        KS.partition("a", "b", "true", "more")
-
-
-def test_embeddings_have_one_list_column_a_layer_in_the_given_order() -> None:
-    fixed = EMBEDDINGS.schema.names
-    schema = embeddings_schema(["fc7", "conv1_1"])
-    assert schema.names == [*fixed, "fc7", "conv1_1"]
-    for layer in ("fc7", "conv1_1"):
-        field = schema.field(layer)
-        assert pa.types.is_list(field.type)
-        assert field.type.value_type == pa.float32()
-        assert not field.nullable
-        assert not field.type.value_field.nullable
-    assert embeddings_schema(["a"], pa.float64()).field("a").type.value_type == pa.float64()
-    assert embeddings_schema([]) == EMBEDDINGS.schema
