@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 from kdsspark.output.names import ItemName, Pair, stem
 
 if TYPE_CHECKING:  # the command line lists the stages before it imports what they need
-    from pyspark.sql import SparkSession
-
     from kdsspark.config import Config
+    from kdsspark.engine.work import Session
     from kdsspark.output.output import Output
     from kdsspark.output.receipts import Receipt, Receipts
     from kdsspark.tables import Table
@@ -32,7 +31,7 @@ NO_NETWORK: Final = "-"
 class Context:
     """What a stage works with: a Spark session that starts when it is used, output and options."""
 
-    session: SparkSession
+    session: Session
     output: Output
     config: Config
     fresh: bool = False  # start afresh what is defined otherwise than in the output
