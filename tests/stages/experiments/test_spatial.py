@@ -38,10 +38,15 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, without_spark: None) -> Study:  # noqa: ARG001
+    return _of(tmp_path_factory.mktemp("spatial") / "in", {"a": 6, "b": 5})
+
+
 @pytest.fixture
-def embedded(folder: Path, read: list[int]) -> Study:  # noqa: ARG001
-    write_images(folder / "set", {"a": 6, "b": 5})
-    return run(maps.config_of(folder / "set"), maps.ALL)
+def embedded(made: Study, folder: Path, read: list[int]) -> Study:  # noqa: ARG001
+    """It has an output of its own, and images that others read, too."""
+    return studies.copied(made, folder / "copy")
 
 
 def _rows(study: Study, table: Table) -> list[dict[str, Any]]:
@@ -108,7 +113,8 @@ def test_of_new_images_the_shards_that_change_are_read(
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_what_can_no_longer_be_read_is_left_out(embedded: Study, folder: Path, name: str) -> None:
+def test_what_can_no_longer_be_read_is_left_out(folder: Path, name: str) -> None:
+    embedded = _of(folder, {"a": 6, "b": 5})
     (folder / "set" / "a" / "001.png").unlink()
     (folder / "set" / "b" / "002.png").write_bytes(b"no image")
     studies.experiment(embedded, name)
