@@ -90,7 +90,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
+    gc.freeze()  # imports stay: looking through them after each few tests takes time, too
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # libraries in C want their objects freed when Python ends
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Spark's daemon for Python workers, which imports what tasks need before it forks any.
 
-Otherwise every new worker imports torch for itself, which takes six seconds.
+Otherwise every new worker imports torch for itself, which takes six seconds. Spark starts other
+daemons for the planning of data sources, which needs none of that.
 """
 
 import os
@@ -12,8 +13,9 @@ if __name__ == "__main__":
     sys.path[:] = without_archives(sys.path, os.environ.get("SPARK_HOME", ""))
     from pyspark.daemon import manager
 
-    import kdsspark.network.extractor
-    import kdsspark.stages.embed.shard_task
-    import kdsspark.stages.measure.stage  # noqa: F401
+    if sys.argv[1:2] == ["pyspark.worker"]:
+        import kdsspark.network.extractor
+        import kdsspark.stages.embed.shard_task
+        import kdsspark.stages.measure.stage  # noqa: F401
 
     manager()

@@ -9,8 +9,8 @@ import pytest
 
 from kdsspark.network.extractor import Extractor
 from kdsspark.pipeline.study import Study
-from tests.stages.experiments import maps
-from tests.studies import run, write_images
+from tests.stages.experiments import studies
+from tests.stages.experiments.spatial.both import embedded_in
 
 
 @pytest.fixture
@@ -28,7 +28,12 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, without_spark: None) -> Study:  # noqa: ARG001
+    return embedded_in(tmp_path_factory.mktemp("spatial"))
+
+
 @pytest.fixture
-def embedded(folder: Path, read: list[int]) -> Study:  # noqa: ARG001
-    write_images(folder / "set", {"a": 6, "b": 5})
-    return run(maps.config_of(folder / "set"), maps.ALL)
+def embedded(made: Study, folder: Path, read: list[int]) -> Study:  # noqa: ARG001
+    """It has an output of its own, and images that others read, too."""
+    return studies.copied(made, folder / "copy")

@@ -14,7 +14,7 @@ from kdsspark.network.spec import Layer
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.experiments.spatial.reading import named_layers
 from tests.stages.experiments import maps, studies
-from tests.stages.experiments.spatial.both import BOTH, PARTS, rows, standing
+from tests.stages.experiments.spatial.both import BOTH, PARTS, embedded_in, rows, standing
 from tests.studies import run, write_images
 
 pytestmark = pytest.mark.usefixtures("without_spark")
@@ -74,7 +74,8 @@ def test_of_new_images_the_shards_that_change_are_read(
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_what_can_no_longer_be_read_is_left_out(embedded: Study, folder: Path, name: str) -> None:
+def test_what_can_no_longer_be_read_is_left_out(folder: Path, name: str) -> None:
+    embedded = embedded_in(folder)
     (folder / "set" / "a" / "001.png").unlink()
     (folder / "set" / "b" / "002.png").write_bytes(b"no image")
     studies.experiment(embedded, name)
