@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -16,10 +15,9 @@ from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import looks
 from kdsspark.stages.report.pictures import projections
-from kdsspark.stages.report.pictures.cut_task import OfImage, Placed, placed
+from kdsspark.stages.report.pictures.cut_task import OfImage
 from kdsspark.stages.report.pictures.galleries import galleries
-from kdsspark.stages.report.pictures.project_task import Projected, tile
-from kdsspark.stages.report.sizes import of_site
+from kdsspark.stages.report.pictures.project_task import Projected
 from kdsspark.tables import EXEMPLARS
 from tests.report.synthetic import run_on_files
 
@@ -76,11 +74,11 @@ def test_all_that_is_drawn_may_be_projected(
         def __init__(self, _: object) -> None:
             pass
 
-        def __call__(self, task: tuple[Pair, Sequence[OfImage[Projected]]]) -> Iterator[Placed]:
-            grey = np.zeros((3, 8, 8), np.float32)
-            for one in (one for job in task[1] for one in job.wanted):
-                found.append(one)
-                yield from placed(one.places, tile(grey, (0, 0, 8, 8), of_site(5, 6).patch))
+        def __call__(
+            self, _: Pair, jobs: Sequence[OfImage[Projected]]
+        ) -> Iterator[dict[str, bytes]]:
+            found.extend(one for job in jobs for one in job.wanted)
+            yield {one.at[0].path: b"" for job in jobs for one in job.wanted}
 
     monkeypatch.setattr(projections, "ProjectImages", Noted)
     config = fruit.config.model_copy(
