@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +31,7 @@ from kdsspark.stages import label_sets
 from kdsspark.stages.report import curves, sizes, subjects
 from kdsspark.stages.report.curves import ALL, Curves
 from kdsspark.stages.report.pictures import best_images, cutting, projections
-from kdsspark.stages.report.pictures.best_images import BestImages, Images
+from kdsspark.stages.report.pictures.best_images import Best, BestImages, Images
 from kdsspark.stages.report.pictures.picture import PictureFile
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
@@ -134,19 +133,19 @@ class _Material:
         }
 
     def _unit(self, feature: int, patches: Sample | None, projected: Sample | None) -> UnitShown:
-        layer, rows = self.subject.layer_of(feature), self.best.of(feature)
+        layer, best = self.subject.layer_of(feature), self.best.of(feature)
         unit = feature - layer.first
         counts = self._counts_of[layer.name, unit]
-        n = self.best.n if rows["x0"].notna().any() else None  # None: values, without images
+        n = self.best.n if any(one.placed for one in best) else None  # None: values, not images
         n_active = None if n is None else int(self.best.n_active[feature])
-        exemplars = [] if n_active == 0 else rows.itertuples()
+        exemplars = () if n_active == 0 else best
         return UnitShown(
             feature=feature,
             layer=layer,
             unit=unit,
             counts=counts.get(ALL),
             inner={c: n for c, n in counts.items() if c != ALL},
-            exemplars=[_exemplar(row, self.best.images) for row in exemplars],
+            exemplars=[_exemplar(one, self.best.images) for one in exemplars],
             corpus=self.subject.of_patches.dataset,
             patches=patches,
             projections=projected,
@@ -177,9 +176,9 @@ class _Material:
         return Sheet(path, self.subject.of_patches.dataset, features, active, self.best.n)
 
 
-def _exemplar(row: Any, images: Images) -> Exemplar:
-    _, class_name = images.get(row.image_id, ("", "?"))
-    return Exemplar(class_name, float(row.activation))
+def _exemplar(best: Best, images: Images) -> Exemplar:
+    _, class_name = images.get(best.image_id, ("", "?"))
+    return Exemplar(class_name, best.activation)
 
 
 def _classes(output: Output, subject: Subject, samples: Mapping[int, Sample]) -> list[ClassShown]:
