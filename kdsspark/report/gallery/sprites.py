@@ -7,8 +7,8 @@ from typing import Final
 
 from PIL import Image
 
-QUALITY: Final = 73
-_METHOD: Final = 2  # half the time of the default, 4, for 4 % more bytes
+QUALITY: Final = 67
+_METHOD: Final = 0  # two thirds of the time of 2, and a third of that of the default, 4
 COLUMNS: Final = 3
 GAP: Final = 2
 """Pixels between the tiles of a sheet."""
