@@ -38,17 +38,29 @@ from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
 
 
-def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gallery]:
-    """The gallery of every pair that has distances (driver).
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What is chosen of every pair that has distances, the images of it, and the sizes."""
+
+    shown: Sequence[tuple[Subject, BestImages]]
+    size: Sizes
+
+
+def choose(context: Context, frames: Mapping[str, pd.DataFrame]) -> Choice:
+    """Choose from the tables what is shown (driver, without Spark).
 
     ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
     """
-    output = context.output
     size = sizes.of_site(len(frames["classes"]), context.config.report.units)
     chosen = subjects.choose_all(context, frames, size.units)
-    shown = [(subject, best_images.read(output, subject)) for subject in chosen]
+    return Choice([(one, best_images.read(context.output, one)) for one in chosen], size)
+
+
+def galleries(context: Context, choice: Choice) -> list[Gallery]:
+    """The gallery of every pair that has distances (driver)."""
+    output, shown, size = context.output, choice.shown, choice.size
     made = cutting.cut(context, shown, size) | projections.project(context, shown, size)
-    counts = curves.read(context.session, output, {s.pair: _wanted(s) for s in chosen})
+    counts = curves.read(context.session, output, {s.pair: _wanted(s) for s, _ in shown})
     return [
         _Material(subject, best, made, counts.get(subject.pair, {}), size).gallery(output)
         for subject, best in shown
