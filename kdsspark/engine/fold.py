@@ -11,10 +11,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, Generic, TypeVar
-from zlib import crc32
 
 from kdsspark.engine.watch import Watch, Watched
-from kdsspark.engine.work import Session
+from kdsspark.engine.work import Session, freeze_modules
 from kdsspark.errors import KdssparkError
 from kdsspark.terminal import Progress
 
@@ -25,7 +24,6 @@ FILES_OF_A_TASK: Final = 16
 Key = TypeVar("Key", bound=Hashable)
 File = TypeVar("File")
 Value = TypeVar("Value")
-Result = TypeVar("Result")
 
 
 def fold(
@@ -79,64 +77,10 @@ class _Fold:
             return group.key, reduce(self.merge, self._values(group))
         except KdssparkError as error:
             return self.watched.refused(error)
+        finally:
+            freeze_modules()
 
     def _values(self, group: _Group[Any, Any]) -> Iterator[Any]:
         for file in group.files:
             yield from self.load(group.key, file)
             self.watched.add(1)
-
-
-def grouped(
-    session: Session,
-    what: str,
-    files: Sequence[File],
-    load: Callable[[File], Iterable[tuple[Key, Value]]],
-    finish: Callable[[Key, Sequence[Value]], Result],
-) -> dict[Key, Result]:
-    """key -> what ``finish`` makes of all values of the key, in any order (driver).
-
-    Both functions run in executors, and Spark moves the values between them, so that the driver
-    holds results only. A file is a task. ``what`` names the step on the terminal. Raises what
-    ``load`` raises; retries all but a :class:`KdssparkError`.
-    """
-    if not files:
-        return {}
-    context = session.sparkContext
-    with Progress(what, len(files), "files") as progress:
-        watch = Watch(context, what)
-        values = context.parallelize(files, len(files)).flatMap(_Load(load, watch.watched))
-        of_keys = values.groupByKey(min(len(files), 4 * context.defaultParallelism), _place)
-        return dict(watch.results(of_keys.map(_Finish(finish)).collect, progress))
-
-
-def _place(key: object) -> int:
-    """The same number for a key in every process, for Spark to choose a task by."""
-    return crc32(repr(key).encode())
-
-
-@dataclass(frozen=True)
-class _Load:
-    """What an executor does with a file: pairs of keys and values, or of None and an error."""
-
-    load: Callable[[Any], Iterable[tuple[Any, Any]]]
-    watched: Watched
-
-    def __call__(self, file: Any) -> Iterator[tuple[Any, Any]]:
-        try:
-            yield from self.load(file)
-            self.watched.add(1)
-        except KdssparkError as error:
-            yield None, self.watched.refused(error)
-
-
-@dataclass(frozen=True)
-class _Finish:
-    """What an executor does with all values of a key."""
-
-    finish: Callable[[Any, Sequence[Any]], Any]
-
-    def __call__(self, group: tuple[Any, Iterable[Any]]) -> tuple[Any, Any] | KdssparkError:
-        key, values = group[0], list(group[1])
-        if isinstance(values[0], KdssparkError):
-            return values[0]
-        return key, self.finish(key, values)

@@ -128,19 +128,23 @@ class _Runner:
         except KdssparkError as error:
             return self.watched.refused(error)
         finally:
-            _freeze(len(sys.modules))
+            freeze_modules()
         receipt = Receipt(item.name, item.digest, dict(outcome.counts), dict(outcome.seconds))
         self.receipts.write(receipt)
         self.watched.add(item.size, outcome.counts.get("failed", 0))
         return receipt
 
 
-@cache
-def _freeze(n_modules: int) -> None:  # noqa: ARG001 (once more when more are imported)
+def freeze_modules() -> None:
     """Exempt imported modules from garbage collection, which PySpark runs after every task.
 
     With torch imported that costs 0.18 s of a core, more than all else in a small task.
     """
+    _freeze(len(sys.modules))
+
+
+@cache
+def _freeze(n_modules: int) -> None:  # noqa: ARG001 (once more when more are imported)
     gc.collect()
     gc.freeze()
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from kdsspark.errors import ImageError
 from kdsspark.images.clock import Clock
@@ -30,7 +31,7 @@ Read = Callable[[str], bytes]
 """The bytes that a uri names; raises :class:`ImageError`."""
 
 Decode = Callable[[bytes], Any]
-"""The pixels of an encoded image, or an array of numbers; raises :class:`ImageError`."""
+"""The pixels of an encoded image, a picture, or numbers; raises :class:`ImageError`."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Loaded:
     """What became of one image."""
 
     content: str | None  # :func:`content_hash` of its bytes; None where they could not be read
-    result: Pixels | ImageError | None  # None where only the content is wanted
+    result: Pixels | Image.Image | ImageError | None  # None where only the content is wanted
 
 
 def content_hash(data: bytes) -> str:

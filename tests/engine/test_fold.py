@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial, reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from kdsspark.engine import fold as folding
-from kdsspark.engine.fold import _Fold, _Group, fold, grouped
+from kdsspark.engine.fold import _Fold, _Group, fold
 from kdsspark.engine.watch import Watched
 from kdsspark.errors import DatasetError, PlacementError
 from tests.inprocess import InProcess, Sum
@@ -143,37 +142,3 @@ def _refuses(_: str, file: int) -> list[int]:
 def test_a_users_mistake_ends_the_fold(spark: SparkSession) -> None:
     with pytest.raises(DatasetError, match=r"^file 7 must have 3 columns, got 2$"):
         fold(spark, "files", {"x": list(range(9))}, _refuses, add, at_least=1)
-
-
-# -- values of a key, wherever they are loaded -----------------------------------------------------
-
-
-def by_length(file: str) -> Iterator[tuple[tuple[str, int], str]]:
-    """Each word under its length; ``bad`` is a mistake."""
-    for word in file.split():
-        if word == "bad":
-            raise DatasetError("a bad word")
-        yield ("length", len(word)), word
-
-
-def in_order(key: tuple[str, int], words: Sequence[str]) -> tuple[int, list[str]]:
-    return key[1], sorted(words)
-
-
-def test_values_of_a_key_come_together(spark: SparkSession) -> None:
-    files = ["one three", "two", "seven eight six", ""]
-    found = grouped(spark, "words", files, by_length, in_order)
-    assert found == {
-        ("length", 3): (3, ["one", "six", "two"]),
-        ("length", 5): (5, ["eight", "seven", "three"]),
-    }
-
-
-def test_nothing_to_group_needs_no_spark() -> None:
-    assert grouped(None, "words", [], by_length, in_order) == {}  # type: ignore[arg-type]
-
-
-def test_a_mistake_while_grouping_is_raised() -> None:
-    session: Any = InProcess()
-    with pytest.raises(DatasetError, match="a bad word"):
-        grouped(session, "words", ["one", "bad two", "six"], by_length, in_order)

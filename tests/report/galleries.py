@@ -7,8 +7,9 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from kdsspark.report.gallery import sprites, unit_figures
+from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.chosen import Chosen, choose
 from kdsspark.report.gallery.gallery import (
     ClassShown,
@@ -19,6 +20,7 @@ from kdsspark.report.gallery.gallery import (
     Sheet,
     UnitShown,
 )
+from kdsspark.report.gallery.sprites import Sprites
 from kdsspark.report.parts import names
 
 Tables = dict[str, pd.DataFrame]
@@ -145,13 +147,16 @@ def _files(
 
 @cache
 def _strip(n: int) -> bytes:
-    return sprites.strip(list(_tiles(n)), SIDE)
+    return _sprites(n, in_rows=False)
 
 
 @cache
 def _patches(n: int) -> bytes:
-    return sprites.sheet(list(_tiles(n)), SIDE)
+    return _sprites(n, in_rows=True)
 
 
-def _tiles(n: int) -> np.ndarray:
-    return np.random.default_rng(n).integers(0, 256, (n, SIDE, SIDE, 3), np.uint8)
+def _sprites(n: int, in_rows: bool) -> bytes:
+    sprites = Sprites(n, SIDE, in_rows)
+    for i, tile in enumerate(np.random.default_rng(n).integers(0, 256, (n, SIDE, SIDE, 3))):
+        sprites.put(i, Image.fromarray(tile.astype(np.uint8)))
+    return sprites.encoded()

@@ -40,6 +40,7 @@ _STYLE: Final[Any] = {
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
     "axes.titlepad": 4,
+    "axes.titley": 1.0,  # not looked for anew at every drawing
     "axes.labelsize": 8,
     "axes.edgecolor": GREY,
     "figure.labelsize": 8,
@@ -180,6 +181,17 @@ def shorten(text: str, length: int) -> str:
         return text
     tail = length // 3
     return f"{text[: length - tail - 1]}\u2026{text[-tail:]}"
+
+
+@styled
+def settle(figure: Figure) -> None:
+    """Lay the panels out for good; otherwise SVG and PNG would each do so, and measure all text."""
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        if not axis.get_label_text():
+            axis.set_label_coords(0.5, 0.5)  # an empty one is not placed beside the ticks
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def svg(figure: Figure) -> bytes:

@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Tile = npt.NDArray[np.uint8]
-"""[side, side, 3]"""
-
-QUALITY: Final = 73
-_METHOD: Final = 2  # half the time of the default, 4, for 4 % more bytes
+QUALITY: Final = 67
+_METHOD: Final = 0  # two thirds of the time of 2, and a third of that of the default, 4
 COLUMNS: Final = 3
 GAP: Final = 2
 """Pixels between the tiles of a sheet."""
 
-_EMPTY: Final = 233  # grey, for a picture that cannot be read
+_EMPTY: Final = (233,) * 3  # grey, for a picture that cannot be read
 
 
-def strip(tiles: Sequence[Tile | None], side: int) -> bytes:
-    """Tiles in a row, without gaps, as WebP: a page shows them one by one, by their position."""
-    return _encoded(np.concatenate([_tile(tile, side) for tile in tiles], axis=1))
+class Sprites:
+    """A picture of ``n`` square tiles, each of which is grey until it is put into its place.
 
+    ``in_rows``: rows of three, with gaps. Else a strip without gaps, of which a page shows one tile
+    by its position.
+    """
 
-def sheet(tiles: Sequence[Tile | None], side: int) -> bytes:
-    """Tiles in rows of three, with gaps, as WebP."""
-    rows = -(-len(tiles) // COLUMNS)
-    step = side + GAP
-    canvas = np.full((rows * step - GAP, COLUMNS * step - GAP, 3), 255, np.uint8)
-    for n, tile in enumerate(tiles):
-        y, x = n // COLUMNS * step, n % COLUMNS * step
-        canvas[y : y + side, x : x + side] = _tile(tile, side)
-    return _encoded(canvas)
+    def __init__(self, n: int, side: int, in_rows: bool) -> None:
+        self._columns, gap = (COLUMNS, GAP) if in_rows else (n, 0)
+        self._step = side + gap
+        rows = -(-n // self._columns)
+        size = self._columns * self._step - gap, rows * self._step - gap
+        self._canvas = Image.new("RGB", size, "white")
+        for i in range(n):
+            self.put(i, Image.new("RGB", (side, side), _EMPTY))
 
+    def put(self, n: int, tile: Image.Image) -> None:
+        """Tile ``n``, from 0."""
+        row, column = divmod(n, self._columns)
+        self._canvas.paste(tile, (column * self._step, row * self._step))
 
-def _tile(tile: Tile | None, side: int) -> Tile:
-    return np.full((side, side, 3), _EMPTY, np.uint8) if tile is None else tile
-
-
-def _encoded(pixels: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", quality=QUALITY, method=_METHOD)
-    return buffer.getvalue()
+    def encoded(self) -> bytes:
+        """The picture as WebP."""
+        buffer = io.BytesIO()
+        self._canvas.save(buffer, "WEBP", quality=QUALITY, method=_METHOD)
+        return buffer.getvalue()

@@ -56,8 +56,8 @@ def _svg(css: str, width: int, shapes: str, label: str) -> Markup:
 def _shares(counts: Counts) -> npt.NDArray[np.float64]:
     """The share of the images in each bar; so many bins are a bar that there are at most 50."""
     together = -(-len(counts) // _BARS)
-    padded = np.pad(counts, (0, -len(counts) % together)).reshape(-1, together).sum(1)
-    return np.asarray(padded / max(1, int(counts.sum())))
+    bars = np.add.reduceat(counts, np.arange(0, len(counts), together))
+    return np.asarray(bars / max(1, int(bars.sum())))
 
 
 def _down(heights: npt.NDArray[np.float64]) -> list[int]:

@@ -105,7 +105,7 @@ def draw_disagreement(bins: pd.DataFrame) -> Drawn:
 def _drawn(figure: Figure, stem: str, data: pd.DataFrame | None) -> Drawn:
     size = "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"
     files = {} if data is None else {f"{stem}.csv": csv(data)}
+    canvas.settle(figure)
     files[f"{stem}.svg"] = canvas.svg(figure)
-    figure.set_layout_engine("none")  # the panels stay where the SVG has them
     files[f"{stem}.png"] = canvas.png(figure)
     return Drawn(stem, size, files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from kdsspark.engine.fold import fold
-from kdsspark.engine.work import Session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.tables import HISTOGRAMS
+
+if TYPE_CHECKING:
+    from kdsspark.engine.work import Session  # of the driver
 
 Counts = npt.NDArray[np.int64]
 Curves = dict[tuple[str, int, int], Counts]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import reduce
-from operator import and_, or_
 from typing import Final
 
 import numpy as np
@@ -103,14 +101,11 @@ def _rows(
     names = [*_KEYS, *columns]
     if not files:
         return pd.DataFrame({name: [] for name in names})
-    fields = [pc.field(name) for name in _KEYS]
-    one_of_them = reduce(
-        or_,
-        (reduce(and_, (f == v for f, v in zip(fields, unit, strict=True))) for unit in units),
-    )
-    dataset = parquet.dataset(output, table, files)
-    rows: pd.DataFrame = dataset.to_table(columns=names, filter=one_of_them).to_pandas()
-    return rows
+    *_, layers, numbers = (list(set(values)) for values in zip(*units, strict=True))
+    perhaps = pc.field("layer").isin(layers) & pc.field("unit").isin(numbers)
+    rows = parquet.dataset(output, table, files).to_table(columns=names, filter=perhaps)
+    found: pd.DataFrame = rows.to_pandas()
+    return found.merge(pd.DataFrame(units, columns=list(_KEYS)))
 
 
 def _bins(histograms: pd.DataFrame, class_id: int) -> pd.DataFrame | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Final
 
 import numpy as np
@@ -36,7 +38,7 @@ from kdsspark.stages.report import looks, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
 from kdsspark.stages.report.pictures import filters
-from kdsspark.stages.report.pictures.galleries import galleries
+from kdsspark.stages.report.pictures.galleries import choose, galleries
 from kdsspark.tables import FEATURES, HISTOGRAMS, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
@@ -95,16 +97,24 @@ def run(context: Context) -> None:
     if planned.finished(output):
         print("report: shows these tables already", file=sys.stderr)
         return
-    # Matplotlib and scipy take a second to import, which nothing new does not need.
-    from kdsspark.report import site
-
     REPORT.receipts(output).remove(_ITEM)
     steps = len(_queries(config)) + len(_experiments(output)) + 1
     with Progress(REPORT.name, steps, "steps") as progress:
         data = _gathered(context, planned.made, progress)
-        _replace(output, site.render(data, os.cpu_count() or 1))
+        gc.freeze()  # each collection would look through all of it
+        try:
+            _replace(output, _site().render(data, os.cpu_count() or 1))
+        finally:
+            gc.unfreeze()
         progress.show(steps)
     REPORT.receipts(output).write(Receipt(_ITEM, planned.digest, {"files": _n_files(output)}))
+
+
+def _site() -> ModuleType:
+    """The pages: with Matplotlib, whose import takes a second that nothing new does not need."""
+    from kdsspark.report import site
+
+    return site
 
 
 def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
@@ -122,17 +132,19 @@ def _gathered(context: Context, made: Sequence[Receipt], progress: Progress) -> 
     experiments = _experiments(output)
     drawn = read_feature_classes(output, config, context.drawn)
     with ThreadPoolExecutor(1) as beside:
-        # Spark starts while DuckDB answers; it reads the images and the histograms.
+        # Spark, which reads the images and the histograms, starts beside all that does without.
         needed = config.image_datasets or output.files(HISTOGRAMS.name)
         started = beside.submit(lambda: needed and context.session.sparkContext)
         frames = _answers(output, config, _queries(config) | experiments, progress)
+        choice = choose(context, frames)
+        frames["rest"] = rest.medians(output, frames["class_extremes"])
+        _site()
         started.result()
-    shown = galleries(context, frames)
+    shown = galleries(context, choice)
     frames["failures"] = _redacted(frames["failures"])
     groups = {d.name: d.group for d in config.datasets if d.group is not None}
     extremes = frames.pop("disagreements", None)
     disagreements = None if extremes is None else with_bins(output, extremes)
-    frames["rest"] = rest.medians(output, frames["class_extremes"])
     frames["sizes"] = _sizes(output, config)
     networks = _networks(output, config)
     others = tuple(map(str, beyond(output, config)))

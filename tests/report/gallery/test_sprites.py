@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kdsspark.report.gallery import sprites
+from kdsspark.report.gallery.sprites import GAP, Sprites
 
 SIDE = 32
 TILES = [
@@ -18,8 +19,12 @@ TILES = [
 LOSS = 12  # of a plain colour, by compression
 
 
-def decoded(content: bytes) -> np.ndarray:
-    image = Image.open(io.BytesIO(content))
+def decoded(tiles: Sequence[np.ndarray | None], in_rows: bool) -> np.ndarray:
+    sprites = Sprites(len(tiles), SIDE, in_rows)
+    for n, tile in enumerate(tiles):
+        if tile is not None:
+            sprites.put(n, Image.fromarray(tile))
+    image = Image.open(io.BytesIO(sprites.encoded()))
     assert (image.format, image.mode) == ("WEBP", "RGB")
     return np.asarray(image, int)
 
@@ -32,7 +37,7 @@ def near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def test_a_strip_has_its_tiles_side_by_side() -> None:
-    found = decoded(sprites.strip(TILES, SIDE))
+    found = decoded(TILES, in_rows=False)
     assert found.shape == (SIDE, 7 * SIDE, 3)
     for n, tile in enumerate(TILES):
         assert near(found[:, n * SIDE : (n + 1) * SIDE], tile), n
@@ -40,9 +45,9 @@ def test_a_strip_has_its_tiles_side_by_side() -> None:
 
 @pytest.mark.parametrize(("n", "rows"), [(1, 1), (3, 1), (4, 2), (7, 3)])
 def test_a_sheet_has_rows_with_gaps(n: int, rows: int) -> None:
-    step = SIDE + sprites.GAP
-    found = decoded(sprites.sheet(TILES[:n], SIDE))
-    assert found.shape == (rows * step - sprites.GAP, 3 * step - sprites.GAP, 3)
+    step = SIDE + GAP
+    found = decoded(TILES[:n], in_rows=True)
+    assert found.shape == (rows * step - GAP, 3 * step - GAP, 3)
     for i, tile in enumerate(TILES[:n]):
         y, x = i // 3 * step, i % 3 * step
         assert near(found[y : y + SIDE, x : x + SIDE], tile), i
@@ -52,7 +57,7 @@ def test_a_sheet_has_rows_with_gaps(n: int, rows: int) -> None:
 
 
 def test_what_cannot_be_read_is_grey() -> None:
-    found = decoded(sprites.strip([TILES[0], None, TILES[1]], SIDE))
+    found = decoded([TILES[0], None, TILES[1]], in_rows=False)
     grey = found[10:-10, SIDE + 10 : 2 * SIDE - 10]
     assert (np.ptp(grey, axis=2) <= LOSS).all()
     assert 200 < grey.mean() < 250

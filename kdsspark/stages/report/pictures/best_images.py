@@ -41,6 +41,14 @@ class Patch(NamedTuple):
     view: int
 
 
+class Best(NamedTuple):
+    """An image that excites a unit most; ``placed``: whether it is known where."""
+
+    image_id: str
+    activation: float
+    placed: bool
+
+
 @dataclass(frozen=True, eq=False)
 class BestImages:
     """The images that excite the drawn units of a pair most.
@@ -53,9 +61,9 @@ class BestImages:
     n_active: npt.NDArray[np.int64]  # [features], images of the corpus that excite the unit
     n: int  # images of the corpus, 0 without one
 
-    def of(self, feature: int) -> pd.DataFrame:
+    def of(self, feature: int) -> Sequence[Best]:
         """The exemplars of a unit, the best first."""
-        return self._by_feature.get(feature, self.rows.iloc[:0])
+        return self._by_feature.get(feature, ())
 
     def patches(self) -> Iterator[Patch]:
         """The patches whose image is known, in the order of the rows; values have none.
@@ -80,8 +88,12 @@ class BestImages:
             )
 
     @cached_property
-    def _by_feature(self) -> dict[int, pd.DataFrame]:
-        return {int(str(f)): own for f, own in self.rows.groupby("feature")}
+    def _by_feature(self) -> dict[int, list[Best]]:
+        found: dict[int, list[Best]] = {}
+        names = ["feature", "image_id", "activation", "x0"]
+        for feature, image_id, activation, x0 in self.rows[names].itertuples(index=False):
+            found.setdefault(feature, []).append(Best(image_id, activation, not pd.isna(x0)))
+        return found
 
 
 def read(output: Output, subject: Subject) -> BestImages:

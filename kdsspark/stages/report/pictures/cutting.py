@@ -1,31 +1,30 @@
 """Which squares are cut out of which images for the report, and the cutting by executors (driver).
 
-Only what is drawn is read, and an image is read once, whatever is cut out of it.
+Only what is drawn is read. A picture is made by one task, and a task reads an image once, whatever
+it cuts out of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from operator import or_
+from typing import Final, Protocol, TypeVar
 
-from kdsspark.engine.fold import grouped
+from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
-from kdsspark.images.decoding import Decoder
-from kdsspark.images.loading import Decode
 from kdsspark.network.spec import NetworkSpec
 from kdsspark.output.names import Pair
 from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.gallery import LayerShown
 from kdsspark.report.parts import names
-from kdsspark.stages.embed.image_job import decode_of
 from kdsspark.stages.embed.networks import saved_networks
 from kdsspark.stages.report.pictures.best_images import BestImages
-from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, Wanted
-from kdsspark.stages.report.pictures.picture import PictureFile, Place, encoded
+from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square
+from kdsspark.stages.report.pictures.picture import PictureFile, Place
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
-_IMAGES_OF_A_TASK: Final = 48
+_TILES_OF_A_TASK: Final = 4000  # two seconds; with fewer, more tasks read the same images
 _SHORT_SIDE: Final = 256  # where no network says otherwise
 
 
@@ -34,8 +33,8 @@ def cut(
 ) -> dict[str, bytes]:
     """The pictures of all pairs, by their paths; a picture without a tile is left out.
 
-    Executors cut the tiles and encode the pictures. Patches belong to the pair that is the
-    reference corpus, so that several pairs with one corpus cut them once.
+    Patches belong to the pair that is the reference corpus, so that several pairs with one corpus
+    cut them once.
     """
     config = context.config
     specs = saved_networks(context.output, config)
@@ -45,14 +44,15 @@ def cut(
         for pair, uri, square in cuts(subject, best, size):
             if pair.dataset not in ready_made:
                 wanted.setdefault(pair, {})[uri, square] = None
-    decoders = {pair: _decoder(specs.get(pair.network)) for pair in wanted}
-    task = CutImages(decoders, config.embed.image_seconds)
-    made = grouped(context.session, "pictures", tasks(wanted), task, encoded)
-    return {picture.path: content for picture, content in made.items()}
+    short_sides = {pair: _short_side(specs.get(pair.network)) for pair in wanted}
+    task = CutImages(short_sides, config.embed.image_seconds)
+    work = tasks(wanted, _TILES_OF_A_TASK)
+    made = fold(context.session, "pictures", work, task, or_, at_least=1)
+    return {path: content for files in made.values() for path, content in files.items()}
 
 
-def _decoder(spec: NetworkSpec | None) -> Decode:
-    return decode_of(spec) if spec and not spec.is_pixels else Decoder(_SHORT_SIDE)
+def _short_side(spec: NetworkSpec | None) -> int:
+    return spec.preprocessing.resize if spec and not spec.is_pixels else _SHORT_SIDE
 
 
 def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[Pair, str, Square]]:
@@ -61,15 +61,14 @@ def cuts(subject: Subject, best: BestImages, size: Sizes) -> Iterator[tuple[Pair
         for class_id, uris in subject.samples.items():
             picture = samples(subject, class_id, size)
             for n, uri in enumerate(uris):
-                yield subject.pair, uri, Square(((picture, n),), None, size.sample)
+                yield subject.pair, uri, Square((picture, n), None)
     made = _units(subject, best, size)
     sheets = _on_sheets(subject, size) if subject.with_sheets else {}
     for uri, box, feature, rank in ((p.uri, p.box, p.feature, p.rank) for p in best.patches()):
-        if feature in made:
-            places = tuple((picture, rank - 1) for picture in made[feature])
-            yield subject.of_patches, uri, Square(places, box, size.patch)
+        for picture in made.get(feature, ()):
+            yield subject.of_patches, uri, Square((picture, rank - 1), box)
         if rank == 1 and feature in sheets:
-            yield subject.of_patches, uri, Square((sheets[feature],), box, size.tile)
+            yield subject.of_patches, uri, Square(sheets[feature], box)
 
 
 def samples(subject: Subject, class_id: int, size: Sizes) -> PictureFile:
@@ -126,15 +125,37 @@ def _on_sheets(subject: Subject, size: Sizes) -> dict[int, Place]:
     }
 
 
+class Placed(Protocol):
+    """What is made of an image for a picture."""
+
+    @property
+    def at(self) -> Place:
+        """Where it is shown."""
+
+
+Wanted = TypeVar("Wanted", bound=Placed)
+
+
 def tasks(
-    wanted: Mapping[Pair, Iterable[tuple[str, Wanted]]], images: int = _IMAGES_OF_A_TASK
-) -> list[tuple[Pair, Sequence[OfImage[Wanted]]]]:
-    """What is wanted of images, given with their uris, by image; so many ``images`` a task."""
-    found: list[tuple[Pair, Sequence[OfImage[Wanted]]]] = []
+    wanted: Mapping[Pair, Collection[tuple[str, Wanted]]], tiles: int
+) -> dict[Pair, list[Sequence[OfImage[Wanted]]]]:
+    """What each task makes of images, given with their uris: about ``tiles``, whole pictures."""
+    found: dict[Pair, list[Sequence[OfImage[Wanted]]]] = {}
     for pair, own in wanted.items():
-        by_uri: dict[str, list[Wanted]] = {}
+        by_picture: dict[PictureFile, list[tuple[str, Wanted]]] = {}
         for uri, one in own:
-            by_uri.setdefault(uri, []).append(one)
-        jobs = [OfImage(uri, tuple(ones)) for uri, ones in sorted(by_uri.items())]
-        found += [(pair, jobs[start : start + images]) for start in range(0, len(jobs), images)]
+            by_picture.setdefault(one.at[0], []).append((uri, one))
+        parts: list[list[tuple[str, Wanted]]] = [[] for _ in range(-(-len(own) // tiles))]
+        begun = 0
+        for some in by_picture.values():
+            parts[begun * len(parts) // len(own)] += some
+            begun += len(some)
+        found[pair] = [_by_image(part) for part in parts if part]
     return found
+
+
+def _by_image(wanted: Sequence[tuple[str, Wanted]]) -> list[OfImage[Wanted]]:
+    by_uri: dict[str, list[Wanted]] = {}
+    for uri, one in wanted:
+        by_uri.setdefault(uri, []).append(one)
+    return [OfImage(uri, tuple(ones)) for uri, ones in sorted(by_uri.items())]

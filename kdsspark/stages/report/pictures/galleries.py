@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,24 +31,36 @@ from kdsspark.stages import label_sets
 from kdsspark.stages.report import curves, sizes, subjects
 from kdsspark.stages.report.curves import ALL, Curves
 from kdsspark.stages.report.pictures import best_images, cutting, projections
-from kdsspark.stages.report.pictures.best_images import BestImages, Images
+from kdsspark.stages.report.pictures.best_images import Best, BestImages, Images
 from kdsspark.stages.report.pictures.picture import PictureFile
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
 
 
-def galleries(context: Context, frames: Mapping[str, pd.DataFrame]) -> list[Gallery]:
-    """The gallery of every pair that has distances (driver).
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What is chosen of every pair that has distances, the images of it, and the sizes."""
+
+    shown: Sequence[tuple[Subject, BestImages]]
+    size: Sizes
+
+
+def choose(context: Context, frames: Mapping[str, pd.DataFrame]) -> Choice:
+    """Choose from the tables what is shown (driver, without Spark).
 
     ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
     """
-    output = context.output
     size = sizes.of_site(len(frames["classes"]), context.config.report.units)
     chosen = subjects.choose_all(context, frames, size.units)
-    shown = [(subject, best_images.read(output, subject)) for subject in chosen]
+    return Choice([(one, best_images.read(context.output, one)) for one in chosen], size)
+
+
+def galleries(context: Context, choice: Choice) -> list[Gallery]:
+    """The gallery of every pair that has distances (driver)."""
+    output, shown, size = context.output, choice.shown, choice.size
     made = cutting.cut(context, shown, size) | projections.project(context, shown, size)
-    counts = curves.read(context.session, output, {s.pair: _wanted(s) for s in chosen})
+    counts = curves.read(context.session, output, {s.pair: _wanted(s) for s, _ in shown})
     return [
         _Material(subject, best, made, counts.get(subject.pair, {}), size).gallery(output)
         for subject, best in shown
@@ -134,19 +145,19 @@ class _Material:
         }
 
     def _unit(self, feature: int, patches: Sample | None, projected: Sample | None) -> UnitShown:
-        layer, rows = self.subject.layer_of(feature), self.best.of(feature)
+        layer, best = self.subject.layer_of(feature), self.best.of(feature)
         unit = feature - layer.first
         counts = self._counts_of[layer.name, unit]
-        n = self.best.n if rows["x0"].notna().any() else None  # None: values, without images
+        n = self.best.n if any(one.placed for one in best) else None  # None: values, not images
         n_active = None if n is None else int(self.best.n_active[feature])
-        exemplars = [] if n_active == 0 else rows.itertuples()
+        exemplars = () if n_active == 0 else best
         return UnitShown(
             feature=feature,
             layer=layer,
             unit=unit,
             counts=counts.get(ALL),
             inner={c: n for c, n in counts.items() if c != ALL},
-            exemplars=[_exemplar(row, self.best.images) for row in exemplars],
+            exemplars=[_exemplar(one, self.best.images) for one in exemplars],
             corpus=self.subject.of_patches.dataset,
             patches=patches,
             projections=projected,
@@ -177,9 +188,9 @@ class _Material:
         return Sheet(path, self.subject.of_patches.dataset, features, active, self.best.n)
 
 
-def _exemplar(row: Any, images: Images) -> Exemplar:
-    _, class_name = images.get(row.image_id, ("", "?"))
-    return Exemplar(class_name, float(row.activation))
+def _exemplar(best: Best, images: Images) -> Exemplar:
+    _, class_name = images.get(best.image_id, ("", "?"))
+    return Exemplar(class_name, best.activation)
 
 
 def _classes(output: Output, subject: Subject, samples: Mapping[int, Sample]) -> list[ClassShown]:

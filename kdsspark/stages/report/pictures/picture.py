@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from kdsspark.report.gallery import sprites
+from PIL import Image
+
+from kdsspark.report.gallery.sprites import Sprites
 
 
 class PictureFile(NamedTuple):
@@ -21,8 +22,19 @@ Place = tuple[PictureFile, int]
 """A picture, and which of its tiles, from 0."""
 
 
-def encoded(picture: PictureFile, tiles: Sequence[tuple[int, sprites.Tile]]) -> bytes:
-    """The file of a picture (executor); a tile that is not among ``tiles`` is grey."""
-    known = dict(tiles)
-    draw = sprites.sheet if picture.in_rows else sprites.strip
-    return draw([known.get(n) for n in range(picture.n)], picture.side)
+class Pictures:
+    """The pictures of a task, whose tiles come in any order (executor)."""
+
+    def __init__(self) -> None:
+        self._begun: dict[PictureFile, Sprites] = {}
+
+    def put(self, place: Place, tile: Image.Image) -> None:
+        """Put a tile into its picture."""
+        picture, n = place
+        if picture not in self._begun:
+            self._begun[picture] = Sprites(*picture[1:])
+        self._begun[picture].put(n, tile)
+
+    def files(self) -> dict[str, bytes]:
+        """The files by their paths, in which missing tiles are grey; none without any tile."""
+        return {picture.path: sprites.encoded() for picture, sprites in self._begun.items()}

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from kdsspark.engine import gpus
 from kdsspark.engine.work import task_cpus
@@ -15,28 +16,27 @@ from kdsspark.images.clock import Clock
 from kdsspark.output.names import Pair
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
-from kdsspark.stages.report.pictures.cut_task import OfImage, Placed, Tile, cut, placed
-from kdsspark.stages.report.pictures.picture import Place
+from kdsspark.stages.report.pictures.cut_task import OfImage, cut
+from kdsspark.stages.report.pictures.picture import Pictures, Place
 
 _AT_ONCE: Final = 64  # projections in memory, 0.6 MB each for crops of 224 pixels
 _SHARE: Final = 99.5  # percent of the absolute values that lie within the range of a picture
 
 
 class Projected(NamedTuple):
-    """A maximum to project: what it is for, the unit and its place, the patch, and its side.
+    """A maximum to project: where it is shown, the unit and its place, and the patch.
 
     ``place`` is row and column of the unit's map, None where the layer has no map. ``view`` says
     which crop of the image has the maximum. ``box`` is the patch, x0, y0, x1, y1 in the resized
     image.
     """
 
-    places: tuple[Place, ...]
+    at: Place
     layer: str
     unit: int
     place: tuple[int, int] | None
     view: int
     box: tuple[int, int, int, int]
-    side: int
 
 
 class _View(NamedTuple):
@@ -58,25 +58,27 @@ class ProjectImages:
 
     jobs: Mapping[Pair, ImageJob]
 
-    def __call__(self, task: tuple[Pair, Sequence[OfImage[Projected]]]) -> Iterator[Placed]:
-        """Tiles where they belong; what belongs to an unreadable image is left out.
+    def __call__(
+        self, pair: Pair, images: Sequence[OfImage[Projected]]
+    ) -> Iterator[dict[str, bytes]]:
+        """The files of pictures; what belongs to an unreadable image is left out.
 
         An image is read once. The maxima of a layer go through the network together, those of
         different images and units too.
         """
-        pair, images = task
-        job = self.jobs[pair]
+        job, pictures = self.jobs[pair], Pictures()
         waiting: dict[str, list[_View]] = {}
         try:
             for view in _views(job, images):
                 views = waiting.setdefault(view.wanted.layer, [])
                 views.append(view)
                 if len(views) == _AT_ONCE:
-                    yield from _tiles(job, waiting.pop(view.wanted.layer))
+                    _put(pictures, job, waiting.pop(view.wanted.layer))
             for views in waiting.values():
-                yield from _tiles(job, views)
+                _put(pictures, job, views)
         finally:
             gpus.release()
+        yield pictures.files()
 
 
 def _views(job: ImageJob, images: Sequence[OfImage[Projected]]) -> Iterator[_View]:
@@ -101,8 +103,8 @@ def _views(job: ImageJob, images: Sequence[OfImage[Projected]]) -> Iterator[_Vie
                 yield _View(wanted, pixels, mirrored, box)
 
 
-def _tiles(job: ImageJob, views: Sequence[_View]) -> Iterator[Placed]:
-    """The tiles of maxima of one layer."""
+def _put(pictures: Pictures, job: ImageJob, views: Sequence[_View]) -> None:
+    """Project maxima of one layer, and put the tiles into their pictures."""
     wanted = [view.wanted for view in views]
     places = [w.place for w in wanted if w.place is not None]
     projections = image_job.projector(job)(
@@ -113,13 +115,15 @@ def _tiles(job: ImageJob, views: Sequence[_View]) -> Iterator[Placed]:
     )
     for view, projection in zip(views, projections, strict=True):
         turned = projection[..., ::-1] if view.mirrored else projection
-        yield from placed(view.wanted.places, tile(turned, view.box, view.wanted.side))
+        pictures.put(view.wanted.at, tile(turned, view.box, view.wanted.at[0].side))
 
 
-def tile(projection: npt.NDArray[np.float32], box: tuple[int, int, int, int], side: int) -> Tile:
+def tile(
+    projection: npt.NDArray[np.float32], box: tuple[int, int, int, int], side: int
+) -> Image.Image:
     """The picture of a projection as a square, with the edges that :func:`cut` gives the patch."""
     x0, y0, x1, y1 = box
-    return cut(shown(projection, box), (0, 0, x1 - x0, y1 - y0), side)
+    return cut(Image.fromarray(shown(projection, box)), (0, 0, x1 - x0, y1 - y0), side)
 
 
 def shown(

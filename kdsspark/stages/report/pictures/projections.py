@@ -7,21 +7,22 @@ only where somebody asked for the unit, or where the configuration asks for all 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import or_
 from typing import Final
 
-from kdsspark.engine.fold import grouped
+from kdsspark.engine.fold import fold
 from kdsspark.engine.stage import Context
 from kdsspark.output.names import Pair
 from kdsspark.report.parts import names
 from kdsspark.stages.exemplars.stage import image_jobs
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cutting import of_unit, tasks
-from kdsspark.stages.report.pictures.picture import PictureFile, encoded
+from kdsspark.stages.report.pictures.picture import PictureFile
 from kdsspark.stages.report.pictures.project_task import Projected, ProjectImages
 from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 
-_IMAGES_OF_A_TASK: Final = 8
+_TILES_OF_A_TASK: Final = 64
 
 
 def project(
@@ -35,10 +36,10 @@ def project(
             found.setdefault(subject.of_patches, {})[one] = None
     if not found or not config.exemplars:
         return {}
-    work = tasks(found, _IMAGES_OF_A_TASK)
+    work = tasks(found, _TILES_OF_A_TASK)
     task = ProjectImages(image_jobs(context, config.exemplars.crops))
-    made = grouped(context.session, "projections", work, task, encoded)
-    return {picture.path: content for picture, content in made.items()}
+    made = fold(context.session, "projections", work, task, or_, at_least=1)
+    return {path: content for files in made.values() for path, content in files.items()}
 
 
 def projected(subject: Subject, best: BestImages, feature: int, size: Sizes) -> PictureFile:
@@ -57,12 +58,11 @@ def _wanted(
             yield (
                 patch.uri,
                 Projected(
-                    places=((projected(subject, best, patch.feature, size), patch.rank - 1),),
+                    at=(projected(subject, best, patch.feature, size), patch.rank - 1),
                     layer=layer.name,
                     unit=patch.feature - layer.first,
                     place=patch.place,
                     view=patch.view,
                     box=patch.box,
-                    side=size.patch,
                 ),
             )

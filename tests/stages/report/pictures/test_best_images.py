@@ -36,9 +36,9 @@ def test_units_with_a_page_have_all_patches_and_others_the_best(
     drawn = set(subject.chosen.drawn)
     for feature, own in rows.groupby("feature"):
         n = 9 if feature in drawn else int(subject.with_sheets)
-        got = found.of(int(feature))
-        assert got["image_id"].tolist() == own.sort_values("rank")["image_id"].tolist()[:n]
-        assert got["rank"].tolist() == list(range(1, len(got) + 1))
+        best = own.sort_values("rank").iloc[:n]
+        want = zip(best["image_id"], best["activation"], best["x0"].notna(), strict=True)
+        assert list(found.of(int(feature))) == list(want)
         assert found.n_active[feature] == own["n_active"].iloc[0]
     assert len(drawn) < rows["feature"].nunique()
     assert found.n == rows["n"].iloc[0]

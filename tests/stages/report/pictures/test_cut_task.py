@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ from PIL import Image
 
 from kdsspark.images import decoding
 from kdsspark.output.names import Pair
+from kdsspark.report.gallery.sprites import Sprites
 from kdsspark.stages.report.pictures import cut_task
-from kdsspark.stages.report.pictures.cut_task import CutImages, OfImage, Square, cut
+from kdsspark.stages.report.pictures.cut_task import Box, CutImages, OfImage, Square
 from kdsspark.stages.report.pictures.picture import PictureFile
 from tests.inprocess import task
 from tests.studies import write_images
 
 PAIR, OTHER = Pair("tiny", "set"), Pair("large", "set")
 SHORT = {PAIR: 40, OTHER: 24}
-DECODERS = {pair: decoding.Decoder(short) for pair, short in SHORT.items()}
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
 GREY = cut_task._EDGE
 
@@ -30,12 +30,20 @@ def _task() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _without_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sprites, "encoded", lambda self: np.asarray(self._canvas))
+
+
+def cut(pixels: np.ndarray, *args: Any) -> np.ndarray:
+    return np.asarray(cut_task.cut(Image.fromarray(pixels), *args))
+
+
 def plain(pixels: np.ndarray, box: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
-    image = Image.fromarray(pixels).crop(box)
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box))
 
 
-def test_a_square_box_is_the_crop_of_pillow() -> None:
+def test_a_square_box_is_resized_as_by_pillow() -> None:
     box = 30, 10, 70, 50
     assert (cut(PIXELS, box, 40) == PIXELS[10:50, 30:70]).all()
     for side in (16, 40, 64):
@@ -84,6 +92,19 @@ def test_few_pixels_stay_squares() -> None:
     assert (found == PIXELS[5:8, 4:7].repeat(20, axis=0).repeat(20, axis=1)).all()
 
 
+@pytest.mark.parametrize("short", [30, 90])
+@pytest.mark.parametrize("box", [(2, 3, 10, 14), (0, 5, 28, 30), (4, 4, 7, 7), None])
+def test_a_box_of_the_resized_image_is_cut_out_of_the_stored_one(
+    short: int, box: Box | None
+) -> None:
+    """It is what the resized image has there, up to rounding."""
+    smooth = Image.fromarray(PIXELS[:12, :18]).resize((90, 60), Image.Resampling.BICUBIC)
+    resized = smooth.resize((short * 3 // 2, short), Image.Resampling.BILINEAR)
+    found = cut(np.asarray(smooth), box, 24, 60 / short).astype(float)
+    expected = cut(np.asarray(resized), box, 24).astype(float)
+    assert np.abs(found - expected).mean() < 6
+
+
 @pytest.fixture(scope="module")
 def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("images")
@@ -94,42 +115,42 @@ def uris(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_all_that_is_cut_out_of_readable_images(uris: list[str]) -> None:
-    whole, boxes = (PictureFile(name, 4, 20, in_rows=False) for name in ("whole", "box"))
+    whole, boxes = PictureFile("whole", 8, 20, False), PictureFile("box", 4, 12, True)
+    box = (1, 2, 21, 22)
     jobs = [
         OfImage(
             uri,
-            (
-                Square(((whole, n),), None, 20),
-                Square(((boxes, n), (whole, n + 4)), (1, 2, 21, 22), 20),
-            ),
+            (Square((whole, n), None), Square((boxes, n), box), Square((whole, n + 4), box)),
         )
         for n, uri in enumerate(uris)
     ]
     for pair, short in SHORT.items():
-        tiles = list(CutImages(DECODERS, 30.0)((pair, jobs)))
-        found = {(n, picture.path): tile for picture, (n, tile) in tiles}
-        assert len(tiles) == len(found) == 6
-        assert set(found) == {
-            (n + more, kind)
-            for n in (0, 3)
-            for more, kind in ((0, "whole"), (4, "whole"), (0, "box"))
-        }
+        (found,) = CutImages(SHORT, 30.0)(pair, jobs)
+        want = {picture.path: Sprites(*picture[1:]) for picture in (whole, boxes)}
         for n in (0, 3):
-            image = decoding.decode(Path(uris[n]).read_bytes(), short)
-            assert min(image.shape[:2]) == short
-            assert (found[n, "box"] == image[2:22, 1:21]).all()
-            assert (found[n, "whole"] == cut(image, None, 20)).all()
-            assert (found[n + 4, "whole"] == found[n, "box"]).all()
+            image = Image.open(uris[n])
+            scale = min(image.size) / short
+            want["whole"].put(n, cut_task.cut(image, None, 20, scale))
+            want["whole"].put(n + 4, cut_task.cut(image, box, 20, scale))
+            want["box"].put(n, cut_task.cut(image, box, 12, scale))
+        assert found.keys() == want.keys()
+        for name, content in found.items():
+            assert (content == np.asarray(want[name].encoded())).all()
+
+
+def test_nothing_is_drawn_of_unreadable_images(uris: list[str]) -> None:
+    jobs = [OfImage(uris[1], (Square((PictureFile("strip", 1, 8, False), 0), None),))]
+    assert list(CutImages(SHORT, 30.0)(PAIR, jobs)) == [{}]
 
 
 def test_an_image_is_read_once(uris: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     reads, plain_read = [], decoding.read
     monkeypatch.setattr(decoding, "read", lambda *a: (reads.append(a[0]), plain_read(*a))[1])
     picture = PictureFile("strip", 5, 8, in_rows=False)
-    jobs = [OfImage(uris[0], tuple(Square(((picture, n),), None, 8) for n in range(5)))]
-    found = list(CutImages(DECODERS, 30.0)((PAIR, jobs)))
-    assert (len(found), len(reads)) == (5, 1)
+    jobs = [OfImage(uris[0], tuple(Square((picture, n), None) for n in range(5)))]
+    (found,) = CutImages(SHORT, 30.0)(PAIR, jobs)
+    assert (len(found), len(reads)) == (1, 1)
 
 
 def test_nothing_to_do() -> None:
-    assert list(CutImages(DECODERS, 30.0)((PAIR, []))) == []
+    assert list(CutImages(SHORT, 30.0)(PAIR, [])) == [{}]

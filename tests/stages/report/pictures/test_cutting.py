@@ -14,7 +14,7 @@ from kdsspark.stages.report.pictures import best_images
 from kdsspark.stages.report.pictures import cutting as pictures
 from kdsspark.stages.report.pictures.best_images import BestImages
 from kdsspark.stages.report.pictures.cut_task import OfImage, Square
-from kdsspark.stages.report.pictures.picture import Place
+from kdsspark.stages.report.pictures.picture import PictureFile, Place
 from kdsspark.stages.report.sizes import of_site
 from kdsspark.stages.report.subjects import Subject
 from tests.report.synthetic import run_on_files
@@ -39,9 +39,13 @@ Cut = tuple[str, tuple[int, int, int, int] | None, int]
 def by_place(subject: Subject, best: BestImages) -> dict[Place, Cut]:
     """What is cut for every place, which is cut for it once."""
     found = list(pictures.cuts(subject, best, SIZE))
-    places = {p: (uri, cut.box, cut.side) for _, uri, cut in found for p in cut.places}
-    assert len(places) == sum(len(cut.places) for *_, cut in found)
+    places = {cut.at: (uri, cut.box, side(cut)) for _, uri, cut in found}
+    assert len(places) == len(found)
     return places
+
+
+def side(cut: Square) -> int:
+    return cut.at[0].side
 
 
 def on_sheets(subject: Subject) -> dict[int, Place]:
@@ -84,7 +88,7 @@ def test_a_file_is_one_picture(subject: Subject, best: BestImages) -> None:
 def test_samples_are_left_to_their_pair(subject: Subject, best: BestImages) -> None:
     """And without sheets, only what units with pages show is cut."""
     other = replace(subject, sampled_by=Pair("other", "fruit"), with_sheets=False)
-    assert {cut.side for *_, cut in pictures.cuts(other, best, SIZE)} == {SIZE.patch}
+    assert {side(cut) for *_, cut in pictures.cuts(other, best, SIZE)} == {SIZE.patch}
 
 
 def test_pairs_with_one_corpus_cut_its_patches_once(
@@ -96,14 +100,16 @@ def test_pairs_with_one_corpus_cut_its_patches_once(
     alone = replace(subject, figures=())
     other = replace(alone, pair=Pair("tiny", "other"), corpus=subject.pair)
     shown = [(replace(s, chosen=c), best) for s, c in zip((alone, other), drawn, strict=True)]
-    asked: list[tuple[Pair, list[OfImage[Square]]]] = []
-    monkeypatch.setattr(pictures, "grouped", lambda _, __, jobs, *___: (asked.extend(jobs), {})[1])
+    asked: dict[Pair, list[list[OfImage[Square]]]] = {}
+    monkeypatch.setattr(
+        pictures, "fold", lambda _, __, work, *___, **____: (asked.update(work), {})[1]
+    )
     assert pictures.cut(fruit.context, shown, SIZE) == {}
-    assert {pair for pair, _ in asked} == {subject.pair}
-    squares = [cut for _, jobs in asked for job in jobs for cut in job.wanted]
+    assert asked.keys() == {subject.pair}
+    squares = [cut for jobs in asked[subject.pair] for job in jobs for cut in job.wanted]
     assert len(squares) == len(set(squares))
     want = {pictures.patches(subject, best, f, SIZE).path for f in (first, *rest[:2])}
-    assert {cut.places[0][0].path for cut in squares if cut.side == SIZE.patch} == want
+    assert {cut.at[0].path for cut in squares if side(cut) == SIZE.patch} == want
 
 
 def test_dead_units_have_no_patches(subject: Subject, best: BestImages) -> None:
@@ -124,16 +130,27 @@ def test_images_that_are_indexed_no_more_are_left_out(subject: Subject, best: Be
     cut = list(pictures.cuts(subject, replace(best, images=fewer), SIZE))
     lost = len(list(pictures.cuts(subject, best, SIZE))) - len(cut)
     drawn = best.rows["feature"].isin(subject.chosen.drawn)
+    in_row = best.rows["feature"].isin(unit_figures.in_rows(subject.figures))
     own = best.rows["image_id"] == gone
-    assert lost == (own & drawn).sum() + (own & (best.rows["rank"] == 1)).sum() > 0
+    shown = (drawn, in_row, best.rows["rank"] == 1)
+    assert lost == sum((own & one).sum() for one in shown) > 0
 
 
-@pytest.mark.parametrize("n_images", [0, 1, 48, 49, 100])
-def test_an_image_belongs_to_one_task(subject: Subject, n_images: int) -> None:
-    cuts = [(f"{n % n_images:03d}", Square((), None, n)) for n in range(3 * n_images)]
-    tasks = pictures.tasks({subject.pair: cuts})
-    assert all(pair == subject.pair and 0 < len(jobs) <= 48 for pair, jobs in tasks)
-    jobs = [job for _, jobs in tasks for job in jobs]
-    assert [job.uri for job in jobs] == sorted({uri for uri, _ in cuts})
-    assert sorted(cut.side for job in jobs for cut in job.wanted) == list(range(3 * n_images))
-    assert all(uri == job.uri for job in jobs for uri, cut in cuts if cut in job.wanted)
+@pytest.mark.parametrize("n_pictures", [0, 1, 4, 5, 40])
+def test_a_picture_belongs_to_one_task(subject: Subject, n_pictures: int) -> None:
+    """And in a task, an image stands once, with all that is cut out of it."""
+    made = [PictureFile(f"{n}", 3, 8, in_rows=False) for n in range(n_pictures)]
+    cuts = [
+        (f"{(i + n) % 5}", Square((picture, n), None))
+        for i, picture in enumerate(made)
+        for n in range(3)
+    ]
+    tasks = pictures.tasks({subject.pair: cuts}, 12)[subject.pair]
+    assert len(tasks) == -(-n_pictures // 4)
+    by_task = [[(job.uri, cut) for job in jobs for cut in job.wanted] for jobs in tasks]
+    assert sorted(both for own in by_task for both in own) == sorted(cuts)
+    for jobs, own in zip(tasks, by_task, strict=True):
+        assert len({job.uri for job in jobs}) == len(jobs)
+        assert 0 < len(own) <= 12
+    pictures_of = [{cut.at[0] for _, cut in own} for own in by_task]
+    assert sum(map(len, pictures_of)) == n_pictures

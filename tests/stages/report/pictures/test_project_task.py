@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.functional import ten_crop
 
 from kdsspark.config import Embed, Network
@@ -19,6 +20,7 @@ from kdsspark.network.projections import Projector
 from kdsspark.network.weights import prepare
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
+from kdsspark.report.gallery.sprites import Sprites
 from kdsspark.stages.embed.image_job import ImageJob
 from kdsspark.stages.report.pictures import project_task
 from kdsspark.stages.report.pictures.cut_task import OfImage, cut
@@ -59,13 +61,19 @@ def _task() -> Iterator[None]:
         yield
 
 
-def at(name: str) -> tuple[Place, ...]:
-    """A place in a picture of that name."""
-    return ((PictureFile(name, 1, 24, in_rows=True), 0),)
+def at(name: str) -> Place:
+    """The place in a picture of that name."""
+    return PictureFile(name, 1, 24, in_rows=False), 0
+
+
+@pytest.fixture(autouse=True)
+def _without_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Sprites, "encoded", lambda self: np.asarray(self._canvas))
 
 
 def run(job: ImageJob, jobs: list[OfImage[Projected]]) -> dict[str, npt.NDArray[np.uint8]]:
-    return {picture.path: tile for picture, (_, tile) in ProjectImages({PAIR: job})((PAIR, jobs))}
+    (files,) = ProjectImages({PAIR: job})(PAIR, jobs)
+    return files  # type: ignore[return-value]
 
 
 def in_image(job: ImageJob, uri: str, wanted: Projected) -> npt.NDArray[np.float32]:
@@ -90,7 +98,7 @@ def patch(uri: str, n: int, view: int) -> Projected:
     numbers = torch.arange(height * width).view(1, height, width)
     rows, columns = np.divmod(ten_crop(numbers, CROP)[view][0, 3:25, 2:19].numpy(), width)
     box = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return Projected(at(f"{uri} {n}"), layer, unit, (1, 2), view, tuple(map(int, box)), 24)
+    return Projected(at(f"{uri} {n}"), layer, unit, (1, 2), view, tuple(map(int, box)))
 
 
 @pytest.mark.parametrize("at_once", [2, 64])
@@ -102,19 +110,19 @@ def test_every_view_is_projected_to_its_place_in_the_image(
         OfImage(uri, tuple(patch(uri, n, view) for n, view in enumerate((0, 3, 4, 5, 6, 9))))
         for uri in (uris[0], uris[2])
     ]
-    broken = OfImage(uris[1], (read[0].wanted[0]._replace(places=at("broken")),))
+    broken = OfImage(uris[1], (read[0].wanted[0]._replace(at=at("broken")),))
     found = run(job, [read[0], broken, read[1]])
-    assert found.keys() == {wanted.places[0][0].path for j in read for wanted in j.wanted}
+    assert found.keys() == {wanted.at[0].path for j in read for wanted in j.wanted}
     drawn = 0
     for j in read:
         for wanted in j.wanted:
             x0, y0, x1, y1 = wanted.box
             expected = shown(in_image(job, j.uri, wanted), wanted.box)
-            expected = cut(expected, (0, 0, x1 - x0, y1 - y0), wanted.side)
-            tile = found[wanted.places[0][0].path]
+            expected = cut(Image.fromarray(expected), (0, 0, x1 - x0, y1 - y0), 24)
+            tile = found[wanted.at[0].path]
             assert tile.shape == (24, 24, 3)
-            np.testing.assert_allclose(tile.astype(int), expected, atol=1)
-            drawn += bool(np.ptp(expected) > 100)
+            np.testing.assert_allclose(tile.astype(int), np.asarray(expected), atol=1)
+            drawn += bool(np.ptp(np.asarray(expected)) > 100)
     assert drawn > len(found) / 2
 
 
@@ -156,7 +164,7 @@ def test_nothing_projected_is_grey_and_parts_beyond_a_border_are_light() -> None
     projection = np.zeros((3, 8, 8), np.float32)
     assert (shown(projection, (0, 0, 8, 8)) == 128).all()
     projection[:] = 1
-    found = tile(projection, (0, 2, 4, 8), 12)  # a patch that the border has cut
+    found = np.asarray(tile(projection, (0, 2, 4, 8), 12))  # a patch that the border has cut
     assert found.shape == (12, 12, 3)
     assert (found[:, 2:10] == 255).all()
     assert (found[:, :2] == 228).all()

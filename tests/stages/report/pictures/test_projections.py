@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -16,10 +15,9 @@ from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import looks
 from kdsspark.stages.report.pictures import projections
-from kdsspark.stages.report.pictures.cut_task import OfImage, Placed, placed
-from kdsspark.stages.report.pictures.galleries import galleries
-from kdsspark.stages.report.pictures.project_task import Projected, tile
-from kdsspark.stages.report.sizes import of_site
+from kdsspark.stages.report.pictures.cut_task import OfImage
+from kdsspark.stages.report.pictures.galleries import choose, galleries
+from kdsspark.stages.report.pictures.project_task import Projected
 from kdsspark.tables import EXEMPLARS
 from tests.report.synthetic import run_on_files
 
@@ -38,7 +36,7 @@ def test_nothing_is_projected_unless_it_is_asked_for(
     fruit: Study, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projections, "ProjectImages", None)  # a call would fail
-    made = galleries(fruit.context, frames)
+    made = galleries(fruit.context, choose(fruit.context, frames))
     units = [unit for gallery in made for unit in gallery.units.values()]
     assert units
     assert all(unit.projections is None for unit in units)
@@ -49,7 +47,7 @@ def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
 ) -> None:
     asked = looks.Looks(frozenset({("tiny", "fire4", UNIT)}))
     monkeypatch.setattr(looks, "read", lambda _: asked)
-    made = galleries(fruit.context, frames)
+    made = galleries(fruit.context, choose(fruit.context, frames))
     assert len(made) == 2
     for gallery in made:
         drawn = [unit for unit in gallery.units.values() if unit.projections]
@@ -76,17 +74,18 @@ def test_all_that_is_drawn_may_be_projected(
         def __init__(self, _: object) -> None:
             pass
 
-        def __call__(self, task: tuple[Pair, Sequence[OfImage[Projected]]]) -> Iterator[Placed]:
-            grey = np.zeros((3, 8, 8), np.float32)
-            for one in (one for job in task[1] for one in job.wanted):
-                found.append(one)
-                yield from placed(one.places, tile(grey, (0, 0, 8, 8), of_site(5, 6).patch))
+        def __call__(
+            self, _: Pair, jobs: Sequence[OfImage[Projected]]
+        ) -> Iterator[dict[str, bytes]]:
+            found.extend(one for job in jobs for one in job.wanted)
+            yield {one.at[0].path: b"" for job in jobs for one in job.wanted}
 
     monkeypatch.setattr(projections, "ProjectImages", Noted)
     config = fruit.config.model_copy(
         update={"report": fruit.config.report.model_copy(update={"projections": True})}
     )
-    made = galleries(replace(fruit.context, config=config), frames)
+    context = replace(fruit.context, config=config)
+    made = galleries(context, choose(context, frames))
     units = [(g.dataset, u) for g in made for u in g.units.values()]
     assert units
     assert all(unit.projections for _, unit in units)
