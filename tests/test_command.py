@@ -15,7 +15,7 @@ import yaml
 
 from kdsspark import command
 from kdsspark.command import Command
-from kdsspark.engine import session
+from kdsspark.engine.starting import jvm
 from kdsspark.errors import ConfigError, DatasetError, StartError, TooManyFailuresError
 from kdsspark.interrupts import Interrupts
 
@@ -34,7 +34,7 @@ class Undisturbed(Interrupts):
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where details are written."""
     path = tmp_path / "details.log"
-    monkeypatch.setattr(session, "keep_log", lambda: path)
+    monkeypatch.setattr(jvm, "keep_log", lambda: path)
     return path
 
 
@@ -119,7 +119,7 @@ def test_a_defect_has_its_traceback_in_the_log_without_secrets(
 def test_where_no_log_can_be_written_a_line_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(session, "keep_log", lambda: tmp_path / "no" / "folder")
+    monkeypatch.setattr(jvm, "keep_log", lambda: tmp_path / "no" / "folder")
     code, line = outcome(ValueError("x"), monkeypatch)
     assert code == 1
     assert "kdsspark: no details, TMPDIR must be a folder with space: " in line
