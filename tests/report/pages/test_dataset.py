@@ -12,6 +12,7 @@ from kdsspark.report.parts.drawing import draw
 from kdsspark.report.site import render
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, Tables, make_report
+from tests.report.undrawn import without_figures
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,8 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
     data = make_report(study)
     (row,) = formats.rows(data.frames["thresholds"])
-    drawn = {one.stem: draw(one) for one in dataset.figures(row, data.frames)}
+    with without_figures():
+        drawn = {one.stem: draw(one) for one in dataset.figures(row, data.frames)}
     none = of_pixels(data, data.networks[0])
     page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn, none)
     assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
@@ -91,7 +93,8 @@ def test_what_tells_a_class_without_a_network_stands_beside_its_best_units() -> 
     assert of_pixels(data, data.networks[0]).empty
     data.networks[1]["architecture"] = "pixels"
     rows = data.frames["class_extremes"].query("network == 'plain' and place == 1")
-    files = render(data)
+    with without_figures():
+        files = render(data)
     cells = {row[0]: row for row in Page(files["datasets/vgg16/set.html"].decode()).cells}
     for class_id, name in enumerate(names):
         own = rows[rows["class_id"] == class_id]
