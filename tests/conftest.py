@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -90,13 +91,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # imports stay: looking through them after each few tests takes time, too
+    # Imports stay: looking through them again and again takes longer than many tests. When Python
+    # ends, libraries in C want their objects freed.
+    gc.freeze()
+    atexit.register(gc.unfreeze)
     gc.enable()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
-    gc.unfreeze()  # libraries in C want their objects freed when Python ends
 
 
 @pytest.fixture(scope="session")

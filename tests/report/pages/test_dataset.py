@@ -10,6 +10,7 @@ from kdsspark.report.parts import formats, grid
 from kdsspark.report.parts.drawing import draw
 from tests.report.html import Page, words
 from tests.report.synthetic import Study, make_report
+from tests.report.undrawn import without_figures
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def test_many_classes_are_cut_and_complete_as_csv() -> None:
     study = Study("n", [("a", "conv")], {"many": names}, units=2, per_class=5)
     data = make_report(study)
     (row,) = formats.rows(data.frames["thresholds"])
-    drawn = {one.stem: draw(one) for one in dataset.figures(row, data.frames)}
+    with without_figures():
+        drawn = {one.stem: draw(one) for one in dataset.figures(row, data.frames)}
     none = of_pixels(data, data.networks[0])
     page = dataset.page(data.networks[0], row, data.frames, data.galleries, drawn, none)
     assert (page.path, page.template) == ("datasets/n/many.html", "dataset.html")
