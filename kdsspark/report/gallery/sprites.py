@@ -7,7 +7,7 @@ from typing import Final
 
 from PIL import Image
 
-QUALITY: Final = 67
+QUALITY: Final = 57
 _METHOD: Final = 0  # two thirds of the time of 2, and a third of that of the default, 4
 COLUMNS: Final = 3
 GAP: Final = 2

@@ -89,7 +89,9 @@ def cut(image: Image.Image, box: Box | None, side: int, scale: float = 1.0) -> I
         seen = image.resize(_whole(x1 - x0, y1 - y0), Image.Resampling.BILINEAR, place)
         resized = seen.resize(size, Image.Resampling.NEAREST)
     else:
-        resized = image.resize(size, Image.Resampling.BICUBIC, place, reducing_gap=_GAP)
+        shrinks = longest * scale > side  # as sharp by Hamming's window as bicubic, and faster
+        way = Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC
+        resized = image.resize(size, way, place, reducing_gap=_GAP)
     if size == (side, side):
         return resized
     canvas = Image.new("RGB", (side, side), _EDGE)

@@ -52,7 +52,7 @@ def _wanted(
 ) -> Iterator[tuple[str, Projected]]:
     """(uri, maximum) of every patch that is projected for a pair."""
     features = set(subject.chosen.drawn if every else subject.asked)
-    for patch in best.patches():
+    for patch in best.patches() if features else ():
         if patch.feature in features:
             layer = subject.layer_of(patch.feature)
             yield (

@@ -40,7 +40,9 @@ def cut(pixels: np.ndarray, *args: Any) -> np.ndarray:
 
 
 def plain(pixels: np.ndarray, box: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box))
+    shrinks = size[0] < box[2] - box[0]
+    way = Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize(size, way, box))
 
 
 def test_a_square_box_is_resized_as_by_pillow() -> None:
