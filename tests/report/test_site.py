@@ -224,7 +224,10 @@ PROGRAM = """
 import hashlib
 from kdsspark.report.site import render
 from tests.report.synthetic import Study, make_report
-files = render(make_report(Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)))
+from tests.report.undrawn import without_figures
+with without_figures("png"):
+    study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
+    files = render(make_report(study))
 print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.items()])
 """
 
