@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREY, INK, VERMILION
-from kdsspark.stats.ks import binned_ks
 
 
 def curves_of(bins: pd.DataFrame) -> pd.DataFrame:
@@ -34,6 +33,8 @@ def distance_of(bins: pd.DataFrame) -> tuple[float, int]:
 
     NaN and -1 where a side has no image.
     """
+    from kdsspark.stats.ks import binned_ks  # numba, which other figures do without
+
     both = bins[["inner", "outer"]].to_numpy(np.int32).T[np.newaxis]
     distances = binned_ks(np.ascontiguousarray(both))
     return float(distances.ks[0, 0]), int(distances.bin[0, 0])
