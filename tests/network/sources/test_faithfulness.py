@@ -17,12 +17,11 @@ from kdsspark.network.spec import Layer
 
 # Crop, whether torch.fx can trace it, and the units of each table's layers by their number.
 NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
-    "timm/vit_tiny_patch16_224": (
+    "timm/vit_tiny_patch16_224.augreg_in21k": (
         32,
         True,
         {"blocks": [192] * 12, "mlp": [768] * 12, "attention": [192] * 12, "stages": [192]},
     ),
-    "timm/vit_small_patch16_224.dino": (32, True, {"blocks": [384] * 12, "mlp": [1536] * 12}),
     "timm/vit_small_patch14_reg4_dinov2": (42, True, {"blocks": [384] * 12, "mlp": [1536] * 12}),
     "timm/test_efficientnet": (64, True, {"blocks": [24, 32, 48, 64], "mlp": []}),
     "timm/test_convnext": (
