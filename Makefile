@@ -24,6 +24,8 @@ $(READY): setup.py pyproject.toml constraints.txt
 	  { python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && "$$python" -m venv --clear .venv; }
 	$(BIN)/python -m pip install --disable-pip-version-check \
 	  --editable '.[test,s3]' --constraint constraints.txt
+	@# Spark starts without it, too, but slower; and there may be no Java yet.
+	-@$(BIN)/python -m kdsspark.engine.starting.archive
 	@touch $@
 
 java:

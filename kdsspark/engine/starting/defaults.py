@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Final
 
 from kdsspark.config import Spark
 from kdsspark.engine import stalls
-from kdsspark.engine.starting import failed_start, machine
+from kdsspark.engine.starting import archive, failed_start, machine
 
 _LOCAL_ATTEMPTS: Final = 4
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
@@ -39,8 +40,8 @@ def of(settings: Spark, master: str, submitted: bool, schedules: bool) -> dict[s
     if not submitted:
         # The second compiler takes half of the time of a JVM that lives for a minute.
         brief = [_FIRST_COMPILER] if schedules and machine.is_local(master) else []
-        options = " ".join([machine.java_options(), *brief])
-        wanted["spark.driver.defaultJavaOptions"] = options
+        options = [*machine.java_options(), *archive.java_options(), *brief]
+        wanted["spark.driver.defaultJavaOptions"] = shlex.join(options)
     if machine.is_local(master):
         wanted |= {
             "spark.driver.host": "127.0.0.1",

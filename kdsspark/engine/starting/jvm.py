@@ -19,8 +19,6 @@ from pyspark import SparkConf, SparkContext, java_gateway
 from kdsspark.engine.starting import machine
 from kdsspark.errors import StartError
 
-_SECONDS_TO_STOP: Final = 10
-
 
 def launch(conf: SparkConf, verbose: bool) -> None:
     """Start a JVM of our own, which takes some options, driver memory among them, only now.
@@ -38,10 +36,10 @@ def launch(conf: SparkConf, verbose: bool) -> None:
         _log_in(name)
 
 
-def stop() -> None:
+def stop(seconds: float = 10) -> None:
     """End the JVM that this process started, and with it all tasks that run on this machine.
 
-    The JVM ends by itself when its input does. If it has not answered yet, or takes too long, it is
+    The JVM ends by itself when its input does. If it has not answered yet, or takes longer, it is
     killed. No other is started afterwards. The JVM of spark-submit is left alone: it ends when this
     process has ended.
     """
@@ -52,7 +50,7 @@ def stop() -> None:
         if SparkContext._gateway and process.stdin:
             process.stdin.close()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_SECONDS_TO_STOP)
+                process.wait(seconds)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

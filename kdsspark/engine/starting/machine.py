@@ -14,7 +14,6 @@ import locale
 import os
 import pwd
 import re
-import shlex
 import shutil
 import sys
 import tempfile
@@ -160,7 +159,7 @@ def _java_has_utf8() -> bool:
     return locale.getencoding().lower().replace("-", "") == "utf8"
 
 
-def java_options() -> str:
+def java_options() -> list[str]:
     """Java's options for its temporary files and, where the user has no home, for a home.
 
     A JVM that has to end while it starts leaves folders behind, so they lie in a folder of ours.
@@ -169,7 +168,7 @@ def java_options() -> str:
     user = _user()
     if user is None or not os.access(user.pw_dir, os.W_OK):
         options.append(f"-Duser.home={own_folder()}")
-    return " ".join(map(shlex.quote, options))
+    return options
 
 
 def find_a_home() -> None:
