@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -190,7 +191,8 @@ def settle(figure: Figure) -> None:
         if not axis.get_label_text():
             axis.set_label_coords(0.5, 0.5)  # an empty one is not placed beside the ticks
     if engine := figure.get_layout_engine():
-        engine.execute(figure)
+        with _boxes_for_glyphs():
+            engine.execute(figure)
         figure.set_layout_engine("none")
 
 
@@ -206,11 +208,17 @@ def png(figure: Figure) -> bytes:
     return _bytes(figure, "png", dpi=150, metadata={"Software": None})
 
 
+@contextmanager
+def _boxes_for_glyphs() -> Iterator[None]:
+    """The font may lack the script of a layer's name: it draws a box, and that is enough."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")
+        yield
+
+
 @styled
 def _bytes(figure: Figure, kind: str, dpi: int, metadata: dict[str, None]) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The font may lack the script of a layer's name: it draws a box, and that is enough.
-        warnings.filterwarnings("ignore", message="Glyph")
+    with _boxes_for_glyphs():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
