@@ -34,8 +34,9 @@ demo: java $(READY) ## run the main job on painted images (NETWORK=vgg16; WEIGHT
 	$(BIN)/kdsspark run --config $(DEMO_CONFIG) $(if $(WEIGHTS),\
 	  --set networks.0.weights='$(WEIGHTS)' --set output='out/demo-$(NETWORK)-$(notdir $(WEIGHTS))')
 
+# A hundred programs that tests start import the package, and would compile all of it each time.
 test: java $(READY) ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 --dist loadfile
 
 cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
 	$(BIN)/python -m pytest -m cluster

@@ -2,12 +2,12 @@
 
     python benchmarks/embed.py --precision float32 --images 48
 
-Three times the same ten-crop features of generated photographs (500 x 375, JPEG), by a network
-with random weights and on the same CPUs: the stage `embed` through Spark, from files to Parquet;
-the network alone on images in memory, as many in a call as the stage gives it; and a script that
-reads, crops and embeds one image after the other, in eager float32 in torch's default memory
-format, with a forward hook on every ReLU. The stage is timed once its Python worker runs and has
-loaded the network. Times are of this machine; the ratios are what to compare.
+Three times the same features, of ten crops or one, of generated photographs (500 x 375, JPEG), by
+a network with random weights and on the same CPUs: the stage `embed` through Spark, from files to
+Parquet; the network alone on images in memory, as many in a call as the stage gives it; and a
+script that reads, crops and embeds one image after the other, in eager float32 in torch's default
+memory format, with a forward hook on every ReLU. The stage is timed once its Python worker runs
+and has loaded the network. Times are of this machine; the ratios are what to compare.
 """
 
 from __future__ import annotations
@@ -61,10 +61,12 @@ def study(folder: Path, options: argparse.Namespace) -> Study:
         "architecture": options.architecture,
         "weights": "random",
         "layers": layers,
+        "crops": options.crops,
+        "precision": options.precision,
     }
     datasets = [{"name": name, "path": str(folder / name)} for name in (WARM, TIMED)]
     master = {"master": f"local[{options.cpus}]", "conf": {"spark.task.cpus": options.cpus}}
-    raw = {"output": str(folder / "out"), "networks": [network | {"precision": options.precision}]}
+    raw = {"output": str(folder / "out"), "networks": [network]}
     return Study(config.parse(raw | {"datasets": datasets, "spark": master}))
 
 
@@ -101,9 +103,9 @@ def call_images(spec: NetworkSpec, cpus: int) -> int:
 
 
 class PlainScript:
-    """Ten crops and hooks, as one would write it down."""
+    """Crops and hooks, as one would write it down."""
 
-    def __init__(self, architecture: str) -> None:
+    def __init__(self, architecture: str, crops: str) -> None:
         self.model = models.get_model(architecture, weights=None).eval()
         self.features: dict[str, np.ndarray[Any, Any]] = {}
         for name, module in self.model.named_modules():
@@ -111,9 +113,11 @@ class PlainScript:
                 module.register_forward_hook(self._keeper(name))
         normalise = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
         tensor = transforms.Compose([transforms.ToTensor(), normalise])
-        crops = transforms.Lambda(lambda crops: torch.stack([tensor(crop) for crop in crops]))
-        steps = [transforms.Resize(256), transforms.TenCrop(224), crops]
-        self.transform = transforms.Compose(steps)
+        stack = transforms.Lambda(lambda crops: torch.stack([tensor(crop) for crop in crops]))
+        one = transforms.Lambda(lambda crop: tensor(crop)[None])
+        cut = {"ten": (transforms.TenCrop, stack), "center": (transforms.CenterCrop, one)}
+        crop, to_tensor = cut[crops]
+        self.transform = transforms.Compose([transforms.Resize(256), crop(224), to_tensor])
 
     def _keeper(self, name: str) -> Callable[..., None]:
         def keep(_: nn.Module, __: object, output: torch.Tensor) -> None:
@@ -154,7 +158,7 @@ def rates(folder: Path, options: argparse.Namespace) -> tuple[Rates, Study]:
     (network,) = prepare_networks(made.context)
     embed_all(made, WARM)
     stage = len(paths) / seconds_of(lambda: embed_all(made, TIMED))
-    made.context.session.stop()
+    made.context.session.sparkContext.stop()
     batch = call_images(network.spec, options.cpus)
     alone = rate(bare(network, made, paths, options.cpus), batch, max(2, len(paths) // batch // 2))
     apart = rate(bare(network, made, paths, options.cpus, shared=False), batch, 2)
@@ -163,7 +167,7 @@ def rates(folder: Path, options: argparse.Namespace) -> tuple[Rates, Study]:
         batch,
         max(2, len(paths) // batch // 2),
     )
-    script = PlainScript(options.architecture)
+    script = PlainScript(options.architecture, options.crops)
     some = iter(paths)
     plain = rate(lambda: script(next(some)), 1, min(len(paths) - 1, options.script_images))
     return Rates(stage, alone, apart, unfused, plain), made
@@ -192,6 +196,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=int, default=48, help="photographs to embed")
     parser.add_argument("--script-images", type=int, default=8, help="of them by the plain script")
     parser.add_argument("--architecture", default="vgg16", help="one of torchvision's")
+    parser.add_argument("--crops", choices=("ten", "center"), default="ten")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--cpus", type=int, default=os.cpu_count())
     return parser
@@ -201,7 +206,9 @@ def main() -> None:
     """Parse the options, compare in a temporary folder."""
     options = parser().parse_args()
     torch.set_num_threads(options.cpus)
-    print(f"{options.architecture}, ten crops, {options.precision}, {options.cpus} CPUs")
+    print(
+        f"{options.architecture}, {options.crops} crops, {options.precision}, {options.cpus} CPUs"
+    )
     with tempfile.TemporaryDirectory() as folder:
         compare(Path(folder), options)
 

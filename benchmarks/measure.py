@@ -32,8 +32,8 @@ from studies import PAIR, VGG16, write_study
 
 from kdsspark import config
 from kdsspark.config import Spark
-from kdsspark.engine import session
 from kdsspark.engine.stage import Context
+from kdsspark.engine.starting import session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
 from kdsspark.output.output import Output

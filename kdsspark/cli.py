@@ -47,8 +47,28 @@ def _encode_output(options: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from kdsspark.stages import EXPERIMENTS, RUN, STAGES
+    from kdsspark.stages import RUN, STAGES
 
+    parser = argparse.ArgumentParser(
+        prog="kdsspark",
+        description="How well every feature of a network tells every class from the rest.",
+    )
+    parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole = ", ".join(stage.name for stage in STAGES if stage.part_of_run)
+    for name, text in ({RUN: whole} | {stage.name: stage.help for stage in STAGES}).items():
+        added = commands.add_parser(name, parents=[_common()], help=text, description=text)
+        _add_stage_options(added, name)
+    for name, text in QUESTIONS.items():
+        # A configuration need not have the network whose layers are asked for.
+        parents = [] if name == LAYERS else [_common()]
+        added = commands.add_parser(name, parents=parents, help=text, description=text)
+        _add_question_options(added, name)
+    _add_experiments(commands)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", required=True, metavar="FILE", help="YAML; any fsspec URL")
     common.add_argument(
@@ -60,44 +80,39 @@ def _parser() -> argparse.ArgumentParser:
         help="override a key, e.g. measure.shuffles=10 or networks.0.weights=random",
     )
     common.add_argument("--verbose", action="store_true", help="show Spark's log and tracebacks")
-    parser = argparse.ArgumentParser(
-        prog="kdsspark",
-        description="How well every feature of a network tells every class from the rest.",
-    )
-    parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    whole = ", ".join(stage.name for stage in STAGES if stage.part_of_run)
-    stages = {RUN: whole} | {stage.name: stage.help for stage in STAGES}
-    for name, text in (stages | QUESTIONS).items():
-        if name == LAYERS:  # of a network that no configuration has yet
-            added = commands.add_parser(name, help=text, description=text)
-            added.add_argument("architecture", metavar="ARCHITECTURE", help="as in `networks`")
-            added.set_defaults(verbose=False, metrics=None)
-            continue
-        added = commands.add_parser(name, parents=[common], help=text, description=text)
-        if name in stages:
-            _add_stage_options(added, name)
-        elif name == "sql":
-            added.add_argument("query", nargs="?", help="else statements are read from stdin")
-            added.add_argument("--format", choices=("table", "csv", "json"), default="table")
-        elif name == "register":
-            added.add_argument("--catalog", required=True, metavar="NAME", help="of the database")
-        elif name == "forget":
-            added.set_defaults(metrics=None)
-            which = added.add_mutually_exclusive_group(required=True)
-            for kind in ("dataset", "network"):
-                help_text = f"a {kind} that the output holds, configured or not"
-                which.add_argument(f"--{kind}", metavar="NAME", help=help_text)
-        elif name == "look":
-            added.set_defaults(metrics=None)
-            which = added.add_mutually_exclusive_group(required=True)
-            which.add_argument("--unit", nargs=3, metavar=("NETWORK", "LAYER", "UNIT"))
-            which.add_argument("--class", nargs=2, metavar=("DATASET", "NAME"))
+    return common
+
+
+def _add_question_options(parser: argparse.ArgumentParser, name: str) -> None:
+    if name == LAYERS:
+        parser.add_argument("architecture", metavar="ARCHITECTURE", help="as in `networks`")
+        parser.set_defaults(verbose=False, metrics=None)
+    elif name == "sql":
+        parser.add_argument("query", nargs="?", help="else statements are read from stdin")
+        parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    elif name == "register":
+        parser.add_argument("--catalog", required=True, metavar="NAME", help="of the database")
+    elif name == "forget":
+        parser.set_defaults(metrics=None)
+        which = parser.add_mutually_exclusive_group(required=True)
+        for kind in ("dataset", "network"):
+            help_text = f"a {kind} that the output holds, configured or not"
+            which.add_argument(f"--{kind}", metavar="NAME", help=help_text)
+    elif name == "look":
+        parser.set_defaults(metrics=None)
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--unit", nargs=3, metavar=("NETWORK", "LAYER", "UNIT"))
+        which.add_argument("--class", nargs=2, metavar=("DATASET", "NAME"))
+
+
+def _add_experiments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from kdsspark.stages import EXPERIMENTS
+
     text = "answer one question of another paper from the same features"
     listed = "\n".join(f"  {one.name:15} {one.help}" for one in EXPERIMENTS)
     added = commands.add_parser(
         "experiment",
-        parents=[common],
+        parents=[_common()],
         help=text,
         description=f"{text[0].upper()}{text[1:]}. NAME is one of:\n\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -105,10 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     names = [one.name for one in EXPERIMENTS]
     added.add_argument("experiment", metavar="NAME", choices=names, help="see above")
     _add_stage_options(added, "experiment")
-    return parser
 
 
 def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
+    from kdsspark.stages import EMBED, REPORT, RUN
+
     parser.set_defaults(retry_failures=False, pair=[])
     parser.add_argument(
         "--fresh",
@@ -116,11 +132,11 @@ def _add_stage_options(parser: argparse.ArgumentParser, stage: str) -> None:
         help="where a network or dataset is defined otherwise than in the output, start it afresh",
     )
     parser.add_argument("--metrics", metavar="FILE", help="write Prometheus metrics of the run")
-    if stage in ("run", "embed"):
+    if stage in (RUN, EMBED.name):
         parser.add_argument(
             "--retry-failures", action="store_true", help="also try again what failed before"
         )
-    if stage in ("run", "report"):
+    if stage in (RUN, REPORT.name):
         parser.add_argument(
             "--pair",
             nargs=4,

@@ -92,7 +92,7 @@ class Command:
     def _prepare(self) -> None:
         """Import what takes a moment to import, and read the configuration."""
         from kdsspark import config
-        from kdsspark.engine import connect
+        from kdsspark.engine.starting import connect
 
         connect.refuse_client()
         from kdsspark.pipeline.records import Run
@@ -164,10 +164,10 @@ class Command:
         interrupts.exit_within(_SECONDS_TO_END, code)
         interrupts.say_last(f"kdsspark: {line}")
         with suppress(Exception):
-            if "kdsspark.engine.session" in sys.modules:
-                from kdsspark.engine import session
+            if "kdsspark.engine.starting.jvm" in sys.modules:
+                from kdsspark.engine.starting import jvm
 
-                session.stop()
+                jvm.stop()
         with suppress(Exception):
             if self.config is None:
                 self._prepare()
@@ -222,7 +222,7 @@ def _answer(options: argparse.Namespace, loaded: Config) -> int:
 
         print(status(loaded))
         return 0
-    from kdsspark.engine import machine, session
+    from kdsspark.engine.starting import machine, session
     from kdsspark.output.output import Output
     from kdsspark.query import catalog, console
     from kdsspark.stages import STAGE_OF
@@ -248,7 +248,7 @@ def _is_prompt(options: argparse.Namespace) -> bool:
 def _where_details_are(error: KdssparkError) -> str:
     if not isinstance(error, StartError):
         return ""
-    from kdsspark.engine.session import keep_log
+    from kdsspark.engine.starting.jvm import keep_log
 
     return f"; what it wrote is in {keep_log()}"
 
@@ -259,7 +259,7 @@ def _failure(error: Exception, config: Config | None) -> str:
     For a failed task, the cause is the Python error in it.
     """
     from kdsspark import causes
-    from kdsspark.engine import machine
+    from kdsspark.engine.starting import machine
 
     line = f"failed: {causes.of(error).line}"
     if "No space left on device" in line:
@@ -272,7 +272,7 @@ def _failure(error: Exception, config: Config | None) -> str:
 
 def _log(error: BaseException) -> str:
     """Write the traceback beside what Spark wrote, and say where."""
-    from kdsspark.engine.session import keep_log
+    from kdsspark.engine.starting.jvm import keep_log
 
     with keep_log().open("a") as log:
         log.write(_traceback(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -17,7 +18,7 @@ from pyspark.sql import SparkSession
 from xdist.scheduler import LoadFileScheduling
 
 from kdsspark.config import Spark
-from kdsspark.engine import session
+from kdsspark.engine.starting import session
 from tests import inprocess
 from tests.inprocess import InProcess, Task
 from tests.studies import short_report as with_a_short_report
@@ -90,6 +91,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
+    # Imports stay: looking through them again and again takes longer than many tests. When Python
+    # ends, libraries in C want their objects freed.
+    gc.freeze()
+    atexit.register(gc.unfreeze)
     gc.enable()
 
 

@@ -1,19 +1,21 @@
 """Spark's daemon for Python workers, which imports what tasks need before it forks any.
 
-Otherwise every new worker imports torch for itself, which takes six seconds.
+Otherwise every new worker imports torch for itself, which takes six seconds. Spark starts other
+daemons for the planning of data sources, which needs none of that.
 """
 
 import os
 import sys
 
-from kdsspark.engine.daemon import without_archives
+from kdsspark.engine.starting.daemon import without_archives
 
 if __name__ == "__main__":
     sys.path[:] = without_archives(sys.path, os.environ.get("SPARK_HOME", ""))
     from pyspark.daemon import manager
 
-    import kdsspark.network.extractor
-    import kdsspark.stages.embed.shard_task
-    import kdsspark.stages.measure.stage  # noqa: F401
+    if sys.argv[1:2] == ["pyspark.worker"]:
+        import kdsspark.network.extractor
+        import kdsspark.stages.embed.shard_task
+        import kdsspark.stages.measure.stage  # noqa: F401
 
     manager()

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 from pyspark import SparkConf, TaskContext
 
-from kdsspark.engine import session, work
+from kdsspark.engine import work
+from kdsspark.engine.starting import session
 
 
 class Tasks:

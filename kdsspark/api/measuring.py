@@ -83,21 +83,9 @@ def measure(
         keep_shuffled=keep_shuffled,
         distances=tuple(distances),
     )
-    layers = given.sources(values)
-    first = next(iter(layers.values()))
-    classes = given.classes(labels, first.shape)
-    keys = given.image_keys(ids, len(classes.ids))
-    widths = [source.shape[1] for source in layers.values()]
-    layout = layout_of(widths, [source.dtype.name for source in layers.values()], settings)
-    sizes, sets = classes.sizes, classes.sets
-    overlap = None if sets is None else Overlap(sets.n_sets, int(sizes.sum()))
-    shape = Shape(len(classes.ids), len(classes.names), layout, settings, overlap)
-    measuring = _Measuring(shape, layers, keys, classes)
-    found = _InMemory(shape, {name: _Parts.open(settings) for name in layers}, sizes)
-    with ThreadPoolExecutor(_threads(threads)) as pool:
-        for layer, parts in pool.map(measuring.block, measuring.blocks(_threads(threads))):
-            found.parts[layer].add(parts)
-    return Result.of(found.tables(), classes.names)
+    measuring = _Measuring.of(values, labels, ids, settings)
+    found = measuring.run(_threads(threads))
+    return Result.of(found.tables(), measuring.classes.names)
 
 
 def _settings(**keys: Any) -> Measure:
@@ -130,6 +118,28 @@ class _Measuring:
     layers: dict[str, ArraySource]
     keys: npt.NDArray[np.uint64]  # [images, 2]
     classes: Classes
+
+    @staticmethod
+    def of(values: Any, labels: Any, ids: Sequence[str] | None, settings: Measure) -> _Measuring:
+        """From what :func:`measure` is given; raises as it does."""
+        layers = given.sources(values)
+        first = next(iter(layers.values()))
+        classes = given.classes(labels, first.shape)
+        keys = given.image_keys(ids, len(classes.ids))
+        widths = [source.shape[1] for source in layers.values()]
+        layout = layout_of(widths, [source.dtype.name for source in layers.values()], settings)
+        sets = classes.sets
+        overlap = None if sets is None else Overlap(sets.n_sets, int(classes.sizes.sum()))
+        shape = Shape(len(classes.ids), len(classes.names), layout, settings, overlap)
+        return _Measuring(shape, layers, keys, classes)
+
+    def run(self, threads: int) -> _InMemory:
+        """Measure all blocks, several at a time."""
+        parts = {name: _Parts.open(self.shape.settings) for name in self.layers}
+        with ThreadPoolExecutor(threads) as pool:
+            for layer, of_block in pool.map(self.block, self.blocks(threads)):
+                parts[layer].add(of_block)
+        return _InMemory(self.shape, parts, self.classes.sizes)
 
     def blocks(self, threads: int) -> Iterator[_Block]:
         """Blocks of units of every layer; where they are cut changes no number."""

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
+from kdsspark.output.names import partition_values
 from kdsspark.output.store import Store
 from kdsspark.stages import STAGE_OF
 from kdsspark.tables import TABLES, Table
@@ -78,25 +79,22 @@ def _files(store: Store, table: Table, equal: Mapping[str, Any]) -> list[str]:
         )
     for column in table.partitioned_by:
         if column in equal:
-            values = sorted({_value(path, column) for path in files})
+            values = sorted({partition_values(path)[column] for path in files})
             if equal[column] not in values:
                 raise ValueError(
                     f"{column} of {table.name} must be one of {', '.join(values)}, "
                     f"got {equal[column]!r}"
                 )
-            files = [path for path in files if _value(path, column) == equal[column]]
-    networks = sorted({_value(path, "network") for path in files}) if table.open_ended else []
+            files = [path for path in files if partition_values(path)[column] == equal[column]]
+    networks = (
+        sorted({partition_values(path)["network"] for path in files}) if table.open_ended else []
+    )
     if len(networks) > 1:
         raise ValueError(
             f"{table.name} must be read by network, because networks have different layers: "
             f"network must be one of {', '.join(networks)}, got none"
         )
     return files
-
-
-def _value(path: str, column: str) -> str:
-    """The value of a partition column, from the names of the folders of a file."""
-    return dict(folder.split("=", 1) for folder in path.split("/")[1:-1])[column]
 
 
 def _read(

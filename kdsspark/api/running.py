@@ -9,7 +9,7 @@ from typing import Any
 
 from kdsspark import config as configuration
 from kdsspark.config import Config
-from kdsspark.engine import connect
+from kdsspark.engine.starting import connect
 from kdsspark.errors import KdssparkError
 
 _INTERRUPTED = 130
@@ -27,7 +27,7 @@ def run(config: Config | Mapping[str, Any] | str | os.PathLike[str]) -> str:
     ``TooManyFailuresError`` when everything is done, but too many images failed.
     """
     connect.refuse_client()
-    from kdsspark.engine import session
+    from kdsspark.engine.starting import session
     from kdsspark.output.lock import Lock
     from kdsspark.pipeline import records
     from kdsspark.pipeline.study import Study

@@ -8,9 +8,8 @@ from operator import add
 from typing import TypeVar
 
 from pyspark import RDD
-from pyspark.sql import SparkSession
 
-from kdsspark.engine.work import Item, Spread
+from kdsspark.engine.work import Item, Session, Spread
 from kdsspark.output.names import ItemName
 
 Piece = TypeVar("Piece")
@@ -18,7 +17,7 @@ Total = TypeVar("Total")
 
 
 def summed_first(
-    pieces: Callable[[SparkSession, Sequence[Item]], Sequence[tuple[ItemName, Piece]]],
+    pieces: Callable[[Session, Sequence[Item]], Sequence[tuple[ItemName, Piece]]],
     count: Callable[[Piece], Total],
     complete: Callable[[Item, Total], Item],
 ) -> Spread[Item]:
@@ -28,7 +27,7 @@ def summed_first(
     the counts of an item are added, and ``complete`` puts the sum into the item.
     """
 
-    def spread(session: SparkSession, items: Sequence[Item]) -> RDD[Item]:
+    def spread(session: Session, items: Sequence[Item]) -> RDD[Item]:
         work = pieces(session, items)
         counted = session.sparkContext.parallelize(work, len(work)).mapValues(count)
         totals = counted.reduceByKey(add, len(items))

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final, Generic, TypeVar
 
-from pyspark.sql import SparkSession
-
 from kdsspark.engine.watch import Watch, Watched
-from kdsspark.engine.work import freeze_modules
+from kdsspark.engine.work import Session, freeze_modules
 from kdsspark.errors import KdssparkError
 from kdsspark.terminal import Progress
 
@@ -29,7 +27,7 @@ Value = TypeVar("Value")
 
 
 def fold(
-    session: SparkSession,
+    session: Session,
     what: str,
     files: Mapping[Key, Sequence[File]],
     load: Callable[[Key, File], Iterable[Value]],

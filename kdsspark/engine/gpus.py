@@ -29,9 +29,8 @@ from pyspark.resource import (
     ResourceProfileBuilder,
     TaskResourceRequests,
 )
-from pyspark.sql import SparkSession
 
-from kdsspark.engine.work import Item, parallelize
+from kdsspark.engine.work import Item, Session, parallelize
 from kdsspark.errors import ConfigError, PlacementError
 
 _EXECUTOR: Final = "spark.executor.resource.gpu"
@@ -53,7 +52,7 @@ class Slots:
     profile: ResourceProfile | None = None  # where Spark gives GPUs to the tasks of a stage
     at_once: int | None = None  # where it cannot; null: one task a core
 
-    def spread(self, session: SparkSession, items: Sequence[Item]) -> RDD[Item]:
+    def spread(self, session: Session, items: Sequence[Item]) -> RDD[Item]:
         """One Spark task a work item, each with a GPU if the master gives them out."""
         tasks = parallelize(session, items)
         return tasks.withResources(self.profile) if self.profile else tasks

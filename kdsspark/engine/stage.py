@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
 from kdsspark.output.names import ItemName, Pair, stem
 
 if TYPE_CHECKING:  # the command line lists the stages before it imports what they need
     from kdsspark.config import Config
+    from kdsspark.engine.work import Session
     from kdsspark.output.output import Output
     from kdsspark.output.receipts import Receipt, Receipts
     from kdsspark.tables import Table
@@ -30,7 +31,7 @@ NO_NETWORK: Final = "-"
 class Context:
     """What a stage works with: a Spark session that starts when it is used, output and options."""
 
-    session: Any
+    session: Session
     output: Output
     config: Config
     fresh: bool = False  # start afresh what is defined otherwise than in the output
@@ -119,8 +120,8 @@ class Stage:
         return f"experiment {self.name}" if self.is_experiment else self.name
 
     @property
-    def _code(self) -> Any:
-        return importlib.import_module(self.module)
+    def _code(self) -> _Code:
+        return cast(_Code, importlib.import_module(self.module))
 
     def receipts(self, output: Output) -> Receipts:
         """The receipts of its work items."""
@@ -131,7 +132,7 @@ class Stage:
 
         Raises :class:`DatasetError` where an earlier stage is not done.
         """
-        return cast(_Code, self._code).plan(output, config, pair)
+        return self._code.plan(output, config, pair)
 
     def wanted(self, config: Config, pair: Pair) -> bool:
         """Whether the configuration asks for this stage of a pair; for most it always does."""
@@ -142,7 +143,7 @@ class Stage:
 
     def run(self, context: Context) -> None:
         """Do what is not done."""
-        cast(_Code, self._code).run(context)
+        self._code.run(context)
 
     def closing(self, context: Context) -> str:
         """What the terminal shows when the stage has run alone or last; empty for most."""

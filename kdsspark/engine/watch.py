@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pyspark import Accumulator, AccumulatorParam, SparkContext
 
@@ -83,7 +83,7 @@ class Watch:
             results.append(result)
         return results
 
-    def _wait(self, job: Future[Any], progress: Progress) -> None:
+    def _wait(self, job: Future[Sequence[T | KdssparkError]], progress: Progress) -> None:
         try:
             while wait_for([job], _POLL_SECONDS).not_done:
                 self._show(progress)

@@ -12,11 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pyarrow as pa
-from pyspark import RDD, TaskContext
-from pyspark.sql import SparkSession
+from pyspark import RDD, SparkContext, TaskContext
 
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.watch import Watch, Watched
@@ -24,18 +23,27 @@ from kdsspark.errors import KdssparkError
 from kdsspark.output.receipts import Receipt, Receipts
 from kdsspark.terminal import Progress
 
+
+class Session(Protocol):
+    """What the stages use of Spark: a ``SparkSession``, or less where none is needed."""
+
+    @property
+    def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
+        """The context, which runs tasks."""
+
+
 Item = TypeVar("Item", bound=WorkItem)
 Task = Callable[[Item], Outcome]
-Spread = Callable[[SparkSession, Sequence[Item]], "RDD[Item]"]
+Spread = Callable[[Session, Sequence[Item]], "RDD[Item]"]
 
 
-def parallelize(session: SparkSession, items: Sequence[Item]) -> RDD[Item]:
+def parallelize(session: Session, items: Sequence[Item]) -> RDD[Item]:
     """One Spark task a work item."""
     return session.sparkContext.parallelize(items, len(items))
 
 
 def run_items(
-    session: SparkSession,
+    session: Session,
     receipts: Receipts,
     items: Sequence[Item],
     task: Task[Item],
@@ -66,7 +74,7 @@ def run_items(
 class _Job:
     """How the work items of a stage are run (driver)."""
 
-    session: SparkSession
+    session: Session
     receipts: Receipts
     task: Callable[..., Outcome]
     spread: Callable[..., RDD[WorkItem]]

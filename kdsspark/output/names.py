@@ -36,6 +36,11 @@ def stem(path: str) -> str:
     return posixpath.splitext(posixpath.basename(path))[0]
 
 
+def partition_values(path: str) -> dict[str, str]:
+    """The values that folders give a file: ``ks/dataset=a/x.parquet`` -> ``{"dataset": "a"}``."""
+    return dict(folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder)
+
+
 _AND: Final = "+"  # no name of a network or a dataset has it
 
 

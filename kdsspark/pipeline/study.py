@@ -10,8 +10,9 @@ from functools import cached_property
 import pyarrow as pa
 
 from kdsspark.config import Config
-from kdsspark.engine import machine, session
 from kdsspark.engine.stage import Context, FeatureClassWanted
+from kdsspark.engine.starting import machine, session
+from kdsspark.engine.work import Session
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.output import definitions
 from kdsspark.output.lock import Lock
@@ -40,7 +41,7 @@ class Study:
     verbose: bool = False
     retry_failures: bool = False
     drawn: Sequence[FeatureClassWanted] = ()
-    spark: session.Session | None = None  # that is there already; else one starts
+    spark: Session | None = None  # that is there already; else one starts
 
     def __post_init__(self) -> None:
         # This one of Arrow's allocators gives back what is freed: with ten million images the

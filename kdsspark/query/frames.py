@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
+from pyspark import SparkContext
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import Column, DataFrame, SparkSession, functions
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -12,6 +13,7 @@ from pyspark.sql.types import StructType
 
 from kdsspark.errors import ConfigError
 from kdsspark.output import parquet
+from kdsspark.output.names import partition_values
 from kdsspark.output.store import Store
 from kdsspark.query import fsspec_source
 from kdsspark.tables import Table
@@ -33,10 +35,15 @@ def rows(session: SparkSession, store: Store, table: Table) -> DataFrame:
 
 
 def active() -> SparkSession:
-    """The session that is active; raises :class:`ConfigError` without one."""
+    """The session that is active, or one in the Spark that a study has started in this process.
+
+    Raises :class:`ConfigError` without either.
+    """
     try:
         return SparkSession.active()
     except PySparkRuntimeError:
+        if SparkContext._active_spark_context:
+            return SparkSession.builder.getOrCreate()
         raise ConfigError("a Spark session must be there to read by Spark, got none") from None
 
 
@@ -61,7 +68,7 @@ def _layers(store: Store, table: Table) -> list[pa.Field]:
     """The layers of all networks; double where two networks give one name two types."""
     first_of: dict[str, str] = {}
     for path in store.files(table.name):
-        first_of.setdefault(path.split("/")[1], path)
+        first_of.setdefault(partition_values(path)["network"], path)
     layers: dict[str, pa.Field] = {}
     for path in first_of.values():
         for field in parquet.schema(store, path):

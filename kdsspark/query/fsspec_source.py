@@ -18,6 +18,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
 from kdsspark.output import parquet
+from kdsspark.output.names import partition_values
 from kdsspark.output.store import Store
 
 
@@ -61,11 +62,6 @@ class FsspecSource(DataSource):
 class _Part(InputPartition):
     path: str
 
-    @property
-    def folders(self) -> dict[str, str]:
-        """The values of the partition columns, from the names of the folders."""
-        return dict(f.split("=", 1) for f in self.path.split("/")[:-1] if "=" in f)
-
 
 @dataclass(frozen=True)
 class _Reader(DataSourceReader):
@@ -82,17 +78,17 @@ class _Reader(DataSourceReader):
         assert isinstance(partition, _Part)
         wanted = to_arrow_schema(self.schema)
         for rows in parquet.row_groups(self.store, partition.path):
-            yield from _conformed(rows, partition.folders, wanted).to_batches()
+            yield from _conformed(rows, partition_values(partition.path), wanted).to_batches()
 
 
-def _conformed(rows: pa.Table, folders: dict[str, str], wanted: pa.Schema) -> pa.Table:
+def _conformed(rows: pa.Table, values: dict[str, str], wanted: pa.Schema) -> pa.Table:
     """The columns of ``wanted``, from the file or its folders; null where neither has one."""
     columns = []
     for field in wanted:
         if field.name in rows.column_names:
             columns.append(rows[field.name].cast(field.type))
-        elif field.name in folders:
-            columns.append(pa.repeat(pa.scalar(folders[field.name], field.type), len(rows)))
+        elif field.name in values:
+            columns.append(pa.repeat(pa.scalar(values[field.name], field.type), len(rows)))
         else:
             columns.append(pa.nulls(len(rows), field.type))
     return pa.Table.from_arrays(columns, schema=wanted)

@@ -13,7 +13,7 @@ from typing import Final
 from kdsspark.engine.stage import Stage
 from kdsspark.output import definitions, gathered, receipts
 from kdsspark.output.definitions import Kind
-from kdsspark.output.names import Pair, networks_in, stem
+from kdsspark.output.names import Pair, networks_in, partition_values, stem
 from kdsspark.output.output import Output
 from kdsspark.stages import EMBED, EVERY
 from kdsspark.stages.embed import complete
@@ -105,9 +105,9 @@ def _of_table(output: Output, table: Table, names: _Names) -> Iterator[str]:
 def _side_by_side(output: Output, table: Table, names: _Names) -> Iterator[str]:
     """The same of a table whose rows follow from several networks."""
     for path in output.all_files(table.name):
-        folders = path.split("/")[:-1]
-        folders += [f"network={network}" for network in networks_in(stem(path))]
-        if all(f"{column}={value}" in folders for column, value in names.items()):
+        values = partition_values(path)
+        of_each = [values | {"network": network} for network in networks_in(stem(path))]
+        if any(names.items() <= own.items() for own in [values, *of_each]):
             yield path
 
 
@@ -115,9 +115,8 @@ def _matching(
     output: Output, folder: str, names: _Names, file_of: str | None = None
 ) -> Iterator[str]:
     for path in output.all_files(folder):
-        folders = path.split("/")[:-1]
-        values = names.items()
-        if all(f"{c}={v}" in folders or (c == file_of and stem(path) == v) for c, v in values):
+        values = partition_values(path) | ({file_of: stem(path)} if file_of else {})
+        if names.items() <= values.items():
             yield path
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from kdsspark.stats.bins import as_values
 from kdsspark.stats.compiled import compiled, compiled_helper
@@ -87,6 +86,8 @@ def compare_classes(
 
 def to_p_values(deviations: Floats) -> None:
     """Replace what kernels write, the standard deviations of U from its mean over sqrt(2)."""
+    from scipy import special  # takes a quarter of a second, which drivers do without
+
     special.erfc(deviations, out=deviations)
     np.minimum(deviations, 1, out=deviations)
 

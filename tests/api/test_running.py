@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 import kdsspark
 from kdsspark import config
-from kdsspark.engine import session
+from kdsspark.engine.starting import session
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.output.lock import Lock
 from kdsspark.output.output import Output

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 import pytest
@@ -17,6 +17,7 @@ from kdsspark.engine.stage import Stage
 from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
 from kdsspark.stages import EMBED, MEASURE
+from tests.cluster.conftest import STAGES
 from tests.cluster.processes import kill, session_of
 from tests.cluster.standalone import Cluster, standalone
 from tests.cluster.workplace import (
@@ -27,7 +28,7 @@ from tests.cluster.workplace import (
     without_log,
 )
 from tests.pipeline.test_runs import tables
-from tests.studies import SLOW, run
+from tests.studies import SLOW, run_here
 
 pytestmark = pytest.mark.cluster
 
@@ -59,10 +60,9 @@ def finished(output: Output, stage: Stage) -> int:
 def deep(
     tmp_path_factory: pytest.TempPathFactory,
     images: Path,
-    spark: Any,  # noqa: ARG001 (of the run)
 ) -> Study:
-    """What DEEP gives here."""
-    return run(study_config(tmp_path_factory.mktemp("deep") / "out", images, DEEP))
+    """What DEEP gives here, without Spark."""
+    return run_here(study_config(tmp_path_factory.mktemp("deep") / "out", images, DEEP), STAGES)
 
 
 @pytest.mark.parametrize("stage", [EMBED, MEASURE], ids=["embed", "measure"])
@@ -156,4 +156,4 @@ def test_clocks_that_disagree_change_nothing(
     workplace.submit(cluster, config, "run")
     assert EMBED.receipts(output).all() != before
     fresh = study_config(tmp_path / "fresh", pictures)
-    assert_whole(config, tables(run(fresh).output))
+    assert_whole(config, tables(run_here(fresh, STAGES).output))

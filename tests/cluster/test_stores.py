@@ -22,9 +22,10 @@ from tests.studies import NETWORK, image_config, write_config
 PROGRAM = """
 import sys
 from kdsspark import config
+from kdsspark.engine.starting import session
 from kdsspark.output.lock import Lock
 from kdsspark.pipeline.study import Study
-from kdsspark.query import frames, fsspec_source, views
+from kdsspark.query import frames, fsspec_source
 from kdsspark.stages import REPORT, RUN, stages_of
 from kdsspark.tables import KS
 
@@ -36,7 +37,7 @@ with Lock(output):
         if stage is not REPORT:
             study.do(stage.name)
 columns = frames.columns(output, KS)
-print(fsspec_source.frame(study.context.session, output, "ks", columns).count())
+print(fsspec_source.frame(session.start(study.config.spark), output, "ks", columns).count())
 """
 
 

@@ -15,7 +15,16 @@ from tests.pipeline.test_runs import assert_same, tables, when
 from tests.studies import run
 
 pytestmark = pytest.mark.cluster
-STAGES = ("index", "embed", "measure", "summarize", "transform", "probe", "report")
+STAGES = (
+    "index",
+    "embed",
+    "measure",
+    "summarize",
+    "exemplars",
+    "transform",
+    "probe",
+    "report",
+)
 
 
 def test_a_run_on_a_cluster_gives_the_tables_of_a_local_one(

@@ -4,14 +4,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 import yaml
 
 from kdsspark import tables
 from kdsspark.config import Config, Dataset, EmbeddingsDataset, Exemplars, ImageDataset, load, parse
 from kdsspark.config.types import RESERVED_LAYERS
-from kdsspark.errors import ConfigError
+from tests.config.raw import SMALL, refusal, with_key, written
 
 # As documented, but for the comments that stand for other values.
 DOCUMENTED = """
@@ -39,36 +38,6 @@ spark: {master: "local[*]", conf: {}}    # defaults only: what spark-submit sets
 embed: {shard_images: 512, batch_images: null, decode_threads: null, max_failures: 0.01}
 measure: {bins: 100, shuffles: 1, seed: 0, exact: true, histograms: true}
 """
-SMALL: dict[str, Any] = {
-    "output": "out",
-    "networks": [{"name": "net"}],
-    "datasets": [{"name": "birds", "path": "/data"}],
-}
-
-
-def with_key(dotted: str, value: Any) -> dict[str, Any]:
-    raw = copy.deepcopy(SMALL)
-    *parents, last = dotted.split(".")
-    node: Any = raw
-    for part in parents:
-        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-    node[last] = value
-    return raw
-
-
-def refusal(raw: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as caught:
-        parse(raw)
-    line = str(caught.value)
-    assert len(line.splitlines()) == 1
-    assert len(line) < 400
-    return line
-
-
-def written(folder: Path, text: str) -> str:
-    path = folder / "study.yaml"
-    path.write_text(text)
-    return str(path)
 
 
 def test_the_documented_block_is_a_configuration_and_shows_the_defaults(tmp_path: Path) -> None:
@@ -377,59 +346,6 @@ def test_pairs_come_in_the_order_of_the_file() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse(SMALL).measure.bins = 3  # type: ignore[misc]
-
-
-# -- files --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("output: [", "not valid YAML"),
-        ("output: a\noutput: b\n", "not valid YAML: key 'output' is given twice"),
-        ("networks:\n  - {name: a, name: b}\n", "key 'name' is given twice"),
-        ("a: 1\n---\nb: 2\n", "not valid YAML"),
-        ("!!python/object/apply:os.getcwd []", "not valid YAML"),
-        ("- a\n- b\n", "must be a mapping of keys, got list"),
-        ("", "must be a mapping of keys, got NoneType"),
-        ("just words", "must be a mapping of keys, got str"),
-    ],
-)
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    path = written(tmp_path, text)
-    with pytest.raises(ConfigError) as caught:
-        load(path)
-    assert str(caught.value).startswith(path)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_yaml_merges_may_repeat_what_they_override(tmp_path: Path) -> None:
-    text = """
-    output: out
-    networks:
-      - &first {name: a, seed: 1}
-      - {<<: *first, name: b}
-    datasets: [{name: d, path: p}]
-    """
-    networks = load(written(tmp_path, text)).networks
-    assert [(n.name, n.seed) for n in networks] == [("a", 1), ("b", 1)]
-
-
-@pytest.mark.parametrize("name", ["absent.yaml", ".", "nosuch://study.yaml", "latin.yaml"])
-def test_an_unreadable_file_is_a_configuration_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("latin.yaml").write_bytes("output: Stra\xdfe".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"^--config must name a readable file, got "):
-        load(name)
-
-
-def test_a_configuration_may_lie_on_any_file_system_and_begin_with_a_bom() -> None:
-    with fsspec.open("memory://conf/study.yaml", "wb") as file:
-        file.write(b"\xef\xbb\xbf" + yaml.safe_dump(SMALL).encode())
-    assert load("memory://conf/study.yaml") == parse(SMALL)
 
 
 def test_a_configuration_survives_its_own_dump() -> None:

@@ -17,8 +17,8 @@ from pyspark import TaskContext
 
 from kdsspark.config import Spark
 from kdsspark.engine import gpus as placement
-from kdsspark.engine import session
 from kdsspark.engine.items import Outcome, WorkItem
+from kdsspark.engine.starting import session
 from kdsspark.engine.work import run_items, task_cpus
 from kdsspark.errors import KdssparkError
 from kdsspark.output.names import ItemName

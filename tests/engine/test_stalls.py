@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from kdsspark.config import Spark
-from kdsspark.engine import session as sessions
 from kdsspark.engine import stalls
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.stalls import RunningTask, Stalls
+from kdsspark.engine.starting import defaults
 from kdsspark.engine.work import run_items
 from kdsspark.errors import StalledError
 from kdsspark.output.names import ItemName
@@ -103,7 +103,7 @@ def test_the_session_carries_the_settings(
 ) -> None:
     class Configured(Context):
         def getConf(self) -> dict[str, str]:  # type: ignore[override]  # noqa: N802
-            return sessions._defaults(settings, "local[2]", submitted=False)
+            return defaults.of(settings, "local[2]", submitted=False, schedules=True)
 
     found = Stalls.of(Configured(), "embed")  # type: ignore[arg-type]
     assert (found.after, found.fails) == expected

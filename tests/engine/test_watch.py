@@ -6,6 +6,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,17 +141,21 @@ def test_errors_of_several_tasks_reach_the_driver(spark: SparkSession) -> None:
     assert (watched.done.value, watched.failed.value) == (30, 6)
 
 
-def test_an_interrupt_leaves_the_other_jobs_of_the_session_alone(spark: SparkSession) -> None:
+def test_an_interrupt_leaves_the_other_jobs_of_the_session_alone(
+    spark: SparkSession, tmp_path: Path
+) -> None:
     """Its user may run others at the same time."""
-    context, seconds = spark.sparkContext, 4
+    context, seconds = spark.sparkContext, 60
+    start = time.monotonic()
+    ends = [tmp_path / "mine", tmp_path / "other"]
+    ours, others = (context.parallelize([path], 1).map(partial(_wait, seconds)) for path in ends)
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(context.parallelize([seconds], 1).map(_sleep).collect)
-        mine = context.parallelize([60 * seconds], 1).map(_sleep)
-        start = time.monotonic()
+        other = pool.submit(others.collect)
         with pytest.raises(KeyboardInterrupt):
-            results(Watch(context, "embed"), mine.collect, Interrupted(context))
-        assert time.monotonic() - start < 30 * seconds
-        assert other.result() == [seconds]
+            results(Watch(context, "embed"), ours.collect, Interrupted(context))
+        assert time.monotonic() - start < seconds
+        ends[1].touch()
+        assert other.result() == [True]
 
 
 @dataclass
@@ -163,6 +169,9 @@ class Interrupted:
             raise KeyboardInterrupt
 
 
-def _sleep(seconds: float) -> float:
-    time.sleep(seconds)
-    return seconds
+def _wait(seconds: float, path: Path) -> bool:
+    """Until the file is there; whether it is, so many seconds later at most."""
+    end = time.monotonic() + seconds
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return path.exists()

@@ -7,13 +7,10 @@ import struct
 import time
 import tracemalloc
 import warnings
-import zipfile
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,7 +19,6 @@ from PIL import Image, ImageFile, features
 from torchvision.transforms import functional
 
 from kdsspark.errors import ImageError
-from kdsspark.images import decoding as images
 from kdsspark.images import kinds
 from kdsspark.images.decoding import (
     IMAGE_SUFFIXES,
@@ -30,7 +26,6 @@ from kdsspark.images.decoding import (
     MAX_PIXELS,
     Decoder,
     decode,
-    read,
 )
 
 Pixels = np.ndarray
@@ -368,76 +363,6 @@ def test_threads_agree_and_stay_quiet() -> None:
     for array in found:
         np.testing.assert_array_equal(array, oracle(image, 64))
     assert list(warnings.filters) == before
-
-
-@pytest.mark.parametrize(
-    ("side", "least", "seen"),
-    [(400, 256, 400), (512, 256, 256), (1100, 256, 275), (2048, 256, 256)],
-)
-def test_a_large_jpeg_is_a_smaller_picture(side: int, least: int, seen: int) -> None:
-    """Of the colours that Pillow's box filter gives; other formats keep their size."""
-    rng = np.random.default_rng(0)
-    large = Image.fromarray(rng.integers(0, 256, (6, 9, 3), np.uint8)).resize((side * 3 // 2, side))
-    small = images.picture(encoded(large, "JPEG"), least)
-    assert small.size == (-(-seen * 3 // 2), seen)
-    expected = np.asarray(large.resize(small.size, Image.Resampling.BOX), float)
-    assert np.abs(np.asarray(small) - expected).mean() < 4
-    assert images.picture(encoded(large, "PNG"), least) == large
-
-
-@pytest.mark.parametrize("orientation", [1, 6])
-def test_a_picture_is_upright(orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = Image.new("RGB", (64, 32))
-    found = images.picture(encoded(stored, "JPEG", exif=exif), 8)
-    assert found.size == ((16, 8) if orientation == 1 else (8, 16))
-
-
-def test_what_is_no_picture_is_refused() -> None:
-    for data in (b"", b"text"):
-        with pytest.raises(ImageError):
-            images.picture(data, 8)
-
-
-def test_read_local_paths_and_urls(tmp_path: Path) -> None:
-    folder = tmp_path / "a::b = 'c' & été #1%20?"
-    folder.mkdir()
-    path = folder / "x.jpg"
-    path.write_bytes(b"abc")
-    assert read(str(path)) == b"abc"
-    assert read(f"file://{path}") == b"abc"
-
-
-def test_read_other_stores_and_chains(tmp_path: Path) -> None:
-    fsspec.filesystem("memory").pipe("/folder/x.jpg", b"abc")
-    assert read("memory://folder/x.jpg") == b"abc"
-    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
-        archive.writestr("y.jpg", b"def")
-    assert read(f"zip://y.jpg::file://{tmp_path}/z.zip") == b"def"
-
-
-def test_read_failures_are_named(tmp_path: Path) -> None:
-    for uri, error in [
-        (str(tmp_path / "absent.jpg"), "FileNotFoundError"),
-        (str(tmp_path), "IsADirectoryError"),
-        ("memory://absent/x.jpg", "FileNotFoundError"),
-        ("nosuchstore://bucket/x.jpg", "ValueError"),
-    ]:
-        with pytest.raises(ImageError) as caught:
-            read(uri)
-        assert (caught.value.stage, caught.value.error) == ("read", error)
-        assert caught.value.message
-
-
-def test_read_refuses_huge_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "MAX_BYTES", 1000)
-    path = tmp_path / "x.jpg"
-    path.write_bytes(bytes(1000))
-    assert len(read(str(path))) == 1000
-    path.write_bytes(bytes(1001))
-    with pytest.raises(ImageError, match="read: ValueError: file must have at most 1,000 bytes"):
-        read(str(path))
 
 
 def test_image_errors_cross_processes() -> None:

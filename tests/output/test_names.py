@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from kdsspark.output.names import ItemName, Pair, networks_in, side_by_side, stem
+from kdsspark.output.names import ItemName, Pair, networks_in, partition_values, side_by_side, stem
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,19 @@ from kdsspark.output.names import ItemName, Pair, networks_in, side_by_side, ste
 )
 def test_a_file_is_named_without_folder_and_ending(path: str, name: str) -> None:
     assert stem(path) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("ks/network=a/dataset=b/x-1.parquet", {"network": "a", "dataset": "b"}),
+        ("_ranges/network=a.b/x=y=z.parquet", {"network": "a.b"}),  # the file's name does not count
+        ("report/index.html", {}),
+        ("ks/dataset=a=b/x", {"dataset": "a=b"}),
+    ],
+)
+def test_folders_name_the_values_of_partition_columns(path: str, values: dict[str, str]) -> None:
+    assert partition_values(path) == values
 
 
 @pytest.mark.parametrize("networks", [["vgg16"], ["a", "a.b", "a-b_c"]])

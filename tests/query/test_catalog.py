@@ -189,7 +189,7 @@ _PROGRAM = """
 import json, sys
 from kdsspark.config import Spark
 from kdsspark.query import catalog
-from kdsspark.engine import session
+from kdsspark.engine.starting import session
 from kdsspark.output.output import Output
 output, conf = sys.argv[1], json.loads(sys.argv[2])
 spark = session.start(catalog.with_metastore(Spark(master="local[2]", conf=conf)))

@@ -11,6 +11,7 @@ from kdsspark.report.data import ReportData
 from kdsspark.report.site import render
 from tests.report.html import Page
 from tests.report.synthetic import BIRDS, VGG_LAYERS, Study, Tables, make_report, make_tables
+from tests.report.undrawn import without_figures
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +35,9 @@ def report(studies: tuple[Study, Study], tables: Tables) -> ReportData:
 
 @pytest.fixture(scope="session")
 def files(report: ReportData) -> dict[str, bytes]:
-    """The whole site of the synthetic report."""
-    return render(report)
+    """The whole site of the synthetic report; figures are no PNG, which no page shows."""
+    with without_figures("png"):
+        return render(report)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from kdsspark.report.parts.names import slug
 from kdsspark.report.site import render
 from tests.report.html import CITATION, Page, words
 from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, make_report, make_tables
+from tests.report.undrawn import without_figures
 
 AWKWARD = [
     "a/b",
@@ -44,9 +45,9 @@ CLASSES = [SCRIPT, "q\"u'o&t</td>e", "\u9ce5 \U0001f426", "a/b=c", "{{ 7 * 7 }}"
 def awkward() -> dict[str, bytes]:
     """Layers and classes of any name; datasets that differ in case."""
     layers = [(name, "other") for name in AWKWARD]
-    return render(
-        make_report(Study("given", layers, {"birds": CLASSES, "Birds": ["a", "b"]}, units=3))
-    )
+    datasets = {"birds": CLASSES, "Birds": ["a", "b"]}
+    with without_figures("png"):
+        return render(make_report(Study("given", layers, datasets, units=3)))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,8 @@ def bare() -> dict[str, bytes]:
         "pooling",
         "preprocessing",
     ]
-    return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
+    with without_figures("png"):
+        return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
 
 
 @cache
@@ -222,7 +224,10 @@ PROGRAM = """
 import hashlib
 from kdsspark.report.site import render
 from tests.report.synthetic import Study, make_report
-files = render(make_report(Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)))
+from tests.report.undrawn import without_figures
+with without_figures("png"):
+    study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
+    files = render(make_report(study))
 print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.items()])
 """
 

@@ -1,15 +1,9 @@
 """The ``images`` table: ids that stay, classes in order, replaced in one step."""
 
 import hashlib
-import io
-import json
 import os
 import shutil
-import tarfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import fsspec
 import numpy as np
@@ -18,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from kdsspark import config
-from kdsspark.config import Dataset, EmbeddingsDataset, ImageDataset
+from kdsspark.config import EmbeddingsDataset, ImageDataset
 from kdsspark.datasets import listing
 from kdsspark.datasets.layouts.layout import Published
 from kdsspark.datasets.left_out import Group
 from kdsspark.engine.stage import Context, Standing
-from kdsspark.errors import ConfigError, DatasetError
+from kdsspark.errors import ConfigError
 from kdsspark.images import decoding
 from kdsspark.output import parquet
 from kdsspark.output.names import Pair
@@ -31,35 +25,12 @@ from kdsspark.output.output import Output
 from kdsspark.stages import index
 from kdsspark.stages.index import Indexed, image_id, write_index
 from kdsspark.tables import IMAGES
+from tests.stages.indexes import ids, indexed, refusal, touch
 
 
 @pytest.fixture
 def output(tmp_path: Path) -> Output:
     return Output.at(str(tmp_path / "out"))
-
-
-def touch(root: Path, *names: str) -> ImageDataset:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"x")
-    return ImageDataset(name="birds", path=str(root))
-
-
-def indexed(output: Output, dataset: Dataset) -> list[dict[str, object]]:
-    write_index(output, dataset)
-    table = parquet.read(output, IMAGES, dataset.name, columns=IMAGES.schema.names)
-    return sorted(table.to_pylist(), key=lambda row: str(row["uri"]))
-
-
-def ids(output: Output, dataset: Dataset) -> list[object]:
-    return [row["image_id"] for row in indexed(output, dataset)]
-
-
-def refusal(output: Output, dataset: Dataset) -> str:
-    with pytest.raises(DatasetError) as caught:
-        write_index(output, dataset)
-    assert str(caught.value).startswith(f"dataset {dataset.name}: ")
-    return str(caught.value)
 
 
 def test_classes_are_numbered_by_their_sorted_names(output: Output, tmp_path: Path) -> None:
@@ -191,120 +162,6 @@ def test_ready_made_embeddings_are_indexed_by_file_and_row(output: Output, tmp_p
     assert [row["image_id"] for row in rows] == [
         index.image_id("mine", below) for below in ("a.parquet#0", "b.parquet#0", "b.parquet#1")
     ]
-
-
-# -- labels of every source -----------------------------------------------------------------------
-
-
-def folder(root: Path, labels: list[str]) -> Dataset:
-    return touch(root, *(f"{label}/{n}.jpg" for n, label in enumerate(labels)))
-
-
-def csv_manifest(root: Path, labels: list[str]) -> Dataset:
-    lines = "".join(f'{n}.jpg,"{label}"\n' for n, label in enumerate(labels))
-    (root / "list.csv").write_text("path,label\n" + lines)
-    return ImageDataset(name="birds", path=f"{root}/list.csv", layout="manifest")
-
-
-def parquet_manifest(root: Path, labels: list[str | None]) -> Dataset:
-    paths = [f"{n}.jpg" for n in range(len(labels))]
-    pq.write_table(pa.table({"path": paths, "label": labels}), root / "list.parquet")
-    return ImageDataset(name="birds", path=f"{root}/list.parquet", layout="manifest")
-
-
-def huggingface(root: Path, labels: list[str | None]) -> Dataset:
-    pq.write_table(pa.table({"image": [b"x"] * len(labels), "label": labels}), root / "h.parquet")
-    return ImageDataset(name="birds", path=str(root), layout="huggingface")
-
-
-def named_huggingface(root: Path, labels: list[str | None]) -> Dataset:
-    """Numbers, whose names are in the metadata."""
-    features = {"label": {"names": labels, "_type": "ClassLabel"}}
-    table = pa.table({"image": [b"x"] * len(labels), "label": range(len(labels))})
-    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
-    pq.write_table(table.replace_schema_metadata(metadata), root / "h.parquet")
-    return ImageDataset(name="birds", path=str(root), layout="huggingface")
-
-
-def shard(root: Path, suffix: str, texts: list[str]) -> Dataset:
-    with tarfile.open(root / "s.tar", "w") as tar:
-        for n, text in enumerate(texts):
-            for name, data in ((f"{n}.jpg", b"x"), (f"{n}.{suffix}", text.encode())):
-                info = tarfile.TarInfo(name)
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
-    return ImageDataset(name="birds", path=str(root), layout="webdataset")
-
-
-def cls(root: Path, labels: list[str]) -> Dataset:
-    return shard(root, "cls", labels)
-
-
-def json_of_shard(root: Path, labels: list[str | None]) -> Dataset:
-    return shard(root, "json", [json.dumps({"label": label}) for label in labels])
-
-
-def listed(root: Path, labels: list[str]) -> Dataset:
-    """A published dataset, whose classes are folders."""
-    top = root / "101_ObjectCategories"
-    touch(top, *(f"{label}/{n}.jpg" for n, label in enumerate(labels)))
-    return ImageDataset(name="birds", path=str(root), layout="caltech101")
-
-
-def embeddings(root: Path, labels: list[str | None]) -> Dataset:
-    values = pa.array([[0.5]] * len(labels), pa.list_(pa.float32(), 1))
-    pq.write_table(pa.table({"label": labels, "fc": values}), root / "e.parquet")
-    return EmbeddingsDataset(name="birds", embeddings=str(root), label="label")
-
-
-def hive(root: Path, labels: list[str]) -> Dataset:
-    """Embeddings whose labels are folders, as Spark's ``partitionBy`` writes them."""
-    for n, label in enumerate(labels):
-        values = pa.array([[0.5]], pa.list_(pa.float32(), 1))
-        (root / f"label={quote(label)}").mkdir()
-        pq.write_table(pa.table({"fc": values}), root / f"label={quote(label)}/{n}.parquet")
-    return EmbeddingsDataset(name="birds", embeddings=str(root), label="label")
-
-
-TEXTS = (folder, csv_manifest, cls, listed, hive)
-NULLABLE = (parquet_manifest, huggingface, named_huggingface, json_of_shard, embeddings)
-NO_FOLDER = (folder, listed)  # no folder has an empty name
-
-
-@pytest.mark.parametrize(
-    ("write", "label"),
-    [
-        *((write, None) for write in NULLABLE),
-        *((write, "") for write in TEXTS + NULLABLE if write not in NO_FOLDER),
-        *((write, label) for write in TEXTS + NULLABLE for label in (" ", "\t \u00a0", "\u3000")),
-    ],
-)
-def test_a_label_that_is_empty_is_refused_by_every_source(
-    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset], label: str | None
-) -> None:
-    (tmp_path / "data").mkdir()
-    line = refusal(output, write(tmp_path / "data", ["a", label, "b"]))
-    assert "label" in line or "class" in line
-    assert any(word in line for word in ("must not be", "must have", "must be"))
-    assert len(line.splitlines()) == 1
-    assert output.files("") == []
-
-
-@pytest.mark.parametrize("write", TEXTS + NULLABLE)
-def test_names_that_look_alike_are_kept_apart_and_named(
-    output: Output, tmp_path: Path, write: Callable[[Path, list[Any]], Dataset]
-) -> None:
-    (tmp_path / "data").mkdir()
-    labels = ["cat", "Cat", "caf\u00e9", "cafe\u0301"]
-    if write is not cls:  # whose space is that of the text file
-        labels.append(" cat")
-    indexed = write_index(output, write(tmp_path / "data", labels))
-    assert indexed.n_classes == len(labels)
-    (warning,) = indexed.warnings
-    assert warning.startswith("classes whose names differ only in spelling are kept apart: ")
-    assert "'cafe\\u0301' and 'caf\\xe9' (Unicode form)" in warning
-    assert ("' cat'" in warning) == (" cat" in labels)
-    assert str(indexed).endswith(f"\nwarning: dataset birds: {warning}")
 
 
 # -- what is left out ----------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def settle(figure: Figure) -> None:
         if not axis.get_label_text():
             axis.set_label_coords(0.5, 0.5)  # an empty one is not placed beside the ticks
     if engine := figure.get_layout_engine():
-        with _boxes_for_glyphs():
+        with _any_script():
             engine.execute(figure)
         figure.set_layout_engine(None)  # not "none", for which all would be drawn twice
 
@@ -208,17 +208,17 @@ def png(figure: Figure) -> bytes:
     return _bytes(figure, "png", dpi=150, metadata={"Software": None})
 
 
+@styled
+def _bytes(figure: Figure, kind: str, dpi: int, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    with _any_script():
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
+
+
 @contextmanager
-def _boxes_for_glyphs() -> Iterator[None]:
+def _any_script() -> Iterator[None]:
     """The font may lack the script of a layer's name: it draws a box, and that is enough."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
         yield
-
-
-@styled
-def _bytes(figure: Figure, kind: str, dpi: int, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    with _boxes_for_glyphs():
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
-    return buffer.getvalue()

@@ -25,9 +25,8 @@ import pyarrow as pa
 from kdsspark.config import Config, Dataset
 from kdsspark.datasets import readymade
 from kdsspark.engine import gpus
-from kdsspark.engine.session import Session
 from kdsspark.engine.stage import Context, Standing, total
-from kdsspark.engine.work import run_items
+from kdsspark.engine.work import Session, run_items
 from kdsspark.errors import DatasetError, TooManyFailuresError
 from kdsspark.output import parquet
 from kdsspark.output.names import RANGES, REUSE, Pair, stem

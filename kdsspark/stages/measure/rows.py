@@ -20,8 +20,7 @@ import numpy.typing as npt
 from kdsspark.engine.aggregate import summed_first
 from kdsspark.engine.fold import fold
 from kdsspark.engine.items import Outcome
-from kdsspark.engine.session import Session
-from kdsspark.engine.work import run_items
+from kdsspark.engine.work import Session, run_items
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.stages import MEASURE

@@ -19,7 +19,7 @@ from kdsspark.output.output import Output
 from kdsspark.tables import HISTOGRAMS
 
 if TYPE_CHECKING:
-    from kdsspark.engine.session import Session  # of the driver
+    from kdsspark.engine.work import Session  # of the driver
 
 Counts = npt.NDArray[np.int64]
 Curves = dict[tuple[str, int, int], Counts]
@@ -39,11 +39,13 @@ def read(
 ) -> dict[Pair, Curves]:
     """The counts of each pair's wanted units (driver); without histograms, none."""
     files = {pair: output.files(HISTOGRAMS.partition(*pair)) for pair, own in wanted.items() if own}
-    return fold(session, "curves", files, _Load(output, wanted), _both, _FILES_OF_A_TASK)
+    return fold(session, "curves", files, _Wanted(output, wanted), _both, _FILES_OF_A_TASK)
 
 
 @dataclass(frozen=True)
-class _Load:
+class _Wanted:
+    """Reads the counts that are wanted from a file (executor)."""
+
     output: Output
     wanted: Mapping[Pair, WantedCounts]
 

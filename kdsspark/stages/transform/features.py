@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from kdsspark.engine.fold import fold
 from kdsspark.engine.items import Outcome, WorkItem
-from kdsspark.engine.session import Session
+from kdsspark.engine.work import Session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import Pair

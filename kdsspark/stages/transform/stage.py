@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from kdsspark.config import Config
-from kdsspark.engine.session import Session
 from kdsspark.engine.stage import Context, ItemPlan, prune
-from kdsspark.engine.work import run_items
+from kdsspark.engine.work import Session, run_items
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet

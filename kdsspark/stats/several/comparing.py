@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, compiled_helper
 from kdsspark.stats.histograms import check_labels
 from kdsspark.stats.ks import SIZE, find_gaps, largest_of_class
 from kdsspark.stats.order import Order, Sorter
@@ -154,16 +154,11 @@ def _sweep(
     ``seen``, ``seen_images`` and ``runs`` have room for the places of all values. What they and
     ``state`` hold at the end is of the first labeling.
     """
-    above = images.shape[0]
-    n = 0
+    above, n = images.shape[0], 0
     for s in range(labels.shape[0] - 1, -1, -1):
-        n = 0
-        for i in range(above):
-            label = labels[s, images[i]]
-            for j in range(set_starts[label], set_starts[label + 1]):
-                seen[n], seen_images[n] = np.uint32(set_classes[j]), images[i]
-                runs[0, n], runs[1, n] = starts[i], ends[i]
-                n += 1
+        n = _take_places(
+            images, starts, ends, labels[s], set_starts, set_classes, seen, seen_images, runs
+        )
         for c in range(state.shape[0]):
             state[c, SIZE] = sizes[s, c]
         for i in left_out:
@@ -177,6 +172,32 @@ def _sweep(
             outer = total - inner
             gap = largest_of_class(c, seen[:n], first, last, total, total - above, state)
             ks[s, c] = gap / (inner * outer) if inner > 0 and outer > 0 else np.nan
+    return n
+
+
+@compiled_helper
+def _take_places(
+    images: NDArray[np.uint32],
+    starts: NDArray[np.uint32],
+    ends: NDArray[np.uint32],
+    labels: NDArray[np.uint32],
+    set_starts: NDArray[np.int64],
+    set_classes: NDArray[np.int32],
+    seen: NDArray[np.uint32],
+    seen_images: NDArray[np.uint32],
+    runs: NDArray[np.uint32],
+) -> int:
+    """Give each value a place for every class of its image, in order; returns the places.
+
+    ``labels`` [images] are sets, under one labeling.
+    """
+    n = 0
+    for i in range(images.shape[0]):
+        label = labels[images[i]]
+        for j in range(set_starts[label], set_starts[label + 1]):
+            seen[n], seen_images[n] = np.uint32(set_classes[j]), images[i]
+            runs[0, n], runs[1, n] = starts[i], ends[i]
+            n += 1
     return n
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 EXACT_PRODUCT = 10_000
 """The largest ``n_inner * n_outer`` with exact p-values, which take about 1 ms each."""
@@ -39,6 +38,8 @@ def p_values(
     Raises ValueError if an exact p-value is needed and samples of these sizes cannot have the
     distance ``ks``.
     """
+    from scipy import special  # takes a quarter of a second, which other commands do without
+
     arrays = np.broadcast_arrays(np.abs(ks), n_inner, n_outer)
     distance, inner, outer = (a.ravel() for a in arrays)
     p = np.full(distance.shape, np.nan)

@@ -74,27 +74,19 @@ def test_the_same_labels_have_the_same_text(tmp_path: Path) -> None:
 
 
 ARRAY = 'must be a JSON array of names such as ["cat", "dog"], [] for none, got '
-REFUSED = {
-    "cat": f"{ARRAY}'cat'",
-    "['cat', 'dog']": f"{ARRAY}\"['cat', 'dog']\"",
-    '"cat"': f"{ARRAY}'\"cat\"'",
-    '{"cat": 1}': f"{ARRAY}'{{\"cat\": 1}}'",
-    '["cat", 1.5]': f"{ARRAY}1.5 in it",
-    '["cat", true]': f"{ARRAY}true in it",
-    '["cat", null]': f"{ARRAY}null in it",
-    '[["cat"]]': f'{ARRAY}["cat"] in it',
-    "[" * 9999: ARRAY,
-    '["cat", " "]': 'must not hold an empty name, got \'["cat", " "]\'',
-    '["cat", "dog", "cat"]': "must name each class once, got 'cat' twice",
-    '["1", 1]': "must name each class once, got '1' twice",
-    "": f"{ARRAY}''",
-}
 
 
-@pytest.mark.parametrize("cell", REFUSED, ids=lambda cell: cell[:20])
-def test_other_cells_are_refused_by_their_row(tmp_path: Path, cell: str) -> None:
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("cat", f"{ARRAY}'cat'"),
+        ("", f"{ARRAY}''"),
+        ('["cat", "dog", "cat"]', "must name each class once, got 'cat' twice"),
+    ],
+)
+def test_other_cells_are_refused_by_their_row(tmp_path: Path, cell: str, words: str) -> None:
     line = refusal(csv(tmp_path / "a.csv", ['["cat"]', cell]))
-    assert line.startswith(f"manifest {tmp_path}/a.csv row 3: label {REFUSED[cell]}")
+    assert line.startswith(f"manifest {tmp_path}/a.csv row 3: label {words}")
 
 
 LISTS = {

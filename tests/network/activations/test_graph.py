@@ -1,55 +1,13 @@
 from __future__ import annotations
 
-from collections import OrderedDict
-
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from kdsspark.errors import ConfigError
 from kdsspark.network.activations import inspect, needs, read
 from kdsspark.network.architectures import initialised, skeleton
-
-
-class Tiny(nn.Module):
-    """A network with every case of the reading rule, at 8 x 8 pixels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            OrderedDict(
-                conv=nn.Conv2d(3, 4, 3, padding=1),
-                norm=nn.BatchNorm2d(4),
-                relu=nn.ReLU(inplace=True),
-                plain=nn.Conv2d(4, 5, 3, padding=1),
-                plain_relu=nn.ReLU(inplace=True),
-                last=nn.Conv2d(5, 6, 3, padding=1),
-                pool=nn.AdaptiveMaxPool2d(2),
-            )
-        )
-        self.alone = nn.Conv2d(6, 6, 1)
-        self.classifier = nn.Sequential(
-            OrderedDict(
-                fc=nn.Linear(24, 7),
-                fc_relu=nn.ReLU(inplace=True),
-                drop=nn.Dropout(),
-                out=nn.Linear(7, 2),
-            )
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu_(self.alone(self.features(x)))
-        out: Tensor = self.classifier(torch.flatten(x, 1))
-        return out
-
-
-def tiny() -> Tiny:
-    torch.manual_seed(1)
-    model = Tiny()
-    nn.init.normal_(model.features.norm.running_mean)
-    nn.init.uniform_(model.features.norm.running_var, 0.5, 2)
-    return model.eval()
+from tests.network.activations.small import tiny
 
 
 def by_hand(x: Tensor) -> dict[str, Tensor]:
@@ -121,28 +79,6 @@ def test_what_no_layer_needs_is_dropped() -> None:
     assert needs(tiny(), {"a": "features.plain"}, "post_relu", 8)["a"] == set(reader.state_dict())
 
 
-def test_needs_grow_with_depth_and_leave_out_what_only_training_uses() -> None:
-    table = {"conv": "features.conv", "norm": "features.norm", "fc": "classifier.fc"}
-    found = needs(tiny(), table, "pre_relu", 8)
-    norm = {f"features.norm.{x}" for x in ("weight", "bias", "running_mean", "running_var")}
-    assert found["conv"] == {"features.conv.weight", "features.conv.bias"} | norm
-    everything = {k for k in tiny().state_dict() if "out" not in k and "num_batches" not in k}
-    assert found["fc"] == everything
-
-
-def test_inspect_tells_units_kind_and_axis() -> None:
-    table = {"a": "features.conv", "b": "features.plain", "c": "classifier.fc", "d": "classifier"}
-    layers = inspect(tiny().to("meta"), table | {"e": "classifier.drop"}, "post_relu", 8)
-    found = [(layer.name, layer.module, layer.units, layer.kind) for layer in layers]
-    assert found == [
-        ("a", "features.conv", 4, "conv"),
-        ("b", "features.plain", 5, "conv"),
-        ("c", "classifier.fc", 7, "fc"),
-        ("d", "classifier", 2, "fc"),
-        ("e", "classifier.drop", 7, "other"),
-    ]
-
-
 def plain_outputs(model: nn.Module, paths: list[str], pixels: Tensor) -> dict[str, Tensor]:
     """The oracle for whole networks: copies taken by hooks in an ordinary forward pass."""
     copies: dict[str, Tensor] = {}
@@ -190,35 +126,3 @@ def test_one_graph_without_breaks_for_torch_compile() -> None:
     with torch.inference_mode():
         for output, expected in zip(compiled(PIXELS), reader(PIXELS), strict=True):
             torch.testing.assert_close(output, expected)
-
-
-class Odd(nn.Module):
-    """Outputs that no embedding can be made of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Conv2d(3, 3, 1)
-        self.attention = nn.MultiheadAttention(3, 1)
-        self.flat = nn.Flatten(0)
-        self.uneven = nn.AvgPool2d((1, 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(2).transpose(1, 2)
-        out: Tensor = self.flat(self.uneven(x)).sum() + self.attention(tokens, tokens, tokens)[0]
-        return out
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("unsued", r"layers.x: must be a module path of Odd, got 'unsued' \(unused\)"),
-        ("", "must be a module path of Odd, got ''"),
-        ("unused", "must be a module that returns one tensor on the way .* got 'unused'"),
-        ("attention.out_proj", "must be a module that returns one tensor on the way"),
-        ("flat", r"got 'flat' with \[192\]"),
-        ("uneven", r"got 'uneven' with \[2, 3, 8, 4\]"),
-    ],
-)
-def test_refuses(path: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        inspect(Odd().eval().to("meta"), {"x": path}, "post_relu", 8)

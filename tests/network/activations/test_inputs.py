@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
+from torch import nn
 
 from kdsspark.network.activations import graph, inspect, needs, read
 from kdsspark.network.architectures import initialised, resolve_settings, skeleton
@@ -15,6 +18,11 @@ EQUAL = {
 }
 
 
+@cache
+def network(architecture: str, settings: str) -> nn.Module:
+    return initialised(architecture, CROP, 0, settings)
+
+
 @pytest.mark.parametrize("activation", ["post_relu", "pre_relu"])
 @pytest.mark.parametrize("traced", [True, False])
 @pytest.mark.parametrize("architecture", EQUAL)
@@ -24,7 +32,7 @@ def test_the_input_is_what_the_module_before_returns(
     if not traced:
         monkeypatch.setattr(graph, "trace", lambda _: None)
     settings = resolve_settings(architecture)
-    model = initialised(architecture, CROP, 0, settings)
+    model = network(architecture, settings)
     empty = skeleton(architecture, CROP, settings)
     pixels = torch.randn(2, 3, CROP, CROP, generator=torch.Generator().manual_seed(0))
     found = []

@@ -11,25 +11,20 @@ import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torchvision.transforms import functional
 
-from kdsspark.config import Network, Preprocessing
-from kdsspark.errors import ConfigError, KdssparkError, WeightsError
+from kdsspark.config import Preprocessing
+from kdsspark.errors import ConfigError, KdssparkError
 from kdsspark.network import sources
 from kdsspark.network.architectures import initialised, skeleton
 from kdsspark.network.extractor import Extractor
 from kdsspark.network.projections import Projector
 from kdsspark.network.receptive_fields import Whole, receptive_fields
 from kdsspark.network.spec import NetworkSpec
-from kdsspark.network.weights import prepare
+from tests.network.sources.prepared import prepared
 
 IMAGES = [np.random.default_rng(i).integers(0, 256, (70, 64 + i, 3), np.uint8) for i in range(3)]
-
-
-def prepared(folder: Path, **keys: Any) -> NetworkSpec:
-    defaults = {"name": "n", "weights": "random", "layers": "blocks", "crops": "center"}
-    return prepare(Network(**{**defaults, **keys}), folder / "n.safetensors")
 
 
 def features(spec: NetworkSpec, folder: Path) -> dict[str, np.ndarray]:
@@ -76,66 +71,6 @@ def test_features_are_those_of_the_library(
     again = Extractor.load(spec, tmp_path / "n.safetensors")(IMAGES[::-1])[last.name]
     assert np.array_equal(again, found[::-1])
     assert NetworkSpec.from_dict(spec.to_dict()) == spec
-
-
-def test_weights_of_a_folder_are_read_by_transformers(
-    tmp_path: Path, folders: dict[str, str]
-) -> None:
-    for name in ("vit", "clip", "resnet"):
-        spec = prepared(tmp_path, architecture=folders[name], weights="pretrained")
-        saved = load_file(Path(folders[name].removeprefix("hf/")) / "model.safetensors")
-        written = load_file(tmp_path / "n.safetensors")
-        weights = {k: v for k, v in written.items() if v.is_floating_point()}
-        values = [v for k, v in saved.items() if not k.startswith("text_model")]
-        for tensor in weights.values():
-            assert any(v.shape == tensor.shape and torch.equal(v, tensor) for v in values)
-        assert spec.weights == "pretrained"
-
-
-def test_the_preprocessing_of_a_folder(tmp_path: Path, folders: dict[str, str]) -> None:
-    import transformers as hf
-
-    folder = Path(folders["vit"].removeprefix("hf/"))
-    spec = prepared(tmp_path, architecture=f"hf/{folder}")
-    assert (spec.preprocessing.crop, spec.preprocessing.interpolation) == (32, "bilinear")
-    given = {"do_center_crop": True, "crop_size": {"height": 32, "width": 32}}
-    hf.CLIPImageProcessor(size={"shortest_edge": 40}, resample=3, **given).save_pretrained(folder)
-    try:
-        spec = prepared(tmp_path, architecture=f"hf/{folder}")
-        assert spec.preprocessing == Preprocessing(
-            resize=40,
-            crop=32,
-            mean=(0.48145466, 0.4578275, 0.40821073),
-            std=(0.26862954, 0.26130258, 0.27577711),
-            interpolation="bicubic",
-        )
-    finally:
-        (folder / "preprocessor_config.json").unlink()
-
-
-def test_pretrained_weights_are_fetched_by_timm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = timm.create_model("test_vit", pretrained=False)
-    fetched: list[str] = []
-
-    def fetch(model_id: str, *_: Any, **__: Any) -> dict[str, torch.Tensor]:
-        fetched.append(model_id)
-        return model.state_dict()
-
-    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", fetch)
-    monkeypatch.setattr("timm.models._builder.has_hf_hub", lambda *_, **__: True)
-    spec = prepared(tmp_path, architecture="timm/test_vit", weights="pretrained")
-    written = load_file(tmp_path / "n.safetensors")
-    assert fetched == ["timm/test_vit.r160_in1k"]
-    assert written
-    assert all(torch.equal(written[k], model.state_dict()[k]) for k in written)
-    assert spec.preprocessing.interpolation == "bicubic"
-    save_file(model.state_dict(), tmp_path / "own.safetensors")
-    own = prepared(
-        tmp_path, architecture="timm/test_vit", weights=str(tmp_path / "own.safetensors")
-    )
-    assert own.fingerprint == spec.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -268,19 +203,6 @@ def test_mistakes_are_one_line(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_crop_that_a_model_of_transformers_does_not_take(
-    tmp_path: Path, folders: dict[str, str]
-) -> None:
-    size = Preprocessing(crop=24)
-    with pytest.raises(ConfigError, match=r"preprocessing.crop: must fit hf/.*, got 24: .*32"):
-        prepared(tmp_path, architecture=folders["vit"], preprocessing=size)
-
-
-def test_weights_that_cannot_be_fetched(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="weights: cannot download pretrained: "):
-        prepared(tmp_path, architecture="timm/test_vit", weights="pretrained")
-
-
 @pytest.mark.parametrize("library", ["timm", "transformers", "open_clip"])
 def test_a_library_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
@@ -290,13 +212,3 @@ def test_a_library_that_is_missing(
     monkeypatch.delitem(sys.modules, f"{sources.__name__}.{extra}", raising=False)
     with pytest.raises(ConfigError, match=rf"needs a package .*'kdsspark\[{extra}\]'$"):
         prepared(tmp_path, architecture=f"{extra}/x")
-
-
-def test_tags_of_open_clip_are_those_of_its_activation_function() -> None:
-    from kdsspark.network.sources import open_clip
-
-    assert "openai" not in open_clip.published("ViT-B-32")
-    assert {"pretrained", "laion2b_s34b_b79k"} < set(open_clip.published("ViT-B-32"))
-    assert "openai" in open_clip.published("ViT-B-32-quickgelu")
-    openai = open_clip.preprocessing("ViT-B-32", "laion2b_s34b_b79k", "")
-    assert (openai.resize, openai.crop, openai.interpolation) == (224, 224, "bicubic")

@@ -48,7 +48,7 @@ def by_layer(curves: Mapping[str, Sequence[Shares]], fc: int = 0) -> Frames:
     rows: list[dict[str, Any]] = []
     for dataset, layers in curves.items():
         for depth, shares in enumerate(layers):
-            ((_, whole),) = figure6({(dataset, "conv"): shares}).items()
+            bins = figure6({(dataset, "conv"): shares})["figure6"].to_dict("records")
             rows += [
                 {
                     **{"dataset": dataset, "labels": labels, "depth": depth, "bin": row["bin"]},
@@ -56,7 +56,7 @@ def by_layer(curves: Mapping[str, Sequence[Shares]], fc: int = 0) -> Frames:
                     "n": row["percent"] if labels == "true" else 1.0,
                 }
                 for labels in ("true", "shuffled")
-                for _, row in whole.iterrows()
+                for row in bins
             ]
     n = len(next(iter(curves.values())))
     return {"layer_distribution": frame(rows)} | figure5(

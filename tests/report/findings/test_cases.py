@@ -95,13 +95,6 @@ def test_an_answer_says_why_it_cannot_be_given(report: ReportData) -> None:
     )
 
 
-def test_probes_of_two_methods_are_not_compared() -> None:
-    rows = CASES["fc_classifies"].holds["probed"]
-    other = rows.assign(method=rows["method"].where(rows["kind"] == "conv", "SGD"))
-    with pytest.raises(NotTestable, match="probe used other methods for fc layers"):
-        judged(_BY_NAME["fc_classifies"], {"probed": other})
-
-
 def test_every_finding_has_the_papers_value() -> None:
     assert all(finding.published for finding in FINDINGS)
     published = {name: finding.published for name, finding in _BY_NAME.items()}

@@ -14,13 +14,13 @@ from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments import PICTURES, SHOWN
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import experiment
-from kdsspark.report.parts.drawing import draw
-from kdsspark.report.queries import QUERIES
-from kdsspark.report.site import environment, render
+from kdsspark.report.site import render
 from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import TABLES
 from tests.report.html import Page, words
-from tests.report.synthetic import run_on_files
+from tests.report.synthetic import SCRIPT, make_report, run_on_files
+from tests.report.synthetic import Study as MadeUp
+from tests.report.undrawn import without_figures
 from tests.stages.experiments import studies
 from tests.stages.experiments.chosen import seen as of_images
 
@@ -37,7 +37,8 @@ def frames(
     """The rows of every experiment, run on a small study."""
     study = studies.make(tmp_path_factory.mktemp("experiments"))
     compared = studies.of_networks(tmp_path_factory.mktemp("compared"), "one", "two")
-    seen = of_images.make_with_parts(tmp_path_factory.mktemp("seen"))
+    images = of_images.make_with_parts(tmp_path_factory.mktemp("seen"))
+    seen = of_images.with_settings(images, images={"birds": ["a/000.png"]})
     chosen = set(of_images.NAMES)
     rest = set(NAMES) - OF_NETWORKS - chosen
     frames = {}
@@ -50,24 +51,24 @@ def frames(
 
 
 def _of_one_network(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["network"].isin(rows["network"].head(1))]
-
-
-def of_vgg(report: ReportData, experiments: Mapping[str, pd.DataFrame]) -> ReportData:
-    """The report of VGG16 alone."""
-    own = {name: rows.assign(network="vgg16") for name, rows in experiments.items()}
-    (info, _) = report.networks
-    return replace(report, networks=[info], experiments=own)
+    return rows[rows["network"].isin(rows["network"].head(1))].assign(network="vgg16")
 
 
 @pytest.fixture(scope="module")
-def data(report: ReportData, frames: Mapping[str, pd.DataFrame]) -> ReportData:
-    return of_vgg(report, frames)
+def small() -> ReportData:
+    """A report of little but its experiments."""
+    return make_report(MadeUp("vgg16", [("a", "conv"), ("b", "fc")], {"birds": ["x", "y"]}, 3))
+
+
+@pytest.fixture(scope="module")
+def data(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> ReportData:
+    return replace(small, experiments=dict(frames))
 
 
 @pytest.fixture(scope="module")
 def shown(data: ReportData) -> dict[str, bytes]:
-    return render(data)
+    with without_figures("png"):
+        return render(data)
 
 
 def test_every_experiment_is_shown() -> None:
@@ -121,22 +122,17 @@ def test_pages_lead_to_each_other(shown: dict[str, bytes]) -> None:
         assert (other in first.all("href")) == (name != NAMES[0])
 
 
-def test_without_rows_there_is_no_page(report: ReportData, data: ReportData) -> None:
+def test_without_rows_there_is_no_page(small: ReportData, data: ReportData) -> None:
     assert list(experiment.of("vgg16", data)) == NAMES
-    assert experiment.of("vgg16", report) == experiment.of("no-fc", data) == {}
+    assert experiment.of("vgg16", small) == experiment.of("no-fc", data) == {}
 
 
-def test_names_of_layers_are_escaped(
-    report: ReportData, frames: Mapping[str, pd.DataFrame]
-) -> None:
-    script = "<script>alert(1)</script>"
-    named = {n: rows.assign(layer=script) for n, rows in frames.items() if "layer" in rows}
-    small, templates = of_vgg(report, named), environment()
-    drawn = {one.stem: draw(one) for one in experiment.figures("vgg16", small)}
-    pages = list(experiment.pages(small.networks[0], small, drawn))
+def test_names_of_layers_are_escaped(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> None:
+    named = {n: rows.assign(layer=SCRIPT) for n, rows in frames.items() if "layer" in rows}
+    with without_figures():
+        made = render(replace(small, experiments=named))
+    pages = [text.decode() for name, text in made.items() if name.startswith("experiments/")]
     assert pages
-    for page in pages:
-        common = {"run": small.run, "queries": QUERIES, "root": "../../"}
-        text = templates.get_template(page.template).render(**common, **page.values)
+    for text in pages:
         assert "<script>alert" not in text
-        assert script in "".join(Page(text).text)
+        assert SCRIPT in "".join(Page(text).text)

@@ -21,3 +21,8 @@ def test_csv_is_exact() -> None:
     read = pd.read_csv(io.BytesIO(csv(frame)), float_precision="round_trip")
     pd.testing.assert_frame_equal(read, frame)
     assert csv(frame).startswith(b"x,name\n0.1,")
+
+
+def test_pictures_are_left_out_of_the_csv() -> None:
+    frame = pd.DataFrame({"a": [1, 2], "picture": [b"\x89PNG", None], "name": [None, "x"]})
+    assert csv(frame) == b"a,name\n1,\n2,x\n"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,6 @@ from kdsspark.engine.items import Outcome
 from kdsspark.images import decoding
 from kdsspark.images.loading import content_hash
 from kdsspark.output import parquet
-from kdsspark.output.output import Output
 from kdsspark.output.store import Store
 from kdsspark.stages.embed import image_job
 from kdsspark.stages.embed.image_job import ImageJob
@@ -48,8 +45,6 @@ from tests.stages.embed.fakes import (
     found,
     planned,
 )
-
-BATCH_AND_CALL = image_job.batch_and_call  # before a fixture replaces it
 
 pytestmark = pytest.mark.usefixtures("network")
 
@@ -401,82 +396,3 @@ def test_images_are_decoded_apart_once_an_attempt_has_failed(
     assert (job.output.read_json(note) if note else None) == (
         {"attempts": attempt + 1} if attempt else None
     )
-
-
-def test_weights_are_fetched_once_a_machine(
-    job: ImageJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there = tmp_path / "tmp"
-    there.mkdir()
-    named = tempfile.NamedTemporaryFile
-    here = SimpleNamespace(gettempdir=lambda: str(there), NamedTemporaryFile=named)
-    monkeypatch.setattr(image_job, "tempfile", here)
-    name = job.output.weights("net", "0123")
-    for output in (job.output, Output.at(f"memory://{tmp_path.name}/out")):
-        with output.create(name) as file:
-            file.write(b"tensors")
-        remote = replace(job, output=output, weights=name)
-        paths = [image_job._local_weights(remote) for _ in range(2)]
-        assert [path.read_bytes() for path in paths] == [b"tensors"] * 2
-        if output.is_local:
-            assert paths == [Path(output.path(name))] * 2
-    assert paths == [there / f"kdsspark-{os.getuid()}" / "net-0123.safetensors"] * 2
-    assert len(list(paths[0].parent.iterdir())) == 1  # nothing half-fetched
-    with output.create(name) as file:
-        file.write(b"others")  # which never happens: the name has the digest of the tensors
-    assert image_job._local_weights(remote).read_bytes() == b"tensors"
-
-
-@pytest.mark.parametrize(
-    ("chosen", "cpus", "device", "batch", "call"),
-    [
-        (7, 1, "cpu", 7, 28),  # as configured, four passes for each CPU
-        (None, 2, "cpu", 5, 40),
-        (None, 1, "cuda:1", 5, 125),  # on a GPU as many passes as 128 images make
-    ],
-)
-def test_a_pass_has_the_same_size_whatever_the_memory_and_the_cpus(
-    job: ImageJob,
-    task: Task,
-    monkeypatch: pytest.MonkeyPatch,
-    chosen: int | None,
-    cpus: int,
-    device: str,
-    batch: int,
-    call: int,
-) -> None:
-    from kdsspark.network import batches
-
-    monkeypatch.setattr(batches, "batch_images", lambda *_: 5)
-    monkeypatch.setattr(image_job.gpus, "device", lambda: device)
-    task.n_cpus = cpus
-    found = BATCH_AND_CALL(replace(job, settings=Embed(batch_images=chosen)))
-    assert found == (batch, call)
-
-
-@pytest.mark.parametrize(
-    ("settings", "cpus", "batch", "threads", "ahead"),
-    [({}, 1, 1, 2, 4), ({}, 6, 1, 6, 12), ({}, 1, 16, 2, 32), ({"decode_threads": 3}, 8, 1, 3, 6)],
-)
-def test_so_many_images_are_read_ahead_that_the_next_pass_finds_its_own(
-    job: ImageJob,
-    task: Task,
-    monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, int],
-    cpus: int,
-    batch: int,
-    threads: int,
-    ahead: int,
-) -> None:
-    made: list[tuple[Any, ...]] = []
-
-    def loader(*arguments: Any) -> Any:
-        made.append(arguments)
-        return lambda uris: (uri for uri in uris)
-
-    monkeypatch.setattr(image_job, "Loader", loader)
-    task.n_cpus = cpus
-    limited = replace(job, settings=Embed(image_seconds=9, **settings))
-    with limited.load(["a", "b"], None, batch, "clock") as loaded:  # type: ignore[arg-type]
-        assert list(loaded) == ["a", "b"]
-    assert made == [(image_job.decoding.read, None, threads, ahead, 9, "clock")]

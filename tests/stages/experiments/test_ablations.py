@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,28 +92,6 @@ def test_binarised_maps_whose_information_is_in_magnitudes_fall_to_chance(folder
         "shuffled": 1.0,
         "max": 1.0,
     }
-
-
-def test_beyond_memory_a_stochastic_solver_reads_the_files(folder: Path) -> None:
-    output = Output.at(str(folder))
-    of, labels = maps.quadrants()
-    parts = maps.write(output, of, labels, "maps")
-    n_features, n_images = of[0].size, len(of)
-    wide = np.tile(of, (1, 3, 1, 1))  # more features than images
-    for memory, methods in (
-        (1 << 30, "LinearSVC"),
-        (40 * n_features * n_images, "LinearSVC"),
-        (40 * n_features * n_images - 1, "SGD"),
-    ):
-        ablation_of_layer(replace(maps.item(output, "as_is", parts), memory=memory))
-        (row,) = parquet.read(output, ABLATIONS).to_pylist()
-        assert (row["method"], row["accuracy"]) == (methods, 1.0)
-    parts = maps.write(output, wide, labels, "maps")
-    assert wide[0].size > n_images
-    for memory, method in ((1 << 30, "LinearSVC"), (1, "SGD")):
-        ablation_of_layer(replace(maps.item(output, "as_is", parts), memory=memory))
-        (row,) = parquet.read(output, ABLATIONS).to_pylist()
-        assert (row["method"], row["accuracy"]) == (method, 1.0)
 
 
 def test_layers_without_maps_have_two_forms(folder: Path) -> None:

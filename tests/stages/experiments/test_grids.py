@@ -13,7 +13,6 @@ from kdsspark.network.extractor import Extractor
 from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.pipeline.study import Study
-from kdsspark.report.experiments.grids import by_layer
 from kdsspark.stages.experiments import grids
 from kdsspark.stages.experiments.grids import FORMS, grid_of_layer
 from kdsspark.tables import EMBEDDINGS, GRIDS
@@ -97,19 +96,6 @@ def test_grids_finer_than_a_map_and_layers_without_maps_are_left_out(folder: Pat
         "stage3": [2, 4],
     }
     assert found.set_index("layer")["map_side"].to_dict() == {"conv5": 1, "stage3": 2}
-
-
-def test_the_page_has_a_row_for_every_layer(done: Study) -> None:
-    rows = studies.table(done, GRIDS)
-    depths = {"conv1": 0, "fire4": 1}
-    frame = rows.assign(images_per_class=9.0, depth=rows["layer"].map(depths))
-    frame = frame[(frame["layer"] != "fire4") | (frame["grid"] == 1)]
-    found = by_layer({"grids": frame}).set_index("layer")
-    of = rows.set_index(["layer", "pooling", "grid"])
-    assert found.index.tolist() == ["conv1", "fire4"]
-    assert found.loc["conv1", "max 3x3"] == of.loc[("conv1", "max", 3), "accuracy"]
-    assert np.isnan(found.loc["fire4", "max 3x3"])
-    assert found.loc["conv1", "low"] == of.loc[("conv1", "mean", 1), "low"]
 
 
 def test_one_centre_crop_is_taken_of_networks_with_ten(

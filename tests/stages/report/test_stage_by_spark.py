@@ -92,10 +92,10 @@ def site(study: Study) -> Path:
 
 
 @pytest.fixture(scope="module")
-def views(study: Study) -> SparkSession:
+def views(study: Study, spark: SparkSession) -> SparkSession:
     """The views that users have."""
     read = reads(*QUERIES.values(), DISAGREEMENTS)
-    return spark_views.opened(study.context.session, study.output, read)
+    return spark_views.opened(spark, study.output, read)
 
 
 @pytest.mark.parametrize("name", [*QUERIES, "disagreements"])

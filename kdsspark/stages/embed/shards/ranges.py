@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from kdsspark.engine.fold import fold
-from kdsspark.engine.session import Session
+from kdsspark.engine.work import Session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import flat_values
 from kdsspark.output.names import RANGES as FOLDER

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from kdsspark.errors import ConfigError, DatasetError
-from kdsspark.output.names import Pair
 from kdsspark.pipeline.study import Study
-from kdsspark.stages import pairs
 from kdsspark.stages.experiments.chosen import images
 from kdsspark.tables import INVARIANCE
 from tests.stages.experiments import studies
@@ -106,8 +104,3 @@ def test_ready_made_embeddings_and_pixels_are_left_out_with_a_line_each(
         "invariance: given/given has no images that go through a network",
     ]
     assert set(studies.table(mixed, INVARIANCE)["network"]) == {"tiny"}
-
-
-def test_pairs_without_a_network_are_known_by_the_configuration(study: Study) -> None:
-    assert pairs.goes_through_a_network(study.config, seen.PAIR)
-    assert not pairs.goes_through_a_network(study.config, Pair("given", "birds"))

@@ -49,10 +49,20 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return numbers
 
 
-@pytest.fixture
-def embedded(folder: Path, passes: list[int]) -> Study:  # noqa: ARG001
+def _embedded(folder: Path) -> Study:
     write_images(folder / "set", SIZES)
     return run(maps.config_of(folder / "set"), maps.ALL)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, without_spark: None) -> Study:  # noqa: ARG001
+    return _embedded(tmp_path_factory.mktemp("windows") / "in")
+
+
+@pytest.fixture
+def embedded(made: Study, folder: Path, passes: list[int]) -> Study:  # noqa: ARG001
+    """It has an output of its own, and images that others read, too."""
+    return studies.copied(made, folder / "copy")
 
 
 def _table(study: Study) -> pd.DataFrame:
@@ -92,8 +102,9 @@ def _precision(x: NDArray[np.float64], labels: NDArray[Any], tested: NDArray[Any
     return float(np.mean(found))
 
 
-def test_it_is_what_a_loop_over_windows_says(embedded: Study, folder: Path) -> None:
-    paths = {image_id("set", str(p.relative_to(folder / "set"))): p for p in folder.rglob("*.png")}
+def test_it_is_what_a_loop_over_windows_says(embedded: Study) -> None:
+    folder = Path(embedded.config.image_datasets[0].path)
+    paths = {image_id("set", str(p.relative_to(folder))): p for p in folder.rglob("*.png")}
     ids = sorted(paths)
     names = [paths[one].parent.name for one in ids]
     labels = np.array(["abc".index(name) for name in names], np.int32)
@@ -183,7 +194,8 @@ def test_it_goes_on_where_it_was_killed_or_files_were_removed(
     assert 15 * 30 < sum(passes) < 2 * 15 * 30
 
 
-def test_what_can_no_longer_be_read_is_left_out(embedded: Study, folder: Path) -> None:
+def test_what_can_no_longer_be_read_is_left_out(folder: Path) -> None:
+    embedded = _embedded(folder)
     (folder / "set" / "a" / "001.png").unlink()
     found = _table(studies.experiment(embedded, "retrieval", experiments=WANTED))
     assert found.groupby("windows")["n_images"].unique().map(list).to_dict() == {
