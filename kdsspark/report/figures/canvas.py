@@ -193,7 +193,7 @@ def settle(figure: Figure) -> None:
     if engine := figure.get_layout_engine():
         with _any_script():
             engine.execute(figure)
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)  # not "none", for which all would be drawn twice
 
 
 def svg(figure: Figure) -> bytes:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -79,6 +80,23 @@ def test_files_are_the_same_every_time(frame: Callable[[str], pd.DataFrame]) -> 
     assert b"<dc:date>" not in canvas.svg(one)
 
 
+@pytest.mark.parametrize("name", ["figure5", "figure9", "davg"])
+def test_a_figure_is_laid_out_as_by_matplotlib(
+    frame: Callable[[str], pd.DataFrame], name: str
+) -> None:
+    settled, plain = (FIGURES[name](frame(name)) for _ in range(2))
+    canvas.settle(settled)
+    plain.draw_without_rendering()
+    for one, other in zip(settled.axes, plain.axes, strict=True):
+        np.testing.assert_allclose(
+            one.get_position().bounds, other.get_position().bounds, atol=0.01
+        )
+    assert settled.get_layout_engine() is None
+    svg = canvas.svg(settled)
+    canvas.png(settled)
+    assert canvas.svg(settled) == svg
+
+
 def test_png_has_150_dots_per_inch(tmp_path: Path, frame: Callable[[str], pd.DataFrame]) -> None:
     path = tmp_path / "figure.png"
     path.write_bytes(canvas.png(curves.davg(frame("davg"))))
@@ -92,6 +110,7 @@ def test_layer_names_are_plain_text() -> None:
     layers = [("$x_{1", "other"), ("\u5c64", "other"), ("n" * 300, "other")]
     tables = make_tables([Study("given", layers, {"mine": ["a", "b", "c"]}, units=5)])
     figure = FIGURES["figure5"](run_queries(tables)["figure5"])
+    canvas.settle(figure)
     assert canvas.svg(figure)
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert labels[:2] == ["$x_{1", "\u5c64"]
