@@ -53,4 +53,4 @@ def test_most_classes_come_from_the_archive(tmp_path: Path) -> None:
     assert done.stdout == "['1', '2']\n"
     classes = log.read_text().splitlines()
     archived = sum("shared objects file (top)" in line for line in classes)
-    assert archived > 0.7 * len(classes) > 5000
+    assert archived > len(classes) / 2 > 2500
