@@ -4,6 +4,9 @@ PYTHON ?=
 BIN := .venv/bin
 READY := .venv/.installed
 
+# Tests start a hundred programs, which would compile the package each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The demo's network: ours, or the paper's, which takes long and so sees few images.
 NETWORK ?= $(if $(WEIGHTS),vgg16,squeezenet)
 DEMO_CONFIG = conf/demo$(patsubst %,-%,$(filter-out squeezenet,$(NETWORK))).yaml
@@ -36,9 +39,8 @@ demo: java $(READY) ## run the main job on painted images (NETWORK=vgg16; WEIGHT
 	$(BIN)/kdsspark run --config $(DEMO_CONFIG) $(if $(WEIGHTS),\
 	  --set networks.0.weights='$(WEIGHTS)' --set output='out/demo-$(NETWORK)-$(notdir $(WEIGHTS))')
 
-# A hundred programs that tests start import the package, and would compile all of it each time.
 test: java $(READY) ## run the tests
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
 	$(BIN)/python -m pytest -m cluster

@@ -33,7 +33,7 @@ def distance_of(bins: pd.DataFrame) -> tuple[float, int]:
 
     NaN and -1 where a side has no image.
     """
-    from kdsspark.stats.ks import binned_ks  # numba, which other figures do without
+    from kdsspark.stats.ks import binned_ks  # takes a while, which other figures do without
 
     both = bins[["inner", "outer"]].to_numpy(np.int32).T[np.newaxis]
     distances = binned_ks(np.ascontiguousarray(both))
