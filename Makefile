@@ -42,7 +42,7 @@ demo: java $(READY) ## run the main job on painted images (NETWORK=vgg16; WEIGHT
 test: java $(READY) ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-cluster-test: java $(READY) ## run the tests that start clusters and break them (minutes)
+cluster-test: java $(READY) ## run the tests that take long: most start clusters and break them
 	$(BIN)/python -m pytest -m cluster
 
 package: $(READY) ## write dist/kdsspark.zip, for spark-submit --py-files

@@ -28,6 +28,7 @@ def spoil(path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
+@pytest.mark.cluster  # ten seconds
 @pytest.mark.usefixtures("spark", "short_report")
 def test_what_grows_with_the_images_is_listed_and_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

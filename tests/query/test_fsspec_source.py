@@ -50,6 +50,7 @@ def test_every_file_is_a_partition_with_the_columns_wanted(store: Output) -> Non
     assert [tuple(row.values()) for row in table.to_pylist()] == ROWS
 
 
+@pytest.mark.cluster  # ten seconds
 def test_spark_reads_the_same_rows(store: Output, spark: SparkSession) -> None:
     frame = fsspec_source.frame(spark, store, "table", SCHEMA)
     # Not ``frame.rdd``, which looks for the source in the session that was used last.

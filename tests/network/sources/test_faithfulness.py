@@ -54,6 +54,15 @@ NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
     "resnet18": (64, True, {"stages": [64, 128, 256, 512], "attention": []}),
     "efficientnet_b0": (64, True, {"stages": [16, 24, 40, 112, 320]}),
 }
+LARGE = {
+    "timm/vit_small_patch14_reg4_dinov2",
+    "timm/swin_tiny_patch4_window7_224",
+    "timm/eva02_tiny_patch14_224",
+    "timm/gmixer_12_224",
+    "vit_b_32",
+}
+"""They take seconds each; the others hold every table and every library."""
+
 TOKENS_IN_FRONT = {
     "dinov2_swiglu": 1,
     "vit": 1,
@@ -103,7 +112,9 @@ def network(architecture: str, crop: int) -> tuple[str, nn.Module]:
     return settings, initialised(architecture, crop, 0, settings)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.cluster] * (n in LARGE)) for n in NETWORKS]
+)
 def test_every_table_by_both_ways(
     name: str, folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,9 @@ def inputs(spec: NetworkSpec) -> torch.Tensor:
     ("name", "crop", "path"),
     [
         ("timm/test_vit", 64, "blocks.5"),
-        ("timm/swin_s3_tiny_224", 64, "layers.3.blocks.1"),
+        pytest.param(
+            "timm/swin_s3_tiny_224", 64, "layers.3.blocks.1", marks=pytest.mark.cluster
+        ),  # takes seconds
         ("dinov2", 42, "encoder.layer.1"),
         ("clip", 32, "encoder.layers.1"),
     ],

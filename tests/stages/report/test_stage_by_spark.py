@@ -25,6 +25,8 @@ from kdsspark.stats.distances import DISTANCES
 from tests.report.html import Page, words
 from tests.studies import run_here, write_embeddings
 
+pytestmark = pytest.mark.cluster  # half a minute, most of it Spark's queries
+
 SIZES = {"few": 20, "some": 150, "<most>": 230}
 LABELS = [name for name, size in SIZES.items() for _ in range(size)]
 FEW = slice(0, SIZES["few"])
