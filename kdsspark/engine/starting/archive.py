@@ -2,9 +2,9 @@
 
     python -m kdsspark.engine.starting.archive
 
-makes the file in the environment of this Python: 160 MB, once, in half a minute. Without it Java
+makes the file in the environment of this Python: 150 MB, once, in half a minute. Without it Java
 reads and checks some ten thousand classes at each start. Java leaves an archive aside that another
-Java or another Spark has made, so it is never wrong, only useless.
+Java or another Spark has made. A part of an archive would end Java, so only a whole one is kept.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def make(file: Path = FILE) -> None:
     # A job and a query, so that the classes of both are in the archive.
     spark.sparkContext.parallelize([0], 1).map(str).collect()
     spark.range(1).toPandas()
-    jvm.stop(_SECONDS_TO_WRITE)
-    if not new.exists():
-        raise KdssparkError(f"Java must write {new} as it ends, and has not")
+    whole = jvm.stop(_SECONDS_TO_WRITE)
+    if not (whole and new.exists()):
+        new.unlink(missing_ok=True)
+        raise KdssparkError(f"Java must write all of {new} as it ends, and has not")
     new.replace(file)
 
 

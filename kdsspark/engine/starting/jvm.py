@@ -36,15 +36,16 @@ def launch(conf: SparkConf, verbose: bool) -> None:
         _log_in(name)
 
 
-def stop(seconds: float = 10) -> None:
+def stop(seconds: float = 10) -> bool:
     """End the JVM that this process started, and with it all tasks that run on this machine.
 
     The JVM ends by itself when its input does. If it has not answered yet, or takes longer, it is
     killed. No other is started afterwards. The JVM of spark-submit is left alone: it ends when this
-    process has ended.
+    process has ended. Returns whether none was killed or failed.
     """
     with _launching:
         _stopped.set()
+    codes = []
     while _launched:
         process = _launched.pop()
         if SparkContext._gateway and process.stdin:
@@ -53,7 +54,8 @@ def stop(seconds: float = 10) -> None:
                 process.wait(seconds)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        codes.append(process.wait())
+    return not any(codes)
 
 
 class _Launched(subprocess.Popen[bytes]):

@@ -54,3 +54,17 @@ def test_most_classes_come_from_the_archive(tmp_path: Path) -> None:
     classes = log.read_text().splitlines()
     archived = sum("shared objects file (top)" in line for line in classes)
     assert archived > len(classes) / 2 > 2500
+
+
+@pytest.mark.cluster
+def test_an_archive_that_java_has_no_time_to_write_is_not_kept(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path\n"
+        f"from {archive.__package__} import archive\n"
+        "archive._SECONDS_TO_WRITE = 2\n"  # it takes ten
+        f"archive.make(Path({str(tmp_path / 'spark.jsa')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Java must write all of" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
