@@ -55,16 +55,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"kdsspark {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = _common()
     whole = ", ".join(stage.name for stage in STAGES if stage.part_of_run)
     for name, text in ({RUN: whole} | {stage.name: stage.help for stage in STAGES}).items():
-        added = commands.add_parser(name, parents=[_common()], help=text, description=text)
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
         _add_stage_options(added, name)
     for name, text in QUESTIONS.items():
         # A configuration need not have the network whose layers are asked for.
-        parents = [] if name == LAYERS else [_common()]
+        parents = [] if name == LAYERS else [common]
         added = commands.add_parser(name, parents=parents, help=text, description=text)
         _add_question_options(added, name)
-    _add_experiments(commands)
+    _add_experiments(commands, common)
     return parser
 
 
@@ -105,14 +106,16 @@ def _add_question_options(parser: argparse.ArgumentParser, name: str) -> None:
         which.add_argument("--class", nargs=2, metavar=("DATASET", "NAME"))
 
 
-def _add_experiments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_experiments(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], common: argparse.ArgumentParser
+) -> None:
     from kdsspark.stages import EXPERIMENTS
 
     text = "answer one question of another paper from the same features"
     listed = "\n".join(f"  {one.name:15} {one.help}" for one in EXPERIMENTS)
     added = commands.add_parser(
         "experiment",
-        parents=[_common()],
+        parents=[common],
         help=text,
         description=f"{text[0].upper()}{text[1:]}. NAME is one of:\n\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

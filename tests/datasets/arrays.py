@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade
 from kdsspark.datasets.readymade import Source
 from kdsspark.errors import DatasetError, KdssparkError
+from tests.datasets.refused import refused
 
 Values = np.ndarray
 
@@ -76,10 +76,4 @@ def index(root: Path | str) -> None:
 
 def refusal(root: Path | str, kind: type[KdssparkError] = DatasetError) -> str:
     """What indexing says, after the name of the dataset, without the root."""
-    with pytest.raises(KdssparkError) as caught:
-        index(root)
-    assert caught.type is kind
-    line = str(caught.value)
-    assert len(line.splitlines()) == 1
-    assert line.startswith("dataset mine: ")
-    return line.removeprefix("dataset mine: ").replace(f"{root}/", "")
+    return refused(lambda: index(root), kind).replace(f"{root}/", "")

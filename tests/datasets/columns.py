@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from kdsspark.config import EmbeddingsDataset
 from kdsspark.datasets import readymade
 from kdsspark.datasets.readymade import Source
 from kdsspark.errors import DatasetError, KdssparkError
+from tests.datasets.refused import refused
 
 Values = np.ndarray
 
@@ -66,10 +66,4 @@ def read_everything(dataset: EmbeddingsDataset) -> None:
 
 def refusal(dataset: EmbeddingsDataset, kind: type[KdssparkError] = DatasetError) -> str:
     """What reading everything says, after the name of the dataset."""
-    with pytest.raises(KdssparkError) as caught:
-        read_everything(dataset)
-    assert caught.type is kind
-    line = str(caught.value)
-    assert len(line.splitlines()) == 1
-    assert line.startswith("dataset mine: ")
-    return line.removeprefix("dataset mine: ")
+    return refused(lambda: read_everything(dataset), kind)
