@@ -33,7 +33,7 @@ from studies import PAIR, VGG16, write_study
 from kdsspark import config
 from kdsspark.config import Spark
 from kdsspark.engine.stage import Context
-from kdsspark.engine.starting import session
+from kdsspark.engine.starting import daemon, session
 from kdsspark.output import parquet
 from kdsspark.output.arrow import image_keys
 from kdsspark.output.output import Output
@@ -174,7 +174,7 @@ def peak_of_workers() -> float:
             fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
         except OSError:
             continue
-        if b"pyspark.daemon" in command and "VmHWM" in fields:
+        if daemon.__name__.encode() in command and "VmHWM" in fields:
             peaks.append(int(fields["VmHWM"].split()[0]) / 1024)
     return max(peaks)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from kdsspark.config import Spark
 from kdsspark.engine import stalls
-from kdsspark.engine.starting import archive, failed_start, machine
+from kdsspark.engine.starting import archive, daemon, failed_start, machine
 
 _LOCAL_ATTEMPTS: Final = 4
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
@@ -48,7 +48,7 @@ def of(settings: Spark, master: str, submitted: bool, schedules: bool) -> dict[s
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.port.maxRetries": "200",  # other applications may hold the ports of the UI
             "spark.sql.shuffle.partitions": "8",  # the default is for clusters
-            "spark.python.daemon.module": "kdsspark.engine.starting.daemon",
+            "spark.python.daemon.module": daemon.__name__,
         }
         if len(machine.own_folder()) < _LONGEST_SOCKET_FOLDER:
             # A task starts in a third of the time it takes over TCP.
