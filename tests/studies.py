@@ -21,6 +21,7 @@ from kdsspark.config import Config
 from kdsspark.pipeline.study import Study
 from kdsspark.report.data import ReportData
 from kdsspark.report.queries import FAILURES
+from kdsspark.stages.report import gathering
 from kdsspark.stages.report import stage as reporting
 from tests.inprocess import without_spark
 
@@ -115,14 +116,16 @@ def short_report() -> Iterator[None]:
     The first page is the configuration, as reports show it.
     """
 
-    def render(data: ReportData, _processes: int) -> dict[str, bytes]:
-        return {"index.html": data.run["configuration"].encode(), "data/given/x.csv": b"x\n"}
+    def render(data: ReportData, _processes: int) -> Iterator[tuple[str, bytes]]:
+        yield "index.html", data.run["configuration"].encode()
+        yield "data/given/x.csv", b"x\n"
 
     with pytest.MonkeyPatch.context() as patch:
         queries = {"failures": FAILURES, "class_extremes": FAILURES}
         patch.setattr(reporting, "QUERIES", queries)
-        patch.setattr(reporting.rest, "medians", lambda *_: None)
-        patch.setattr(reporting, "choose", lambda *_: None)
-        patch.setattr(reporting, "galleries", lambda *_: [])
+        patch.setattr(gathering.rest, "medians", lambda *_: None)
+        patch.setattr(gathering, "CHOOSES_FROM", ())
+        patch.setattr(gathering, "choose", lambda *_: None)
+        patch.setattr(gathering, "galleries", lambda *_: [])
         patch.setattr("kdsspark.report.site.render", render)
         yield

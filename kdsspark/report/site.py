@@ -7,23 +7,24 @@ filters tables. Jinja escapes everything that comes from data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kdsspark.report.data import ReportData, of_network, of_pixels
 from kdsspark.report.pages import class_page, dataset, experiment, layer, overview, unit_page
 from kdsspark.report.parts import cards, drawing, formats
-from kdsspark.report.parts.page import Page, files_of
+from kdsspark.report.parts.page import Page
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
-def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
-    """Relative file name -> content: pages, style and script, pictures, and figures with data.
+def render(data: ReportData, processes: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Relative file name, content: pages, style and script, pictures, and figures with data.
 
     ``index.html`` leads to all. The names of the others are made by
     :mod:`kdsspark.report.parts.names`, safe for any name of a dataset, layer or class. The same
-    data give the same bytes. Raises ValueError if a query has no frame.
+    data give the same bytes. A name that several pages or galleries share comes several times,
+    with the same content. Pages with figures come last. Raises ValueError if a query has no frame.
     """
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
@@ -31,21 +32,19 @@ def render(data: ReportData, processes: int = 1) -> dict[str, bytes]:
     templates = environment()
     common = {"run": data.run, "queries": QUERIES | {"disagreements": DISAGREEMENTS}}
 
-    def texts(pages: Sequence[Page]) -> dict[str, bytes]:
-        return {
-            page.path: templates.get_template(page.template)
-            .render(**common, root="../" * page.path.count("/"), **page.values)
-            .encode()
-            for page in pages
-        }
+    def written(pages: Iterable[Page]) -> Iterator[tuple[str, bytes]]:
+        for page in pages:
+            template, root = templates.get_template(page.template), "../" * page.path.count("/")
+            yield page.path, template.render(**common, root=root, **page.values).encode()
+            yield from page.files.items()
 
     with drawing.drawn_beside(_figures(data), processes) as drawn:
-        first = list(_pages(data))
-        written = texts(first)
-    rest = list(_pages_with_figures(data, drawn()))
-    pictures = {path: made for g in data.galleries for path, made in g.files.items()}
-    beside = {name: _text(templates, name) for name in ("style.css", "script.js")}
-    return pictures | files_of(*first, *rest) | beside | written | texts(rest)
+        for gallery in data.galleries:
+            yield from gallery.files.items()
+        yield from written(_pages(data))
+        for name in ("style.css", "script.js"):
+            yield name, _text(templates, name)
+        yield from written(_pages_with_figures(data, drawn()))
 
 
 def _figures(data: ReportData) -> Iterator[drawing.Wanted]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,10 @@ from kdsspark.datasets import several
 from kdsspark.errors import InvariantError
 from kdsspark.output import parquet
 from kdsspark.output.store import Store
-from kdsspark.stats.several.label_sets import LabelSets
 from kdsspark.tables import IMAGE_CLASSES, IMAGES
+
+if TYPE_CHECKING:
+    from kdsspark.stats.several.label_sets import LabelSets
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,9 @@ class DatasetSets:
 
 def read(store: Store, dataset: str) -> DatasetSets:
     """The sets of the labels that are indexed (driver and executors)."""
+    # With Numba, whose import takes a fifth of a second that the other functions do without.
+    from kdsspark.stats.several.label_sets import LabelSets
+
     texts = parquet.read(store, IMAGES, dataset, columns=["class_name"])["class_name"].unique()
     names = [several.names_of(text) for text in texts.to_pylist()]
     classes = {name: n for n, name in enumerate(sorted({n for own in names for n in own}))}

@@ -37,7 +37,7 @@ def report(studies: tuple[Study, Study], tables: Tables) -> ReportData:
 def files(report: ReportData) -> dict[str, bytes]:
     """The whole site of the synthetic report; figures are no PNG, which no page shows."""
     with without_figures("png"):
-        return render(report)
+        return dict(render(report))
 
 
 @pytest.fixture(scope="session")

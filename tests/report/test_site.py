@@ -47,7 +47,7 @@ def awkward() -> dict[str, bytes]:
     layers = [(name, "other") for name in AWKWARD]
     datasets = {"birds": CLASSES, "Birds": ["a", "b"]}
     with without_figures("png"):
-        return render(make_report(Study("given", layers, datasets, units=3)))
+        return dict(render(make_report(Study("given", layers, datasets, units=3))))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,8 @@ def bare() -> dict[str, bytes]:
         "preprocessing",
     ]
     with without_figures("png"):
-        return render(replace(data, networks=[{**data.networks[0], **dict.fromkeys(unknown)}]))
+        networks = [{**data.networks[0], **dict.fromkeys(unknown)}]
+        return dict(render(replace(data, networks=networks)))
 
 
 @cache
@@ -227,7 +228,7 @@ from tests.report.synthetic import Study, make_report
 from tests.report.undrawn import without_figures
 with without_figures("png"):
     study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
-    files = render(make_report(study))
+    files = dict(render(make_report(study)))
 print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.items()])
 """
 
@@ -250,7 +251,7 @@ def test_same_bytes_in_every_process(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_missing_frame_is_named(report: ReportData) -> None:
     frames = {k: v for k, v in report.frames.items() if k != "davg"}
     with pytest.raises(ValueError, match="missing davg"):
-        render(replace(report, frames=frames))
+        next(render(replace(report, frames=frames)))
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -6,12 +6,12 @@ where undefined.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 Distances = npt.NDArray[np.float32]
 Layers = npt.NDArray[np.int32]
@@ -35,8 +35,13 @@ def strongest(values: Distances, layers: Layers, n: int, of_a_layer: int) -> lis
     """
     candidates = np.flatnonzero(values > 0)
     order = candidates[np.lexsort((candidates, -values[candidates]))]
-    nth = pd.Series(layers[order]).groupby(layers[order]).cumcount().to_numpy()
-    return [int(feature) for feature in order[nth < of_a_layer][:n]]
+    found: list[int] = []
+    of_layers: Counter[int] = Counter()
+    for feature, layer in zip(order.tolist(), layers[order].tolist(), strict=True):
+        if of_layers[layer] < of_a_layer and len(found) < n:
+            found.append(feature)
+            of_layers[layer] += 1
+    return found
 
 
 def extremes(values: npt.NDArray[np.float32], n: int) -> tuple[list[int], list[int]]:

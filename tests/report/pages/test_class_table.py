@@ -59,7 +59,7 @@ def test_what_tells_a_class_without_a_network_stands_beside_its_best_units() -> 
     data.networks[1]["architecture"] = "pixels"
     rows = data.frames["class_extremes"].query("network == 'plain' and place == 1")
     with without_figures():
-        files = render(data)
+        files = dict(render(data))
     cells = {row[0]: row for row in Page(files["datasets/vgg16/set.html"].decode()).cells}
     for class_id, name in enumerate(names):
         own = rows[rows["class_id"] == class_id]

@@ -68,7 +68,7 @@ def data(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> ReportData:
 @pytest.fixture(scope="module")
 def shown(data: ReportData) -> dict[str, bytes]:
     with without_figures("png"):
-        return render(data)
+        return dict(render(data))
 
 
 def test_every_experiment_is_shown() -> None:
@@ -130,7 +130,7 @@ def test_without_rows_there_is_no_page(small: ReportData, data: ReportData) -> N
 def test_names_of_layers_are_escaped(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> None:
     named = {n: rows.assign(layer=SCRIPT) for n, rows in frames.items() if "layer" in rows}
     with without_figures():
-        made = render(replace(small, experiments=named))
+        made = dict(render(replace(small, experiments=named)))
     pages = [text.decode() for name, text in made.items() if name.startswith("experiments/")]
     assert pages
     for text in pages:

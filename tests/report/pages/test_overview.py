@@ -153,7 +153,8 @@ def test_what_embeddings_were_computed_on_is_told(report: ReportData, about: Pag
         ComputedOn(network="vgg16", dataset="birds", computed_on=kind, images=n)
         for kind, n in (("a <processor>", 4000), ("unknown", 3))
     ]
-    made = render(replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."]))
+    other = replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."])
+    made = dict(render(other))
     told = Page(made["about.html"].decode())
     for row in (["vgg16", "birds", "a <processor>", "4,000"], ["vgg16", "birds", "unknown", "3"]):
         assert row in told.cells
@@ -166,7 +167,7 @@ def test_what_the_output_holds_beyond_the_configuration_is_named(
 ) -> None:
     sentence = "The output also holds dataset <gone>, which is not in this configuration."
     small = replace(report, networks=(), beyond=[sentence])  # no network, no figures to draw
-    made = render(small)
+    made = dict(render(small))
     assert [sentence in words(Page(made[f"{n}.html"].decode())) for n in ("index", "about")] == [
         True,
         True,

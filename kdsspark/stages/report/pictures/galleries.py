@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,9 @@ from kdsspark.stages.report.sizes import Sizes
 from kdsspark.stages.report.subjects import Subject
 from kdsspark.tables import DUPLICATES, FAILURES
 
+CHOOSES_FROM: Final = ("layers", "thresholds", "classes")
+"""The queries whose results :func:`choose` reads."""
+
 
 @dataclass(frozen=True, eq=False)
 class Choice:
@@ -49,7 +53,7 @@ class Choice:
 def choose(context: Context, frames: Mapping[str, pd.DataFrame]) -> Choice:
     """Choose from the tables what is shown (driver, without Spark).
 
-    ``frames`` are the results of the queries ``layers``, ``thresholds`` and ``classes``.
+    ``frames`` are the results of the queries ``CHOOSES_FROM``.
     """
     size = sizes.of_site(len(frames["classes"]), context.config.report.units)
     chosen = subjects.choose_all(context, frames, size.units)
