@@ -116,7 +116,7 @@ def short_report() -> Iterator[None]:
     The first page is the configuration, as reports show it.
     """
 
-    def render(data: ReportData, _processes: int) -> Iterator[tuple[str, bytes]]:
+    def render(data: ReportData, _: object) -> Iterator[tuple[str, bytes]]:
         yield "index.html", data.run["configuration"].encode()
         yield "data/given/x.csv", b"x\n"
 
@@ -127,5 +127,6 @@ def short_report() -> Iterator[None]:
         patch.setattr(gathering, "CHOOSES_FROM", ())
         patch.setattr(gathering, "choose", lambda *_: None)
         patch.setattr(gathering, "galleries", lambda *_: [])
+        patch.setattr("kdsspark.report.site.figures", lambda _: [])
         patch.setattr("kdsspark.report.site.render", render)
         yield

@@ -7,7 +7,7 @@ filters tables. Jinja escapes everything that comes from data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -18,13 +18,14 @@ from kdsspark.report.parts.page import Page
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
-def render(data: ReportData, processes: int = 1) -> Iterator[tuple[str, bytes]]:
+def render(data: ReportData, drawn: Callable[[], drawing.Figures]) -> Iterator[tuple[str, bytes]]:
     """Relative file name, content: pages, style and script, pictures, and figures with data.
 
+    ``drawn`` waits for the figures :func:`figures` of the same data, which the last pages show.
     ``index.html`` leads to all. The names of the others are made by
     :mod:`kdsspark.report.parts.names`, safe for any name of a dataset, layer or class. The same
     data give the same bytes. A name that several pages or galleries share comes several times,
-    with the same content. Pages with figures come last. Raises ValueError if a query has no frame.
+    with the same content. Raises ValueError if a query has no frame.
     """
     missing = [name for name in QUERIES if name not in data.frames]
     if missing:
@@ -38,16 +39,16 @@ def render(data: ReportData, processes: int = 1) -> Iterator[tuple[str, bytes]]:
             yield page.path, template.render(**common, root=root, **page.values).encode()
             yield from page.files.items()
 
-    with drawing.drawn_beside(_figures(data), processes) as drawn:
-        for gallery in data.galleries:
-            yield from gallery.files.items()
-        yield from written(_pages(data))
-        for name in ("style.css", "script.js"):
-            yield name, _text(templates, name)
-        yield from written(_pages_with_figures(data, drawn()))
+    for gallery in data.galleries:
+        yield from gallery.files.items()
+    for name in ("style.css", "script.js"):
+        yield name, _text(templates, name)
+    yield from written(_pages(data))
+    yield from written(_pages_with_figures(data, drawn()))
 
 
-def _figures(data: ReportData) -> Iterator[drawing.Wanted]:
+def figures(data: ReportData) -> Iterator[drawing.Wanted]:
+    """All figures but those of single features and distances; needs no gallery."""
     for info in data.networks:
         frames = of_network(data.frames, info["name"])
         yield from overview.figures(info["name"], data)

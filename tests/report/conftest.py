@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from kdsspark.report.data import ReportData
-from kdsspark.report.site import render
 from tests.report.html import Page
+from tests.report.rendered import rendered
 from tests.report.synthetic import BIRDS, VGG_LAYERS, Study, Tables, make_report, make_tables
 from tests.report.undrawn import without_figures
 
@@ -37,7 +37,7 @@ def report(studies: tuple[Study, Study], tables: Tables) -> ReportData:
 def files(report: ReportData) -> dict[str, bytes]:
     """The whole site of the synthetic report; figures are no PNG, which no page shows."""
     with without_figures("png"):
-        return dict(render(report))
+        return rendered(report)
 
 
 @pytest.fixture(scope="session")

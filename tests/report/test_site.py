@@ -22,6 +22,7 @@ from kdsspark.report.data import ReportData
 from kdsspark.report.parts.names import slug
 from kdsspark.report.site import render
 from tests.report.html import CITATION, Page, words
+from tests.report.rendered import rendered
 from tests.report.synthetic import SCRIPT, VGG_LAYERS, Study, make_report, make_tables
 from tests.report.undrawn import without_figures
 
@@ -47,7 +48,7 @@ def awkward() -> dict[str, bytes]:
     layers = [(name, "other") for name in AWKWARD]
     datasets = {"birds": CLASSES, "Birds": ["a", "b"]}
     with without_figures("png"):
-        return dict(render(make_report(Study("given", layers, datasets, units=3))))
+        return rendered(make_report(Study("given", layers, datasets, units=3)))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def bare() -> dict[str, bytes]:
     ]
     with without_figures("png"):
         networks = [{**data.networks[0], **dict.fromkeys(unknown)}]
-        return dict(render(replace(data, networks=networks)))
+        return rendered(replace(data, networks=networks))
 
 
 @cache
@@ -223,12 +224,12 @@ def test_undefined_numbers_are_dashes(bare: dict[str, bytes]) -> None:
 
 PROGRAM = """
 import hashlib
-from kdsspark.report.site import render
+from tests.report.rendered import rendered
 from tests.report.synthetic import Study, make_report
 from tests.report.undrawn import without_figures
 with without_figures("png"):
     study = Study("n", [("a", "conv"), ("b", "fc")], {"mono": ["only"]}, units=3)
-    files = dict(render(make_report(study)))
+    files = rendered(make_report(study))
 print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.items()])
 """
 
@@ -251,7 +252,7 @@ def test_same_bytes_in_every_process(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_missing_frame_is_named(report: ReportData) -> None:
     frames = {k: v for k, v in report.frames.items() if k != "davg"}
     with pytest.raises(ValueError, match="missing davg"):
-        next(render(replace(report, frames=frames)))
+        next(render(replace(report, frames=frames), dict))
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -8,7 +8,7 @@ from typing import Final
 
 from kdsspark.config import Spark
 from kdsspark.engine import stalls
-from kdsspark.engine.starting import archive, daemon, failed_start, machine
+from kdsspark.engine.starting import archive, daemon, failed_start, jvm, machine
 
 _LOCAL_ATTEMPTS: Final = 4
 _LONGEST_SOCKET_FOLDER: Final = 50  # names of sockets have 107 bytes at most
@@ -21,11 +21,13 @@ def with_retries(master: str) -> str:
     return f"local[{local[1] or 1},{_LOCAL_ATTEMPTS}]" if local else master
 
 
-def of(settings: Spark, master: str, submitted: bool, schedules: bool) -> dict[str, str]:
+def of(
+    settings: Spark, master: str, submitted: bool, schedules: bool, verbose: bool = False
+) -> dict[str, str]:
     """Settings by name: what ``settings`` say, and ours for the rest.
 
     ``submitted``: spark-submit has started the JVM. ``schedules``: the JVM hands out tasks, and
-    runs no long query itself.
+    runs no long query itself. ``verbose``: a JVM of ours writes its whole log.
     """
     wanted = {
         "spark.app.name": "kdsspark",
@@ -40,7 +42,8 @@ def of(settings: Spark, master: str, submitted: bool, schedules: bool) -> dict[s
     if not submitted:
         # The second compiler takes half of the time of a JVM that lives for a minute.
         brief = [_FIRST_COMPILER] if schedules and machine.is_local(master) else []
-        options = [*machine.java_options(), *archive.java_options(), *brief]
+        log = jvm.log_options() if verbose else []
+        options = [*machine.java_options(), *archive.java_options(), *brief, *log]
         wanted["spark.driver.defaultJavaOptions"] = shlex.join(options)
     if machine.is_local(master):
         wanted |= {

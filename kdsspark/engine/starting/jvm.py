@@ -100,6 +100,30 @@ def log_file() -> Path:
     return Path(tempfile.gettempdir()) / f"kdsspark-{os.getpid()}.log"
 
 
+_WHOLE_LOG: Final = """\
+rootLogger.level = info
+rootLogger.appenderRef.terminal.ref = terminal
+logger.shell.name = org.apache.spark.api.python.PythonGatewayServer
+logger.shell.level = info
+appender.terminal.type = Console
+appender.terminal.name = terminal
+appender.terminal.target = SYSTEM_ERR
+appender.terminal.layout.type = PatternLayout
+appender.terminal.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
+
+def log_options() -> list[str]:
+    """What has a JVM of ours write its whole log.
+
+    Spark takes Python for a shell, and shows no more than the level of the shell's own logger,
+    which is that of warnings, whatever level is asked for.
+    """
+    file = Path(machine.own_folder(), "log4j2.properties")
+    file.write_text(_WHOLE_LOG)
+    return [f"-Dlog4j2.configurationFile={file}"]
+
+
 def keep_log() -> Path:
     """The log file, which stays: somebody is told to read it."""
     atexit.unregister(_remove_log)

@@ -121,7 +121,8 @@ def _start(settings: Spark, verbose: bool, schedules: bool) -> SparkContext:
     )
     conf.setIfMissing("spark.master", settings.master)
     master = conf.get("spark.master") or ""
-    for key, value in defaults.of(settings, master, submitted is not None, schedules).items():
+    ours = defaults.of(settings, master, submitted is not None, schedules, verbose)
+    for key, value in ours.items():
         conf.setIfMissing(key, value)
     if submitted:
         variables = {"PYSPARK_PYTHON": machine.python(master)}

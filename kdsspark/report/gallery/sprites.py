@@ -29,8 +29,9 @@ class Sprites:
         rows = -(-n // self._columns)
         size = self._columns * self._step - gap, rows * self._step - gap
         self._canvas = Image.new("RGB", size, "white")
+        empty = Image.new("RGB", (side, side), _EMPTY)
         for i in range(n):
-            self.put(i, Image.new("RGB", (side, side), _EMPTY))
+            self.put(i, empty)
 
     def put(self, n: int, tile: Image.Image) -> None:
         """Tile ``n``, from 0."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from typing import Final
 
 import pandas as pd
@@ -55,6 +58,8 @@ class Wanted:
 Figures = Mapping[str, Drawn]
 """Path without suffix -> the figure."""
 
+_STANDS_BACK: Final = 10  # of 19
+
 _FEW: Final = 12
 """Fewer figures are drawn by this process: others take two seconds to start."""
 
@@ -69,11 +74,11 @@ def draw(wanted: Wanted) -> Drawn:
 
 @contextmanager
 def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[[], Figures]]:
-    """Draw figures, each of which keeps a core busy for a second, while the block runs.
+    """Draw figures, each of which keeps a core busy for a quarter of a second, beside the block.
 
     Yields a function that waits for them: path -> figure. Many are drawn by ``processes`` of their
-    own. They are forked from one that has imported Matplotlib, and not from the driver, because
-    that runs threads.
+    own, which leave the cores to whatever else wants to run. They are forked from one that has
+    imported Matplotlib, and not from the driver, because that runs threads.
     """
     figures = list(wanted)
     if processes < 2 or len(figures) < _FEW:
@@ -81,9 +86,25 @@ def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[
         return
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(processes, server) as pool:
+    pool = ProcessPoolExecutor(processes, server, _begin)
+    try:
         drawn = pool.map(draw, figures)
         yield lambda: {one.stem: figure for one, figure in zip(figures, drawn, strict=True)}
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """What a process that draws does first: it stands back, and ends when the driver does."""
+    os.nice(_STANDS_BACK)
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+
+
+def _end_with_the_driver() -> None:
+    driver = multiprocessing.parent_process()
+    assert driver is not None, "runs in processes that draw"
+    connection.wait([driver.sentinel])
+    os._exit(1)
 
 
 def draw_feature_class(shown: FeatureClass) -> DrawnFeatureClass:

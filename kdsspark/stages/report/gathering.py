@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +18,8 @@ from kdsspark.engine.stage import Context
 from kdsspark.output.held import beyond
 from kdsspark.output.receipts import Receipt
 from kdsspark.query import duck, view_queries
-from kdsspark.report.data import ReportData
+from kdsspark.report.data import FeatureClass, ReportData
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
-from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.stages.embed import processors
 from kdsspark.stages.report import facts, rest
 from kdsspark.stages.report.disagreements import with_bins
@@ -25,79 +28,97 @@ from kdsspark.stages.report.pictures import filters
 from kdsspark.stages.report.pictures.galleries import CHOOSES_FROM, choose, galleries
 from kdsspark.terminal import Progress
 
+if TYPE_CHECKING:
+    from kdsspark.report.parts.drawing import Figures
 
+
+@contextmanager
 def gathered(
     context: Context,
     made: Sequence[Receipt],
     queries: Mapping[str, str],
     started: Callable[[], object],
     progress: Progress,
-) -> ReportData:
-    """What the pages show.
+) -> Iterator[tuple[ReportData, Callable[[], Figures]]]:
+    """What the pages show, and a function that waits for the figures.
 
     ``made`` are the receipts of what it follows from, ``queries`` the SQL by name. ``started``
-    waits for Spark, which reads images and histograms. Raises :class:`ConfigError` for an unknown
+    waits for Spark, which reads images and histograms. Queries that no choice depends on, and the
+    figures, are seen to while executors cut the images. Raises :class:`ConfigError` for an unknown
     feature or class of ``context.drawn``.
     """
+    output = context.output
+    drawn = read_feature_classes(output, context.config, context.drawn)
+    with (
+        ExitStack() as to_the_end,
+        duck.opened(output, view_queries.reads(*queries.values())) as database,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        answers = _Answers(database, queries, context.config, progress)
+        choice = choose(context, answers.of(CHOOSES_FROM))
+
+        def what_needs_no_image() -> tuple[ReportData, Callable[[], Figures]]:
+            data = _without_images(context, made, answers.of(queries), drawn)
+            from kdsspark.report import site  # with Matplotlib, whose import takes half a second
+            from kdsspark.report.parts.drawing import drawn_beside
+
+            processes = os.cpu_count() or 1
+            return data, to_the_end.enter_context(drawn_beside(site.figures(data), processes))
+
+        others = beside.submit(what_needs_no_image)
+        started()
+        shown = galleries(context, choice)
+        data, figures = others.result()
+        yield replace(data, galleries=shown), figures
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """The rows of the queries, of configured pairs. Each query is asked once."""
+
+    database: duck.Connection
+    queries: Mapping[str, str]
+    config: Config
+    progress: Progress
+    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+    def of(self, names: Iterable[str]) -> dict[str, pd.DataFrame]:
+        """The rows of these queries, and of those that were asked before."""
+        for name in names:
+            if name not in self.frames:
+                rows = duck.query(self.database, self.queries[name])
+                self.frames[name] = _of_config(rows, self.config)
+                self.progress.show(len(self.frames))
+        return self.frames
+
+
+def _without_images(
+    context: Context,
+    made: Sequence[Receipt],
+    answers: Mapping[str, pd.DataFrame],
+    drawn: Sequence[FeatureClass],
+) -> ReportData:
+    """What the pages show beside the galleries."""
     output, config = context.output, context.config
-    drawn = read_feature_classes(output, config, context.drawn)
-    frames, shown = _answers(context, queries, started, progress)
+    frames = dict(answers)
+    frames["rest"] = rest.medians(output, frames["class_extremes"])
     frames["failures"] = _redacted(frames["failures"])
-    groups = {d.name: d.group for d in config.datasets if d.group is not None}
-    extremes = frames.pop("disagreements", None)
-    disagreements = None if extremes is None else with_bins(output, extremes)
     frames["sizes"] = facts.sizes(output, config)
+    extremes = frames.pop("disagreements", None)
     kinds = processors.of_pairs(output, context.pairs)
-    ranked = {name: _ranked(frames[name], config) for name in EXPERIMENT_QUERIES if name in frames}
     return ReportData(
         facts.run_info(config, made),
         facts.networks(output, config),
         frames,
-        groups,
+        {d.name: d.group for d in config.datasets if d.group is not None},
         drawn,
-        disagreements,
-        shown,
-        filters.of_networks(output, config),
-        ranked,
-        tuple(map(str, beyond(output, config))),
-        facts.computed_on(kinds),
-        processors.mixtures(kinds),
+        None if extremes is None else with_bins(output, extremes),
+        filters=filters.of_networks(output, config),
+        experiments={n: _ranked(frames[n], config) for n in EXPERIMENT_QUERIES if n in frames},
+        beyond=tuple(map(str, beyond(output, config))),
+        computed_on=facts.computed_on(kinds),
+        mixtures=processors.mixtures(kinds),
     )
-
-
-def _answers(
-    context: Context,
-    queries: Mapping[str, str],
-    started: Callable[[], object],
-    progress: Progress,
-) -> tuple[dict[str, pd.DataFrame], list[Gallery]]:
-    """The rows of every query, of configured pairs, and the galleries.
-
-    The images are cut beside the queries that no choice depends on.
-    """
-    output, config = context.output, context.config
-    frames: dict[str, pd.DataFrame] = {}
-    with duck.opened(output, view_queries.reads(*queries.values())) as database:
-
-        def answer(name: str) -> None:
-            frames[name] = _of_config(duck.query(database, queries[name]), config)
-            progress.show(len(frames))
-
-        def answer_the_others() -> pd.DataFrame:
-            for name in queries:
-                if name not in CHOOSES_FROM:
-                    answer(name)
-            return rest.medians(output, frames["class_extremes"])
-
-        for name in CHOOSES_FROM:
-            answer(name)
-        choice = choose(context, frames)
-        with ThreadPoolExecutor(1) as beside:
-            medians = beside.submit(answer_the_others)
-            started()
-            shown = galleries(context, choice)
-            frames["rest"] = medians.result()
-    return frames, shown
 
 
 def _of_config(frame: pd.DataFrame, config: Config) -> pd.DataFrame:

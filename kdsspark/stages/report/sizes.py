@@ -18,7 +18,7 @@ class Sizes:
 
 _BY_CLASSES: Final = {
     100: Sizes(units=12, sample=88, patch=64, tile=44),
-    200: Sizes(units=9, sample=88, patch=64, tile=44),
+    200: Sizes(units=8, sample=88, patch=64, tile=44),
     400: Sizes(units=6, sample=72, patch=56, tile=40),
 }
 """The most classes of all pairs together -> sizes."""

@@ -5,8 +5,6 @@ What draws it is imported when something is new: pandas, DuckDB and Matplotlib t
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,14 +97,11 @@ def _draw(
     with _starting(context) as started:
         from kdsspark.stages.report import gathering
 
-        data = gathering.gathered(context, planned.made, queries, started, progress)
-    from kdsspark.report import site
+        shown = gathering.gathered(context, planned.made, queries, started, progress)
+        with shown as (data, figures):
+            from kdsspark.report import site
 
-    gc.freeze()  # each collection would look through all of it
-    try:
-        files.replace(context.output, site.render(data, os.cpu_count() or 1))
-    finally:
-        gc.unfreeze()
+            files.replace(context.output, site.render(data, figures))
 
 
 @contextmanager

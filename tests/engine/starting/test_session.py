@@ -18,8 +18,10 @@ PROGRAM = """
 from kdsspark.config import Spark
 from kdsspark.engine.starting import session
 
+import sys
+
 settings = Spark(master="local[1]", conf={"spark.ui.enabled": False})
-context = session.at_need(settings).sparkContext
+context = session.at_need(settings, verbose=len(sys.argv) > 1).sparkContext
 total = context.accumulator(0)
 context.parallelize([1, 2], 1).foreach(total.add)
 assert total.value == 3
@@ -32,14 +34,25 @@ assert spark.range(3).count() == 3
 """
 
 
-def test_a_session_ends_without_a_word_and_leaves_nothing_in_the_temporary_folder() -> None:
+def run(*arguments: str) -> str:
+    """What the program writes beside its output; it leaves nothing in the temporary folder."""
     with tempfile.TemporaryDirectory() as folder:  # short, for it is to hold sockets
         env = {**os.environ, "TMPDIR": folder}
-        program = [sys.executable, "-c", PROGRAM]
+        program = [sys.executable, "-c", PROGRAM, *arguments]
         done = subprocess.run(program, env=env, check=True, capture_output=True, text=True)
-        left = [path.name for path in Path(folder).iterdir()]
-    assert left == []
-    assert done.stderr == ""
+        assert [path.name for path in Path(folder).iterdir()] == []
+    return done.stderr
+
+
+def test_a_session_ends_without_a_word() -> None:
+    assert run() == ""
+
+
+@pytest.mark.cluster
+def test_verbose_shows_the_whole_log_of_spark() -> None:
+    log = run("verbose")
+    assert " INFO SparkContext: " in log
+    assert " INFO DAGScheduler: Got job 0" in log
 
 
 @pytest.mark.parametrize(("mode", "starts"), [("cluster", 1), ("client", 0), (None, 0)])

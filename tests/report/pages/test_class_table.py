@@ -6,8 +6,8 @@ import pytest
 
 from kdsspark import pixels
 from kdsspark.report.data import ReportData, of_pixels
-from kdsspark.report.site import render
 from tests.report.html import Page
+from tests.report.rendered import rendered
 from tests.report.synthetic import Study, Tables, make_report
 from tests.report.undrawn import without_figures
 
@@ -59,7 +59,7 @@ def test_what_tells_a_class_without_a_network_stands_beside_its_best_units() -> 
     data.networks[1]["architecture"] = "pixels"
     rows = data.frames["class_extremes"].query("network == 'plain' and place == 1")
     with without_figures():
-        files = dict(render(data))
+        files = rendered(data)
     cells = {row[0]: row for row in Page(files["datasets/vgg16/set.html"].decode()).cells}
     for class_id, name in enumerate(names):
         own = rows[rows["class_id"] == class_id]

@@ -14,10 +14,10 @@ from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.report.experiments import PICTURES, SHOWN
 from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import experiment
-from kdsspark.report.site import render
 from kdsspark.stages import EXPERIMENTS
 from kdsspark.tables import TABLES
 from tests.report.html import Page, words
+from tests.report.rendered import rendered
 from tests.report.synthetic import SCRIPT, make_report, run_on_files
 from tests.report.synthetic import Study as MadeUp
 from tests.report.undrawn import without_figures
@@ -68,7 +68,7 @@ def data(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> ReportData:
 @pytest.fixture(scope="module")
 def shown(data: ReportData) -> dict[str, bytes]:
     with without_figures("png"):
-        return dict(render(data))
+        return rendered(data)
 
 
 def test_every_experiment_is_shown() -> None:
@@ -130,7 +130,7 @@ def test_without_rows_there_is_no_page(small: ReportData, data: ReportData) -> N
 def test_names_of_layers_are_escaped(small: ReportData, frames: Mapping[str, pd.DataFrame]) -> None:
     named = {n: rows.assign(layer=SCRIPT) for n, rows in frames.items() if "layer" in rows}
     with without_figures():
-        made = dict(render(replace(small, experiments=named)))
+        made = rendered(replace(small, experiments=named))
     pages = [text.decode() for name, text in made.items() if name.startswith("experiments/")]
     assert pages
     for text in pages:

@@ -11,8 +11,8 @@ from kdsspark.report.figures import FIGURES
 from kdsspark.report.pages import overview
 from kdsspark.report.parts.names import slug
 from kdsspark.report.queries import QUERIES
-from kdsspark.report.site import render
 from tests.report.html import Page, words
+from tests.report.rendered import rendered
 from tests.report.synthetic import SCRIPT, Tables
 
 
@@ -154,7 +154,7 @@ def test_what_embeddings_were_computed_on_is_told(report: ReportData, about: Pag
         for kind, n in (("a <processor>", 4000), ("unknown", 3))
     ]
     other = replace(report, networks=(), computed_on=kinds, mixtures=["birds mixes them."])
-    made = dict(render(other))
+    made = rendered(other)
     told = Page(made["about.html"].decode())
     for row in (["vgg16", "birds", "a <processor>", "4,000"], ["vgg16", "birds", "unknown", "3"]):
         assert row in told.cells
@@ -167,7 +167,7 @@ def test_what_the_output_holds_beyond_the_configuration_is_named(
 ) -> None:
     sentence = "The output also holds dataset <gone>, which is not in this configuration."
     small = replace(report, networks=(), beyond=[sentence])  # no network, no figures to draw
-    made = dict(render(small))
+    made = rendered(small)
     assert [sentence in words(Page(made[f"{n}.html"].decode())) for n in ("index", "about")] == [
         True,
         True,

@@ -12,8 +12,8 @@ from kdsspark.stages.report.sizes import of_site
     [
         (1, None, 12, 88),
         (100, None, 12, 88),
-        (101, None, 9, 88),
-        (200, None, 9, 88),
+        (101, None, 8, 88),
+        (200, None, 8, 88),
         (201, None, 6, 72),
         (400, None, 6, 72),
         (401, None, 3, 56),
