@@ -58,7 +58,7 @@ class Wanted:
 Figures = Mapping[str, Drawn]
 """Path without suffix -> the figure."""
 
-_STANDS_BACK: Final = 10  # of 19
+_STANDS_BACK: Final = 5  # of 19
 
 _FEW: Final = 12
 """Fewer figures are drawn by this process: others take two seconds to start."""

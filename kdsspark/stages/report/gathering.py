@@ -68,6 +68,7 @@ def gathered(
         others = beside.submit(what_needs_no_image)
         started()
         shown = galleries(context, choice)
+        context.without_spark()
         data, figures = others.result()
         yield replace(data, galleries=shown), figures
 
