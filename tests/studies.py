@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pyarrow as pa
@@ -123,10 +124,9 @@ def short_report() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         queries = {"failures": FAILURES, "class_extremes": FAILURES}
         patch.setattr(reporting, "QUERIES", queries)
-        patch.setattr(gathering.rest, "medians", lambda *_: None)
-        patch.setattr(gathering, "CHOOSES_FROM", ())
-        patch.setattr(gathering, "choose", lambda *_: None)
-        patch.setattr(gathering, "galleries", lambda *_: [])
+        patch.setattr(gathering, "galleries", MagicMock(CHOOSES_FROM=()))
+        patch.setattr(gathering, "curves", MagicMock())
+        patch.setattr(gathering, "rest", MagicMock())
         patch.setattr("kdsspark.report.site.figures", lambda _: [])
         patch.setattr("kdsspark.report.site.render", render)
         yield

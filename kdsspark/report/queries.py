@@ -163,31 +163,28 @@ INFORMATION = dedent("""\
     GROUP BY r.network, r.dataset, r.layer
     ORDER BY r.network, r.dataset, r.layer""")
 
-# Below, the two ends apart, so that Spark keeps a few rows of each group before it moves any.
 
-CLASS_EXTREMES = dedent("""\
-    SELECT h.network, h.dataset, h.layer, h.unit, h.class_id, h.class_name, h.ks, '+' AS sign,
-           h.rank_high AS place
-    FROM top_features AS h
-    WHERE h.rank_high <= 10 AND h.ks > 0
-    UNION ALL
-    SELECT w.network, w.dataset, w.layer, w.unit, w.class_id, w.class_name, w.ks, '-' AS sign,
-           w.rank_low AS place
-    FROM top_features AS w
-    WHERE w.rank_low <= 10 AND w.ks < 0""")
+def _extremes(most: int, of: str, ties: str) -> str:
+    """The ``most`` highest and lowest distances of each network, dataset and ``of``.
 
-LAYER_EXTREMES = "\nUNION ALL\n".join(
-    dedent(f"""\
-    SELECT r.network, r.dataset, r.layer, r.unit, r.class_id, r.class_name, r.ks,
-           '{sign}' AS sign, r.place
-    FROM (SELECT fc.network, fc.dataset, fc.layer, fc.unit, fc.class_id, fc.class_name, fc.ks,
-                 ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.layer
-                                    ORDER BY fc.ks {order}, fc.unit, fc.class_id) AS place
-          FROM feature_classes AS fc
-          WHERE fc.ks {beyond} 0) AS r
-    WHERE r.place <= 5""")
-    for sign, order, beyond in (("+", "DESC", ">"), ("-", "ASC", "<"))
-)
+    The two ends apart, so that Spark keeps a few rows of each group before it moves any.
+    """
+    return "\nUNION ALL\n".join(
+        dedent(f"""\
+        SELECT r.network, r.dataset, r.layer, r.unit, r.class_id, r.class_name, r.ks,
+               '{sign}' AS sign, r.place
+        FROM (SELECT fc.network, fc.dataset, fc.layer, fc.unit, fc.class_id, fc.class_name, fc.ks,
+                     ROW_NUMBER() OVER (PARTITION BY fc.network, fc.dataset, fc.{of}
+                                        ORDER BY fc.ks {order}, {ties}) AS place
+              FROM feature_classes AS fc
+              WHERE fc.ks {beyond} 0) AS r
+        WHERE r.place <= {most}""")
+        for sign, order, beyond in (("+", "DESC", ">"), ("-", "ASC", "<"))
+    )
+
+
+CLASS_EXTREMES: Final = _extremes(10, "class_id", "fc.depth, fc.unit")
+LAYER_EXTREMES: Final = _extremes(5, "layer", "fc.unit, fc.class_id")
 
 QUERIES: Final[dict[str, str]] = {
     "thresholds": THRESHOLDS,

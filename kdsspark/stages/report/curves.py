@@ -34,6 +34,16 @@ WantedCounts = Mapping[tuple[str, int], frozenset[int]]
 """(layer, unit) -> the classes whose counts are read, beside those of all classes together."""
 
 
+def together(*wanted: Mapping[Pair, WantedCounts]) -> dict[Pair, WantedCounts]:
+    """What any of ``wanted`` asks for."""
+    every: dict[Pair, dict[tuple[str, int], frozenset[int]]] = {}
+    for pair, counts in (item for one in wanted for item in one.items()):
+        own = every.setdefault(pair, {})
+        for unit, classes in counts.items():
+            own[unit] = own.get(unit, frozenset()) | classes
+    return dict(every)
+
+
 def read(
     session: Session, output: Output, wanted: Mapping[Pair, WantedCounts]
 ) -> dict[Pair, Curves]:

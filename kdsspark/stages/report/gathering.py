@@ -21,11 +21,10 @@ from kdsspark.query import duck, view_queries
 from kdsspark.report.data import FeatureClass, ReportData
 from kdsspark.report.experiment_queries import EXPERIMENT_QUERIES
 from kdsspark.stages.embed import processors
-from kdsspark.stages.report import facts, rest
+from kdsspark.stages.report import curves, facts, rest
 from kdsspark.stages.report.disagreements import with_bins
 from kdsspark.stages.report.feature_classes import read_feature_classes
-from kdsspark.stages.report.pictures import filters
-from kdsspark.stages.report.pictures.galleries import CHOOSES_FROM, choose, galleries
+from kdsspark.stages.report.pictures import filters, galleries
 from kdsspark.terminal import Progress
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def gathered(
         ThreadPoolExecutor(1) as beside,
     ):
         answers = _Answers(database, queries, context.config, progress)
-        choice = choose(context, answers.of(CHOOSES_FROM))
+        choice = galleries.choose(context, answers.of(galleries.CHOOSES_FROM))
 
         def what_needs_no_image() -> tuple[ReportData, Callable[[], Figures]]:
             data = _without_images(context, made, answers.of(queries), drawn)
@@ -67,10 +66,20 @@ def gathered(
 
         others = beside.submit(what_needs_no_image)
         started()
-        shown = galleries(context, choice)
-        context.without_spark()
+        pictures = galleries.pictures(context, choice)
         data, figures = others.result()
-        yield replace(data, galleries=shown), figures
+        lowest = rest.lowest(data.frames["class_extremes"])
+        wanted = curves.together(galleries.counts_shown(choice), rest.counts_compared(lowest))
+        counts = curves.read(context.session, output, wanted)
+        context.without_spark()
+        yield (
+            replace(
+                data,
+                frames={**data.frames, "rest": rest.medians(lowest, counts)},
+                galleries=galleries.galleries(output, choice, pictures, counts),
+            ),
+            figures,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +108,9 @@ def _without_images(
     answers: Mapping[str, pd.DataFrame],
     drawn: Sequence[FeatureClass],
 ) -> ReportData:
-    """What the pages show beside the galleries."""
+    """What the pages show beside the galleries and the frame ``rest``."""
     output, config = context.output, context.config
     frames = dict(answers)
-    frames["rest"] = rest.medians(output, frames["class_extremes"])
     frames["failures"] = _redacted(frames["failures"])
     frames["sizes"] = facts.sizes(output, config)
     extremes = frames.pop("disagreements", None)

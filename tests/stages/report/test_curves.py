@@ -59,3 +59,13 @@ def test_parts_of_a_unit_are_added_up() -> None:
         ("x", 0, 3): [4, 0],
     }
     assert one[whole].tolist() == [1, 2]
+
+
+def test_what_several_want_is_read_once() -> None:
+    one = {FRUIT: {("x", 0): frozenset({1}), ("x", 1): frozenset({2})}}
+    other = {FRUIT: {("x", 0): frozenset({3})}, WOOD: {("y", 0): frozenset({1})}}
+    assert curves.together(one, other) == {
+        FRUIT: {("x", 0): {1, 3}, ("x", 1): {2}},
+        WOOD: {("y", 0): {1}},
+    }
+    assert one == {FRUIT: {("x", 0): {1}, ("x", 1): {2}}}

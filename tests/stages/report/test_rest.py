@@ -4,69 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
-import pytest
 
-from kdsspark.output.output import Output
+from kdsspark.output.names import Pair
 from kdsspark.stages.report import rest
-from kdsspark.stages.report.feature_classes import Key
+from kdsspark.stages.report.curves import ALL
 
-OUTPUT = Output("memory://nothing")
+D, E = Pair("n", "d"), Pair("n", "e")
 
 
-def lowest(values: Sequence[float], network: str = "n", dataset: str = "d") -> pd.DataFrame:
+def distances(values: Sequence[float], dataset: str = "d") -> pd.DataFrame:
     """A row for each ks, of units 0, 1, .. of one layer."""
-    rows = [
-        {
-            "network": network,
-            "dataset": dataset,
-            "layer": "x",
-            "unit": unit,
-            "class_id": 2,
-            "ks": ks,
-        }
-        for unit, ks in enumerate(values)
-    ]
-    return pd.DataFrame(rows)
+    rows = [("n", dataset, "x", unit, 2, ks) for unit, ks in enumerate(values)]
+    return pd.DataFrame(rows, columns=["network", "dataset", "layer", "unit", "class_id", "ks"])
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
-    """Four bins. Of unit 0 the rest is in the last two, the class in the first; unit 7 has none."""
-    keys: list[Key] = []
-    bins = {
-        0: {"inner": [5, 0, 1, 0], "outer": [0, 0, 4, 3]},
-        1: {"inner": [0, 2, 2, 0], "outer": [1, 1, 1, 9]},
+def test_medians_lie_in_the_middle_of_their_bins() -> None:
+    """Four bins. Of unit 0 the rest is in the last two, the class in the first; unit 2 has none."""
+    counts = {
+        ("x", 0, 2): np.array([5, 0, 1, 0]),
+        ("x", 0, ALL): np.array([5, 0, 5, 3]),
+        ("x", 1, 2): np.array([0, 2, 2, 0]),
+        ("x", 1, ALL): np.array([1, 3, 3, 9]),
     }
-
-    def read(_output: Output, wanted: Sequence[Key]) -> dict[Key, pd.DataFrame]:
-        keys.extend(wanted)
-        return {key: pd.DataFrame(bins.get(key[3], bins[0])) for key in wanted if key[3] != 7}
-
-    monkeypatch.setattr(rest, "read_bins", read)
-    return keys
-
-
-def test_medians_lie_in_the_middle_of_their_bins(asked: list[Key]) -> None:
-    found = rest.medians(OUTPUT, lowest([-0.9, -0.85]))
+    found = rest.medians(distances([-0.9, -0.85, -0.95]), {D: counts})
     assert found[["unit", "ks", "own", "rest"]].to_numpy().tolist() == [
         [0, -0.9, 0.125, 0.625],
         [1, -0.85, 0.375, 0.875],
     ]
-    assert asked == [("n", "d", "x", 0, 2), ("n", "d", "x", 1, 2)]
 
 
-def test_only_the_ten_lowest_below_the_limit_are_read(asked: list[Key]) -> None:
-    many = lowest([-0.8 - n / 100 for n in range(13)])  # the first is not below
-    other = lowest([-0.99, -0.5, 0.99], dataset="e")
-    found = rest.medians(OUTPUT, pd.concat([many, other]))
-    assert [key[3] for key in asked if key[1] == "d"] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
-    assert [key[3] for key in asked if key[1] == "e"] == [0]
-    assert len(found) == 10  # one of them has no histogram
+def test_the_ten_lowest_below_the_limit_are_compared() -> None:
+    many = distances([-0.8 - n / 100 for n in range(13)])  # the first is not below
+    other = distances([-0.99, -0.5, 0.99], dataset="e")
+    rows = rest.lowest(pd.concat([many, other]))
+    assert rows[rows["dataset"] == "d"]["unit"].tolist() == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3]
+    assert rows[rows["dataset"] == "e"]["unit"].tolist() == [0]
 
 
-@pytest.mark.usefixtures("asked")
+def test_the_histograms_of_the_rows_are_wanted() -> None:
+    rows = pd.concat([distances([-0.9, -0.9]), distances([-0.9], dataset="e")])
+    other_class = rows.iloc[:1].assign(class_id=5)
+    assert rest.counts_compared(pd.concat([rows, other_class])) == {
+        D: {("x", 0): {2, 5}, ("x", 1): {2}},
+        E: {("x", 0): {2}},
+    }
+
+
 def test_nothing_is_extremely_negative() -> None:
-    found = rest.medians(OUTPUT, lowest([-0.5]))
+    rows = rest.lowest(distances([-0.5]))
+    assert rest.counts_compared(rows) == {}
+    found = rest.medians(rows, {})
     assert found.empty
     assert list(found.columns)[-2:] == ["own", "rest"]

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from kdsspark.engine.stage import Context
 from kdsspark.output import parquet
+from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.report.gallery import unit_figures
 from kdsspark.report.gallery.gallery import (
@@ -60,14 +61,27 @@ def choose(context: Context, frames: Mapping[str, pd.DataFrame]) -> Choice:
     return Choice([(one, best_images.read(context.output, one)) for one in chosen], size)
 
 
-def galleries(context: Context, choice: Choice) -> list[Gallery]:
-    """The gallery of every pair that has distances (driver)."""
-    output, shown, size = context.output, choice.shown, choice.size
-    made = cutting.cut(context, shown, size) | projections.project(context, shown, size)
-    counts = curves.read(context.session, output, {s.pair: _wanted(s) for s, _ in shown})
+def pictures(context: Context, choice: Choice) -> dict[str, bytes]:
+    """The pictures of the whole site, by their paths (driver)."""
+    shown, size = choice.shown, choice.size
+    return cutting.cut(context, shown, size) | projections.project(context, shown, size)
+
+
+def counts_shown(choice: Choice) -> dict[Pair, curves.WantedCounts]:
+    """The histograms that the pages show."""
+    return {subject.pair: _wanted(subject) for subject, _ in choice.shown}
+
+
+def galleries(
+    output: Output,
+    choice: Choice,
+    made: Mapping[str, bytes],
+    counts: Mapping[Pair, Curves],
+) -> list[Gallery]:
+    """The gallery of every pair that has distances, of :func:`pictures` and histograms."""
     return [
-        _Material(subject, best, made, counts.get(subject.pair, {}), size).gallery(output)
-        for subject, best in shown
+        _Material(subject, best, made, counts.get(subject.pair, {}), choice.size).gallery(output)
+        for subject, best in choice.shown
     ]
 
 

@@ -15,10 +15,10 @@ from kdsspark.output import parquet
 from kdsspark.pipeline.study import Study
 from kdsspark.report.gallery.gallery import Gallery
 from kdsspark.report.gallery.sprites import GAP
-from kdsspark.stages.report.pictures.galleries import choose, galleries
 from kdsspark.stages.report.sizes import of_site
 from kdsspark.tables import EMBEDDINGS, EXEMPLARS, HISTOGRAMS, IMAGES, KS, SIGNIFICANCE
 from tests.report.synthetic import run_on_files
+from tests.stages.report.pictures.drawn import galleries_of
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
@@ -34,7 +34,7 @@ def frames(fruit: Study) -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def made(fruit: Study, frames: dict[str, pd.DataFrame], without_spark: None) -> list[Gallery]:  # noqa: ARG001
-    return galleries(fruit.context, choose(fruit.context, frames))
+    return galleries_of(fruit.context, frames)
 
 
 def exemplars(study: Study, dataset: str = "fruit") -> pd.DataFrame:
@@ -187,7 +187,7 @@ def test_an_image_that_vanished_leaves_a_grey_tile(
     path = Path(rows["uri"].iloc[0])
     hidden = path.rename(path.with_suffix(".hidden"))
     try:
-        again = galleries(fruit.context, choose(fruit.context, frames))[0]
+        again = galleries_of(fruit.context, frames)[0]
     finally:
         hidden.rename(path)
     uris = rows.set_index(["layer", "unit", "rank"])["uri"]
@@ -213,7 +213,7 @@ def test_units_that_somebody_asked_for_are_drawn(
     wanted = [("fruit", "fire4", other, "pear"), ("fruit", "none", 0, "pear")]
     wanted += [("fruit", "conv1", 64, "pear")]  # one more than there are
     context = Study(fruit.config, drawn=wanted).context
-    again = galleries(context, choose(context, frames))
+    again = galleries_of(context, frames)
     assert set(again[0].units) - set(made[0].units) == {first + other}
     assert again[1].units.keys() == made[1].units.keys()
 
@@ -233,7 +233,7 @@ def test_without_histograms_and_exemplars_there_are_none(
         "exists",
         lambda self, path: not path.startswith(EXEMPLARS.name) and exists(self, path),
     )
-    found = galleries(fruit.context, choose(fruit.context, frames))
+    found = galleries_of(fruit.context, frames)
     assert [gallery.dataset for gallery in found] == ["fruit", "wood"]
     for gallery in found:
         assert gallery.units

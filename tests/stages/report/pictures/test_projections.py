@@ -16,10 +16,10 @@ from kdsspark.pipeline.study import Study
 from kdsspark.stages.report import looks
 from kdsspark.stages.report.pictures import projections
 from kdsspark.stages.report.pictures.cut_task import OfImage
-from kdsspark.stages.report.pictures.galleries import choose, galleries
 from kdsspark.stages.report.pictures.project_task import Projected
 from kdsspark.tables import EXEMPLARS
 from tests.report.synthetic import run_on_files
+from tests.stages.report.pictures.drawn import galleries_of
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
@@ -36,7 +36,7 @@ def test_nothing_is_projected_unless_it_is_asked_for(
     fruit: Study, frames: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projections, "ProjectImages", None)  # a call would fail
-    made = galleries(fruit.context, choose(fruit.context, frames))
+    made = galleries_of(fruit.context, frames)
     units = [unit for gallery in made for unit in gallery.units.values()]
     assert units
     assert all(unit.projections is None for unit in units)
@@ -47,7 +47,7 @@ def test_a_unit_that_was_looked_at_has_projections_of_its_patches(
 ) -> None:
     asked = looks.Looks(frozenset({("tiny", "fire4", UNIT)}))
     monkeypatch.setattr(looks, "read", lambda _: asked)
-    made = galleries(fruit.context, choose(fruit.context, frames))
+    made = galleries_of(fruit.context, frames)
     assert len(made) == 2
     for gallery in made:
         drawn = [unit for unit in gallery.units.values() if unit.projections]
@@ -85,7 +85,7 @@ def test_all_that_is_drawn_may_be_projected(
         update={"report": fruit.config.report.model_copy(update={"projections": True})}
     )
     context = replace(fruit.context, config=config)
-    made = galleries(context, choose(context, frames))
+    made = galleries_of(context, frames)
     units = [(g.dataset, u) for g in made for u in g.units.values()]
     assert units
     assert all(unit.projections for _, unit in units)
