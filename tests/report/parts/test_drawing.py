@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pandas as pd
@@ -54,3 +57,33 @@ def test_a_disagreement_has_the_name_of_its_distance() -> None:
     assert drawn.stem == "figures/net/disagreement-auc"
     data = pd.read_csv(io.BytesIO(drawn.files[f"{drawn.stem}.csv"]))
     assert data["inner"].tolist() == [0, 1, 3]
+
+
+KILLED = """
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from kdsspark.report.parts import drawing
+
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("forkserver"), drawing._begin)
+print(pool.submit(os.getpid).result(), pool.submit(os.nice, 0).result(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_running(pid: str) -> bool:
+    """Not if it has ended, though nobody asked how."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True)
+    return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
+
+
+def test_a_process_that_draws_stands_back_and_ends_with_the_driver() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -9
+    pid, niceness = done.stdout.split()
+    assert int(niceness) > 0
+    end = time.monotonic() + 20
+    while is_running(pid) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not is_running(pid)
