@@ -85,21 +85,21 @@ def close(found: NDArray[np.float32], expected: NDArray[Any], tolerance: float =
 
 
 @pytest.fixture(scope="module")
-def vgg16_model() -> models.VGG:
-    torch.manual_seed(0)
-    return models.vgg16().eval()
-
-
-@pytest.fixture(scope="module")
-def vgg16(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
+def vgg16(tmp_path_factory: pytest.TempPathFactory) -> tuple[Extractor, models.VGG]:
+    """The extractor, and torchvision's model with the same weights."""
     folder = tmp_path_factory.mktemp("vgg16")
     extractor = load(folder, architecture="vgg16")
+    with torch.device("meta"):  # to fill 138 million weights takes a second
+        model = models.vgg16().eval()
+    tensors = load_file(folder / "n.safetensors")
     (folder / "n.safetensors").unlink()  # 0.5 GB
-    return extractor
+    missing = model.load_state_dict(tensors, strict=False, assign=True).missing_keys
+    assert missing == ["classifier.6.weight", "classifier.6.bias"]
+    return extractor, model
 
 
-def test_vgg16_is_the_embedding_of_the_paper(vgg16: Extractor) -> None:
-    spec = vgg16.spec
+def test_vgg16_is_the_embedding_of_the_paper(vgg16: tuple[Extractor, models.VGG]) -> None:
+    spec = vgg16[0].spec
     units = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512, 4096, 4096]
     assert [layer.units for layer in spec.layers] == units
     assert [(layer.name, layer.module) for layer in spec.layers] == list(BUILT_IN["vgg16"].items())
@@ -109,13 +109,11 @@ def test_vgg16_is_the_embedding_of_the_paper(vgg16: Extractor) -> None:
     assert rows[4224] == ("fc6", 0, 4224, "fc", 13, None)
 
 
-def test_vgg16_equals_a_plain_pass_over_ten_crops(
-    vgg16: Extractor, vgg16_model: models.VGG
-) -> None:
+def test_vgg16_equals_a_plain_pass_over_ten_crops(vgg16: tuple[Extractor, models.VGG]) -> None:
+    extractor, model = vgg16
     pixels = image(72, 99)
-    found = vgg16([pixels])
-    model = vgg16_model
-    steps = [*model.features, model.avgpool, nn.Flatten(), *model.classifier]
+    found = extractor([pixels])
+    steps = [*model.features, model.avgpool, nn.Flatten(), *model.classifier[:-1]]
     value = ten_crops(pixels, 64)
     expected = []
     with torch.inference_mode():
@@ -218,10 +216,20 @@ def test_evaluation_mode(tmp_path: Path) -> None:
     assert not any(module.training for module in extractor._network.modules())
 
 
-def test_pixels_that_no_crop_has_do_not_matter(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def vgg11_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Those of the convolutions alone: a random vgg11 fills 133 million weights."""
+    path = tmp_path_factory.mktemp("vgg11") / "features.pt"
+    torch.manual_seed(0)
+    features = models.vgg.make_layers(models.vgg.cfgs["A"])
+    torch.save({f"features.{k}": v for k, v in features.state_dict().items()}, path)
+    return str(path)
+
+
+def test_pixels_that_no_crop_has_do_not_matter(tmp_path: Path, vgg11_weights: str) -> None:
     """Not even if their activations are infinite, and the crops share work."""
     layers = {"conv1_1": "features.0", "conv2_1": "features.3"}
-    extractor = load(tmp_path, architecture="vgg11", layers=layers)
+    extractor = load(tmp_path, architecture="vgg11", layers=layers, weights=vgg11_weights)
     next(extractor._network.parameters())[0] = 1e37
     pixels = np.full((64, 250, 3), (123, 115, 103), np.uint8)  # just below 0 once normalised
     expected = extractor([pixels])
@@ -252,13 +260,16 @@ DEVICES = [
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Alone]:
+def alone(tmp_path_factory: pytest.TempPathFactory, vgg11_weights: str) -> Callable[..., Alone]:
     """(case, precision, device) -> an extractor, and images with their features on their own."""
 
     @cache
     def load_case(case: str, precision: str, device: str) -> Alone:
         folder = tmp_path_factory.mktemp("alone")
-        extractor = load(folder, device, **CASES[case], precision=precision)
+        keys = CASES[case]
+        if keys["architecture"] == "vgg11":
+            keys = keys | {"weights": vgg11_weights}
+        extractor = load(folder, device, **keys, precision=precision)
         images = [image(*size, seed) for seed, size in enumerate(SIZES)]
         return Alone(extractor, images, [extractor([pixels]) for pixels in images])
 
