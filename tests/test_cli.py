@@ -252,10 +252,11 @@ def test_no_temporary_folder_is_one_line_before_spark_starts(
             "spark.master: must be local, local[N], local[*], spark://HOST:PORT, yarn or "
             "k8s://URL, got 'loca[2]'",
         ),
-        (
+        pytest.param(
             ["sql", "SELECT 1", "--set", "spark.conf.spark.local.dir=/dev/null/dir"],
             "spark.conf.spark.local.dir: must be a value that Spark starts with, got "
             "/dev/null/dir: Failed to create any local dir.",
+            marks=pytest.mark.cluster,  # Java starts before it fails
         ),
     ],
 )

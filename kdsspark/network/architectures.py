@@ -109,7 +109,8 @@ def constants(architecture: str, crop: int, settings: str) -> dict[str, Tensor]:
     """
     with _EmptyOnMeta():
         model = _build(architecture, crop, settings)
-    unsaved = {k: t for k, t in model.named_buffers() if k not in model.state_dict()}
+    saved = model.state_dict()
+    unsaved = {key: tensor for key, tensor in model.named_buffers() if key not in saved}
     if any(tensor.is_meta for tensor in unsaved.values()):
         filled = dict(initialised(architecture, crop, 0, settings).named_buffers())
         unsaved = {key: filled[key] for key in unsaved}

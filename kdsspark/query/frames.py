@@ -27,7 +27,8 @@ def rows(session: SparkSession, store: Store, table: Table) -> DataFrame:
     """
     schema = columns(store, table)
     if not store.files(table.name):
-        return session.createDataFrame([], schema)
+        # The limit tells Spark that there is nothing, for which it would ask a Python worker.
+        return session.createDataFrame([], schema).limit(0)
     url = location(store, table.name)
     if not (is_connect(session) or fsspec_source.has_connector(session, url)):
         return fsspec_source.frame(session, store, table.name, schema)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -95,6 +97,19 @@ def kept_files(output: Output) -> list[str]:
     return [path for path in output.all_files("") if not path.startswith("_plans/")]
 
 
+@pytest.fixture(scope="module")
+def fresh(whole: Whole) -> Callable[[str], str]:
+    """(sections as JSON) -> the name of an output that had no other, which is made once."""
+
+    @cache
+    def made(sections: str) -> str:
+        name = f"fresh-{next(_numbers)}"
+        whole.run(whole.config(name, "mine", **json.loads(sections)), STAGES)
+        return name
+
+    return made
+
+
 @pytest.mark.parametrize(
     ("former", "now"),
     [
@@ -110,12 +125,12 @@ def kept_files(output: Output) -> list[str]:
     ],
 )
 def test_other_settings_leave_nothing_of_the_former(
-    whole: Whole, former: dict[str, Any], now: dict[str, Any]
+    whole: Whole, fresh: Callable[[str], str], former: dict[str, Any], now: dict[str, Any]
 ) -> None:
     """Tables and files are those of an output that never had the former settings."""
-    number = next(_numbers)
-    for sections in (former, now):
-        again = whole.run(whole.config(f"again-{number}", "mine", **sections), STAGES)
-    fresh = whole.run(whole.config(f"fresh-{number}", "mine", **now), STAGES)
-    assert_same(tables(again), tables(fresh))
-    assert kept_files(again) == kept_files(fresh)
+    name = f"again-{next(_numbers)}"
+    whole.copy(fresh(json.dumps(former)), name)
+    again = whole.run(whole.config(name, "mine", **now), STAGES)
+    never = Output.at(whole.config(fresh(json.dumps(now))).output)
+    assert_same(tables(again), tables(never))
+    assert kept_files(again) == kept_files(never)

@@ -48,7 +48,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_views_count_labels(done: Study, spark: SparkSession) -> None:
-    opened = views.opened(spark, done.output)
+    opened = views.opened(spark, done.output, ["class_summary", "image_labels"])
     member = np.concatenate([members(), members()[39:]])
     broken = members()[np.flatnonzero(members()[:, 1])[0]]
     got = {row["class_name"]: row for row in opened.table("class_summary").collect()}

@@ -99,6 +99,14 @@ def test_a_layer_of_two_types_is_read_as_double(tmp_path: Path) -> None:
     assert "FC" not in types
 
 
+def test_a_table_without_files_is_empty_before_any_task_runs(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    frame = frames.rows(spark, Store.at(str(tmp_path)), TABLES["ks"])
+    assert frame._jdf.queryExecution().optimizedPlan().toString().startswith("LocalRelation <empty")
+    assert frame.columns == frames.columns(Store.at(str(tmp_path)), TABLES["ks"]).names
+
+
 @pytest.mark.parametrize("name", ["plain", "a.b", "tick`s", "a b"])
 def test_a_column_is_found_by_any_name(spark: SparkSession, name: str) -> None:
     quoted = name.replace("`", "``")

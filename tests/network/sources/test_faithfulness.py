@@ -192,7 +192,9 @@ GATED: dict[str, tuple[int, list[str], list[str], Any]] = {
 """Crop, where the product is read, what it is a product of, and how."""
 
 
-@pytest.mark.parametrize("name", GATED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.cluster] * (n in LARGE)) for n in GATED]
+)
 def test_the_hidden_units_of_gated_perceptrons_are_products(
     name: str, folders: dict[str, str]
 ) -> None:

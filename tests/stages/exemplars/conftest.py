@@ -11,17 +11,34 @@ import pytest
 
 from kdsspark.images.loading import Pixels
 from kdsspark.network.extractor import Extractor
-from tests.studies import write_images
+from tests.stages.exemplars.small import config_of
+from tests.studies import run_here, write_images
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Fourteen images, two of which have the same bytes, and one that is none."""
-    images = tmp_path / "set"
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen images, two of which have the same bytes, and one that is none, all embedded.
+
+    They were embedded in the folder ``now`` beside this one, whose paths the tables have.
+    """
+    place = tmp_path_factory.mktemp("exemplars")
+    images = place / "now" / "set"
     write_images(images, {"a": 7, "b": 6})
     shutil.copy(images / "a" / "000.png", images / "b" / "copy.png")
     (images / "a" / "broken.png").write_bytes(b"no image")
-    return images
+    run_here(config_of(images), "index embed")
+    shutil.copytree(place / "now" / "out", place / "now" / "fresh")
+    (place / "now").rename(place / "kept")
+    return place / "kept"
+
+
+@pytest.fixture
+def folder(kept: Path) -> Path:
+    """The images; the outputs ``out`` and ``fresh`` beside them have their embeddings."""
+    now = kept.with_name("now")
+    shutil.rmtree(now, ignore_errors=True)
+    shutil.copytree(kept, now)
+    return now / "set"
 
 
 @pytest.fixture

@@ -58,11 +58,11 @@ def test_other_shards_and_steps_give_the_same(
     folder: Path, fields: plain.Fields, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"shard_images": 1, "batch_images": 1, "max_failures": 1.0}
-    output = run(config_of(folder, embed=settings), ALL).output
+    output = run(config_of(folder, "single", embed=settings), ALL).output
     assert len(output.files(BEST)) == 14
     one_each = rows_of(output)
     monkeypatch.setattr(shard_task, "_AT_ONCE", 3)  # of the four images that are computed together
-    assert one_each == rows_of(run(config_of(folder, "other"), ALL).output)
+    assert one_each == rows_of(run(config_of(folder), ALL).output)
     check(one_each, plain.exemplars(folder, "set", fields))
 
 

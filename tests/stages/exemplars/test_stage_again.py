@@ -96,8 +96,8 @@ def test_new_images_are_looked_at_with_the_shards_they_change(
     after = EXEMPLARS.receipts(output).all()
     changed = [r for name, r in after.items() if before.get(name) != r]
     assert 0 < sum(looked_at) == sum(r.counts["images"] for r in changed) < 15
-    fresh = run(config_of(folder, "fresh"), ALL).output
-    assert rows_of(output) == rows_of(fresh)
+    anew = run(config_of(folder, "anew"), ALL).output
+    assert rows_of(output) == rows_of(anew)
     assert {row["n"] for row in rows_of(output)} == {15}
 
 

@@ -18,6 +18,8 @@ from kdsspark.tables import ABLATIONS, EMBEDDINGS
 from tests.stages.experiments import maps, studies
 from tests.studies import run, write_images
 
+pytestmark = pytest.mark.usefixtures("without_spark")
+
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:

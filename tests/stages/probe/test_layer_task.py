@@ -271,7 +271,7 @@ def test_the_penalty_is_the_best_of_four_fold_cross_validation(data: Embedded) -
 def test_what_does_not_fit_in_memory_is_learned_too(
     data: Embedded, kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "_FEWEST_STEPS", 5000)
+    monkeypatch.setattr(classifier, "_FEWEST_STEPS", 2000)
     probe_layer(item(data, "wide", settings=Probe(classifier=kind)))
     fitting = rows(data)
     probe_layer(item(data, "wide", settings=Probe(classifier=kind), streams=True))

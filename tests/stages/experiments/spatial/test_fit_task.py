@@ -14,11 +14,15 @@ from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.stages.experiments.ablations import ablation_of_layer
 from kdsspark.stages.experiments.spatial.fit_task import FormColumn, source_of
+from kdsspark.stages.probe import classifier
 from kdsspark.tables import ABLATIONS
 from tests.stages.experiments import maps
 
 
-def test_beyond_memory_a_stochastic_solver_reads_the_files(folder: Path) -> None:
+def test_beyond_memory_a_stochastic_solver_reads_the_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "_FEWEST_STEPS", 2000)
     output = Output.at(str(folder))
     of, labels = maps.quadrants(40, 4)
     parts = maps.write(output, of, labels, "maps")
