@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -78,10 +79,11 @@ def is_running(pid: str) -> bool:
     return bool(done.stdout.strip()) and not done.stdout.startswith("Z")
 
 
-def test_a_process_that_draws_stands_back_and_ends_with_the_driver() -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True)
+def test_a_process_that_draws_stands_back_and_ends_with_the_driver(tmp_path: Path) -> None:
+    with (tmp_path / "printed").open("w") as printed:  # a pipe stays open as long as it runs
+        done = subprocess.run([sys.executable, "-c", KILLED], stdout=printed)
     assert done.returncode == -9
-    pid, niceness = done.stdout.split()
+    pid, niceness = (tmp_path / "printed").read_text().split()
     assert int(niceness) > 0
     end = time.monotonic() + 20
     while is_running(pid) and time.monotonic() < end:
