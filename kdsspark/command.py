@@ -106,9 +106,7 @@ class Command:
         assert self.run is not None, "made by _prepare"
         options = self.options
         pairs = [(dataset, layer, _unit(unit), name) for dataset, layer, unit, name in options.pair]
-        study = Study(
-            config, options.fresh, options.verbose, options.retry_failures, pairs, ends_spark=True
-        )
+        study = Study(config, options.fresh, options.verbose, options.retry_failures, pairs)
         with self._settled(study):
             try:
                 study.do(options.command, self.run.stage)
@@ -142,7 +140,7 @@ class Command:
         from kdsspark.stages.report import looks
 
         assert self.run is not None, "made by _prepare"
-        study = Study(config, verbose=self.options.verbose, ends_spark=True)
+        study = Study(config, verbose=self.options.verbose)
         output = study.output
         with self._settled(study):
             if self.options.unit:

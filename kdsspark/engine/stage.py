@@ -7,7 +7,7 @@ the removal of results and the documentation go over that list.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
@@ -37,7 +37,6 @@ class Context:
     fresh: bool = False  # start afresh what is defined otherwise than in the output
     retry_failures: bool = False  # try images again that failed before
     drawn: Sequence[FeatureClassWanted] = ()  # for the report
-    without_spark: Callable[[], None] = lambda: None  # called when nothing needs it any more
 
     @property
     def pairs(self) -> list[Pair]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kdsspark.config import Config
 from kdsspark.engine.stage import Context, FeatureClassWanted
-from kdsspark.engine.starting import jvm, machine, session
+from kdsspark.engine.starting import machine, session
 from kdsspark.engine.work import Session
 from kdsspark.errors import TooManyFailuresError
 from kdsspark.output import definitions
@@ -42,7 +42,6 @@ class Study:
     retry_failures: bool = False
     drawn: Sequence[FeatureClassWanted] = ()
     spark: Session | None = None  # that is there already; else one starts
-    ends_spark: bool = False  # with its last stage, as this process needs it for nothing else
 
     def __post_init__(self) -> None:
         # This one of Arrow's allocators gives back what is freed: with ten million images the
@@ -54,10 +53,7 @@ class Study:
         """What the stages work with."""
         spark = self.spark or session.at_need(self.config.spark, self.verbose)
         output = Output.at(self.config.output)
-        ending = [jvm.stop_beside] if self.ends_spark else []
-        return Context(
-            spark, output, self.config, self.fresh, self.retry_failures, self.drawn, *ending
-        )
+        return Context(spark, output, self.config, self.fresh, self.retry_failures, self.drawn)
 
     @property
     def output(self) -> Output:

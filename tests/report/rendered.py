@@ -10,7 +10,7 @@ from kdsspark.report.parts.drawing import drawn_beside
 def rendered(data: ReportData) -> dict[str, bytes]:
     """Relative file name -> content; a name that comes again must have the same content."""
     files: dict[str, bytes] = {}
-    with drawn_beside(site.figures(data), 1) as drawn:
+    with drawn_beside(site.figures(data), 0) as drawn:
         for name, content in site.render(data, drawn):
             assert files.setdefault(name, content) == content, name
     return files

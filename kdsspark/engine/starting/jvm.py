@@ -46,22 +46,16 @@ def stop(seconds: float = 10) -> bool:
     with _launching:
         _stopped.set()
     codes = []
-    with _stopping:  # another thread may have begun: then this one waits for it
-        while _launched:
-            process = _launched.pop()
-            if SparkContext._gateway and process.stdin:
-                process.stdin.close()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(seconds)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            codes.append(process.wait())
+    while _launched:
+        process = _launched.pop()
+        if SparkContext._gateway and process.stdin:
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(seconds)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        codes.append(process.wait())
     return not any(codes)
-
-
-def stop_beside() -> None:
-    """Begin with :func:`stop`, which takes half a second, while this process goes on."""
-    threading.Thread(target=stop, name="ends the JVM", daemon=True).start()
 
 
 class _Launched(subprocess.Popen[bytes]):
@@ -77,7 +71,6 @@ class _Launched(subprocess.Popen[bytes]):
 
 _launched: Final[list[_Launched]] = []
 _launching: Final = threading.Lock()
-_stopping: Final = threading.Lock()
 _stopped: Final = threading.Event()
 java_gateway.Popen = _Launched  # type: ignore[attr-defined, assignment]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from typing import Final
 
 import pandas as pd
@@ -58,8 +58,6 @@ class Wanted:
 Figures = Mapping[str, Drawn]
 """Path without suffix -> the figure."""
 
-_STANDS_BACK: Final = 5  # of 19
-
 _FEW: Final = 12
 """Fewer figures are drawn by this process: others take two seconds to start."""
 
@@ -77,16 +75,15 @@ def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[
     """Draw figures, each of which keeps a core busy for a quarter of a second, beside the block.
 
     Yields a function that waits for them: path -> figure. Many are drawn by ``processes`` of their
-    own, which leave the cores to whatever else wants to run. They are forked from one that has
-    imported Matplotlib, and not from the driver, because that runs threads.
+    own; 0: all by this one. The others are forked from one that has imported Matplotlib, and not
+    from the driver, because that runs threads.
     """
     figures = list(wanted)
-    if processes < 2 or len(figures) < _FEW:
+    if not processes or len(figures) < _FEW:
         yield lambda: {one.stem: draw(one) for one in figures}
         return
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload([__name__])
-    pool = ProcessPoolExecutor(processes, server, _begin)
+    begin_to_import()
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("forkserver"), _begin)
     try:
         drawn = pool.map(draw, figures)
         yield lambda: {one.stem: figure for one, figure in zip(figures, drawn, strict=True)}
@@ -94,9 +91,14 @@ def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[
         pool.shutdown(cancel_futures=True)
 
 
+def begin_to_import() -> None:
+    """Start the process from which those that draw are forked; it imports for a second first."""
+    forkserver.set_forkserver_preload([__name__])
+    forkserver.ensure_running()
+
+
 def _begin() -> None:
-    """What a process that draws does first: it stands back, and ends when the driver does."""
-    os.nice(_STANDS_BACK)
+    """What a process that draws does first: it will end when the driver does."""
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -36,15 +36,13 @@ def gathered(
     context: Context,
     made: Sequence[Receipt],
     queries: Mapping[str, str],
-    started: Callable[[], object],
     progress: Progress,
 ) -> Iterator[tuple[ReportData, Callable[[], Figures]]]:
     """What the pages show, and a function that waits for the figures.
 
-    ``made`` are the receipts of what it follows from, ``queries`` the SQL by name. ``started``
-    waits for Spark, which reads images and histograms. Queries that no choice depends on, and the
-    figures, are seen to while executors cut the images. Raises :class:`ConfigError` for an unknown
-    feature or class of ``context.drawn``.
+    ``made`` are the receipts of what it follows from, ``queries`` the SQL by name. Queries that no
+    choice depends on are asked while executors cut the images; figures are drawn while the pages
+    are written. Raises :class:`ConfigError` for an unknown feature or class of ``context.drawn``.
     """
     output = context.output
     drawn = read_feature_classes(output, context.config, context.drawn)
@@ -55,23 +53,13 @@ def gathered(
     ):
         answers = _Answers(database, queries, context.config, progress)
         choice = galleries.choose(context, answers.of(galleries.CHOOSES_FROM))
-
-        def what_needs_no_image() -> tuple[ReportData, Callable[[], Figures]]:
-            data = _without_images(context, made, answers.of(queries), drawn)
-            from kdsspark.report import site  # with Matplotlib, whose import takes half a second
-            from kdsspark.report.parts.drawing import drawn_beside
-
-            processes = os.cpu_count() or 1
-            return data, to_the_end.enter_context(drawn_beside(site.figures(data), processes))
-
-        others = beside.submit(what_needs_no_image)
-        started()
+        others = beside.submit(_without_images, context, made, answers, drawn)
         pictures = galleries.pictures(context, choice)
-        data, figures = others.result()
+        data = others.result()
+        figures = to_the_end.enter_context(_drawn_beside(data))
         lowest = rest.lowest(data.frames["class_extremes"])
         wanted = curves.together(galleries.counts_shown(choice), rest.counts_compared(lowest))
         counts = curves.read(context.session, output, wanted)
-        context.without_spark()
         yield (
             replace(
                 data,
@@ -80,6 +68,14 @@ def gathered(
             ),
             figures,
         )
+
+
+def _drawn_beside(data: ReportData) -> AbstractContextManager[Callable[[], Figures]]:
+    """Half of the cores draw; one of the others writes pages."""
+    from kdsspark.report import site
+    from kdsspark.report.parts import drawing
+
+    return drawing.drawn_beside(site.figures(data), max(1, (os.cpu_count() or 1) // 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +101,15 @@ class _Answers:
 def _without_images(
     context: Context,
     made: Sequence[Receipt],
-    answers: Mapping[str, pd.DataFrame],
+    answers: _Answers,
     drawn: Sequence[FeatureClass],
 ) -> ReportData:
     """What the pages show beside the galleries and the frame ``rest``."""
+    from kdsspark.report.parts import drawing  # takes half a second, which is free here
+
+    drawing.begin_to_import()
     output, config = context.output, context.config
-    frames = dict(answers)
+    frames = dict(answers.of(answers.queries))
     frames["failures"] = _redacted(frames["failures"])
     frames["sizes"] = facts.sizes(output, config)
     extremes = frames.pop("disagreements", None)

@@ -6,11 +6,13 @@ What draws it is imported when something is new: pandas, DuckDB and Matplotlib t
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from pyspark import SparkContext
 
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted
@@ -94,10 +96,10 @@ def run(context: Context) -> None:
 def _draw(
     context: Context, planned: ReportPlan, queries: dict[str, str], progress: Progress
 ) -> None:
-    with _starting(context) as started:
+    with _starting(context) as starting:
         from kdsspark.stages.report import gathering
 
-        shown = gathering.gathered(context, planned.made, queries, started, progress)
+        shown = gathering.gathered(starting, planned.made, queries, progress)
         with shown as (data, figures):
             from kdsspark.report import site
 
@@ -105,15 +107,28 @@ def _draw(
 
 
 @contextmanager
-def _starting(context: Context) -> Iterator[Callable[[], object]]:
-    """Spark, which reads the images and the histograms, starts beside all that does without.
+def _starting(context: Context) -> Iterator[Context]:
+    """The context, with a Spark that starts beside all that does without.
 
-    Yields a function that waits until it has.
+    It reads the images and the histograms. Where there are none, it is not started.
     """
-    needed = context.config.image_datasets or context.output.files(HISTOGRAMS.name)
+    if not (context.config.image_datasets or context.output.files(HISTOGRAMS.name)):
+        yield context
+        return
     with ThreadPoolExecutor(1) as beside:
-        started = beside.submit(lambda: needed and context.session.sparkContext)
-        yield started.result
+        started = beside.submit(lambda: context.session.sparkContext)
+        yield replace(context, session=_Starting(started))
+
+
+@dataclass(frozen=True)
+class _Starting:
+    """A Spark that is waited for when it is used."""
+
+    started: Future[SparkContext]
+
+    @property
+    def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
+        return self.started.result()
 
 
 def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
