@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Protocol, TypeVar
@@ -30,6 +32,27 @@ class Session(Protocol):
     @property
     def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
         """The context, which runs tasks."""
+
+
+@contextmanager
+def started_beside(session: Session) -> Iterator[Session]:
+    """The session, which starts while the block does other things.
+
+    Whoever uses it waits until it has started. That raises what the start raises.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        yield _Starting(beside.submit(lambda: session.sparkContext))
+
+
+@dataclass(frozen=True)
+class _Starting:
+    """A session that is waited for when it is used."""
+
+    started: Future[SparkContext]
+
+    @property
+    def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
+        return self.started.result()
 
 
 Item = TypeVar("Item", bound=WorkItem)

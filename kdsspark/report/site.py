@@ -7,7 +7,7 @@ filters tables. Jinja escapes everything that comes from data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -18,10 +18,10 @@ from kdsspark.report.parts.page import Page
 from kdsspark.report.queries import DISAGREEMENTS, QUERIES
 
 
-def render(data: ReportData, drawn: Callable[[], drawing.Figures]) -> Iterator[tuple[str, bytes]]:
+def render(data: ReportData, drawn: drawing.Figures) -> Iterator[tuple[str, bytes]]:
     """Relative file name, content: pages, style and script, pictures, and figures with data.
 
-    ``drawn`` waits for the figures :func:`figures` of the same data, which the last pages show.
+    ``drawn`` are the :func:`figures` of the same data. The last pages show them.
     ``index.html`` leads to all. The names of the others are made by
     :mod:`kdsspark.report.parts.names`, safe for any name of a dataset, layer or class. The same
     data give the same bytes. A name that several pages or galleries share comes several times,
@@ -44,7 +44,7 @@ def render(data: ReportData, drawn: Callable[[], drawing.Figures]) -> Iterator[t
     for name in ("style.css", "script.js"):
         yield name, _text(templates, name)
     yield from written(_pages(data))
-    yield from written(_pages_with_figures(data, drawn()))
+    yield from written(_pages_with_figures(data, drawn))
 
 
 def figures(data: ReportData) -> Iterator[drawing.Wanted]:

@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ from pyspark.sql import SparkSession
 
 from kdsspark.engine.items import Outcome, WorkItem
 from kdsspark.engine.watch import Watched
-from kdsspark.engine.work import _Runner, earlier_attempts, run_items, task_cpus
-from kdsspark.errors import DatasetError, PlacementError
+from kdsspark.engine.work import _Runner, earlier_attempts, run_items, started_beside, task_cpus
+from kdsspark.errors import DatasetError, PlacementError, StartError
 from kdsspark.output.names import ItemName
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt, Receipts
@@ -301,3 +302,35 @@ def test_what_workers_import_is_left_out_when_garbage_is_collected(
     # Each of the two workers freezes them after its first item.
     assert len(frozen) == 9
     assert min(frozen[2:]) > 10_000
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A session that starts when ``ready`` is set, or raises."""
+
+    ready: threading.Event
+    fails: bool = False
+
+    @property
+    def sparkContext(self) -> str:  # noqa: N802 (Spark's name)
+        assert self.ready.wait(20)
+        if self.fails:
+            raise StartError("no Java")
+        return "a context"
+
+
+def test_a_session_that_starts_is_waited_for_when_it_is_used() -> None:
+    ready = threading.Event()
+    with started_beside(Slow(ready)) as session:
+        ready.set()  # reached while it starts
+        assert session.sparkContext == "a context"
+
+
+def test_who_uses_a_session_that_does_not_start_is_told() -> None:
+    ready = threading.Event()
+    ready.set()
+    with (
+        started_beside(Slow(ready, fails=True)) as session,
+        pytest.raises(StartError, match="no Java"),
+    ):
+        _ = session.sparkContext

@@ -252,7 +252,7 @@ def test_same_bytes_in_every_process(capsys: pytest.CaptureFixture[str]) -> None
 def test_a_missing_frame_is_named(report: ReportData) -> None:
     frames = {k: v for k, v in report.frames.items() if k != "davg"}
     with pytest.raises(ValueError, match="missing davg"):
-        next(render(replace(report, frames=frames), dict))
+        next(render(replace(report, frames=frames), {}))
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

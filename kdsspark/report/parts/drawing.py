@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from multiprocessing import connection, forkserver
 from typing import Final
 
@@ -56,7 +57,7 @@ class Wanted:
 
 
 Figures = Mapping[str, Drawn]
-"""Path without suffix -> the figure."""
+"""Path without suffix -> the figure. Who asks for one waits until it is drawn."""
 
 _FEW: Final = 12
 """Fewer figures are drawn by this process: others take two seconds to start."""
@@ -71,24 +72,42 @@ def draw(wanted: Wanted) -> Drawn:
 
 
 @contextmanager
-def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Callable[[], Figures]]:
+def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Figures]:
     """Draw figures, each of which keeps a core busy for a quarter of a second, beside the block.
 
-    Yields a function that waits for them: path -> figure. Many are drawn by ``processes`` of their
-    own; 0: all by this one. The others are forked from one that has imported Matplotlib, and not
-    from the driver, because that runs threads.
+    Many are drawn in their order by ``processes`` of their own; few, or without processes, when
+    they are asked for. The processes are forked from one that has imported Matplotlib, and not from
+    the driver, because that runs threads.
     """
     figures = list(wanted)
     if not processes or len(figures) < _FEW:
-        yield lambda: {one.stem: draw(one) for one in figures}
+        yield _Awaited({one.stem: cache(partial(draw, one)) for one in figures})
         return
     begin_to_import()
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("forkserver"), _begin)
     try:
-        drawn = pool.map(draw, figures)
-        yield lambda: {one.stem: figure for one, figure in zip(figures, drawn, strict=True)}
+        yield _Awaited({one.stem: pool.submit(draw, one).result for one in figures})
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Awaited(Mapping[str, Drawn]):
+    """Figures that are waited for when they are asked for."""
+
+    results: Mapping[str, Callable[[], Drawn]]
+
+    def __getitem__(self, stem: str) -> Drawn:
+        return self.results[stem]()
+
+    def __contains__(self, stem: object) -> bool:
+        return stem in self.results
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
 
 
 def begin_to_import() -> None:

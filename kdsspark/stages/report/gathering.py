@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,8 +37,8 @@ def gathered(
     made: Sequence[Receipt],
     queries: Mapping[str, str],
     progress: Progress,
-) -> Iterator[tuple[ReportData, Callable[[], Figures]]]:
-    """What the pages show, and a function that waits for the figures.
+) -> Iterator[tuple[ReportData, Figures]]:
+    """What the pages show, and their figures, which are drawn meanwhile.
 
     ``made`` are the receipts of what it follows from, ``queries`` the SQL by name. Queries that no
     choice depends on are asked while executors cut the images; figures are drawn while the pages
@@ -70,7 +70,7 @@ def gathered(
         )
 
 
-def _drawn_beside(data: ReportData) -> AbstractContextManager[Callable[[], Figures]]:
+def _drawn_beside(data: ReportData) -> AbstractContextManager[Figures]:
     """Half of the cores draw; one of the others writes pages."""
     from kdsspark.report import site
     from kdsspark.report.parts import drawing

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pyspark import SparkContext
-
 from kdsspark.config import Config
 from kdsspark.config.redaction import redacted
 from kdsspark.engine.stage import Context, FeatureClassWanted, ItemPlan, total
+from kdsspark.engine.work import started_beside
 from kdsspark.errors import DatasetError
 from kdsspark.hashing import fingerprint
 from kdsspark.output import parquet
@@ -108,27 +106,15 @@ def _draw(
 
 @contextmanager
 def _starting(context: Context) -> Iterator[Context]:
-    """The context, with a Spark that starts beside all that does without.
+    """Spark, which reads images and histograms, starts beside all that does without.
 
-    It reads the images and the histograms. Where there are none, it is not started.
+    Where there are none, it is not started.
     """
     if not (context.config.image_datasets or context.output.files(HISTOGRAMS.name)):
         yield context
         return
-    with ThreadPoolExecutor(1) as beside:
-        started = beside.submit(lambda: context.session.sparkContext)
-        yield replace(context, session=_Starting(started))
-
-
-@dataclass(frozen=True)
-class _Starting:
-    """A Spark that is waited for when it is used."""
-
-    started: Future[SparkContext]
-
-    @property
-    def sparkContext(self) -> SparkContext:  # noqa: N802 (Spark's name)
-        return self.started.result()
+    with started_beside(context.session) as session:
+        yield replace(context, session=session)
 
 
 def _refuse_unsummarized(output: Output, pairs: Sequence[Pair]) -> None:
