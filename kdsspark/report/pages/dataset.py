@@ -22,7 +22,7 @@ def figures(row: dict[str, Any], frames: Mapping[str, pd.DataFrame]) -> list[Wan
     """The figures of the page of the dataset in ``row``, without those that have no rows."""
     own = _own(row, frames)
     return [
-        Wanted(name, own[name], _stem(row, name), data=False)
+        Wanted(name, own[name], _stem(row, name), to_take=False)
         for name in _FIGURES
         if not own[name].empty
     ]

@@ -47,13 +47,13 @@ class DrawnFeatureClass:
 class Wanted:
     """A figure to draw under the path ``stem``: one of ``FIGURES``, or that of an experiment.
 
-    With ``data``, also as CSV.
+    ``to_take``: also as PNG, and its data as CSV, for papers and slides; else as SVG alone.
     """
 
     name: str
     frame: pd.DataFrame
     stem: str
-    data: bool = True
+    to_take: bool = True
 
 
 Figures = Mapping[str, Drawn]
@@ -65,7 +65,7 @@ _FEW: Final = 12
 
 def draw(wanted: Wanted) -> Drawn:
     """Draw one figure."""
-    data = figure_data(wanted.name, wanted.frame) if wanted.data else None
+    data = figure_data(wanted.name, wanted.frame) if wanted.to_take else None
     name = wanted.name
     function = FIGURES[name] if name in FIGURES else PICTURES[name].figure
     return _drawn(function(wanted.frame), wanted.stem, data)
@@ -146,8 +146,8 @@ def draw_disagreement(bins: pd.DataFrame) -> Drawn:
 
 def _drawn(figure: Figure, stem: str, data: pd.DataFrame | None) -> Drawn:
     size = "narrow" if figure.get_figwidth() < canvas.WIDTH else "wide"
-    files = {} if data is None else {f"{stem}.csv": csv(data)}
     canvas.settle(figure)
-    files[f"{stem}.svg"] = canvas.svg(figure)
-    files[f"{stem}.png"] = canvas.png(figure)
+    files = {f"{stem}.svg": canvas.svg(figure)}
+    if data is not None:
+        files |= {f"{stem}.png": canvas.png(figure), f"{stem}.csv": csv(data)}
     return Drawn(stem, size, files)

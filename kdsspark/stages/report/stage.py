@@ -31,7 +31,7 @@ from kdsspark.tables import HISTOGRAMS, THRESHOLDS
 from kdsspark.terminal import Progress, aligned
 from kdsspark.versions import versions
 
-_FORMAT: Final = 5  # of the pages: with another number, every report is drawn again
+_FORMAT: Final = 6  # of the pages: with another number, every report is drawn again
 _ITEM: Final = ItemName("report")
 _MADE_BY: Final = (  # the report shows what they wrote
     EMBED, MEASURE, SUMMARIZE, EXEMPLARS, PROBE, *EXPERIMENTS,

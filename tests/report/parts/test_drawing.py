@@ -32,10 +32,10 @@ def test_a_figure_is_svg_png_and_data(
     assert len(pd.read_csv(io.BytesIO(drawn.files[f"{drawn.stem}.csv"]))) == len(rows)
 
 
-def test_data_may_be_left_out(frame: Callable[[str], pd.DataFrame]) -> None:
+def test_a_figure_of_a_page_alone_is_svg(frame: Callable[[str], pd.DataFrame]) -> None:
     rows = frame("figure10")
-    drawn = draw(Wanted("figure10", rows[rows["dataset"] == "wood"], "x", data=False))
-    assert set(drawn.files) == {"x.svg", "x.png"}
+    drawn = draw(Wanted("figure10", rows[rows["dataset"] == "wood"], "x", to_take=False))
+    assert set(drawn.files) == {"x.svg"}
 
 
 def test_figure_1_has_its_curves_and_its_distance() -> None:
