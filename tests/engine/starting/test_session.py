@@ -44,6 +44,7 @@ def run(*arguments: str) -> str:
     return done.stderr
 
 
+@pytest.mark.cluster
 def test_a_session_ends_without_a_word() -> None:
     assert run() == ""
 
