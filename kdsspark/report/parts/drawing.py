@@ -6,7 +6,7 @@ import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ def drawn_beside(wanted: Iterable[Wanted], processes: int) -> Iterator[Figures]:
     the driver, because that runs threads.
     """
     figures = list(wanted)
-    if not processes or len(figures) < _FEW:
+    if not processes or not are_many(figures):
         yield _Awaited({one.stem: cache(partial(draw, one)) for one in figures})
         return
     begin_to_import()
@@ -108,6 +108,11 @@ class _Awaited(Mapping[str, Drawn]):
 
     def __len__(self) -> int:
         return len(self.results)
+
+
+def are_many(figures: Sequence[Wanted]) -> bool:
+    """Whether processes of their own draw the figures."""
+    return len(figures) >= _FEW
 
 
 def begin_to_import() -> None:

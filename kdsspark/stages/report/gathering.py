@@ -28,7 +28,7 @@ from kdsspark.stages.report.pictures import filters, galleries
 from kdsspark.terminal import Progress
 
 if TYPE_CHECKING:
-    from kdsspark.report.parts.drawing import Figures
+    from kdsspark.report.parts.drawing import Figures, Wanted
 
 
 @contextmanager
@@ -53,10 +53,10 @@ def gathered(
     ):
         answers = _Answers(database, queries, context.config, progress)
         choice = galleries.choose(context, answers.of(galleries.CHOOSES_FROM))
-        others = beside.submit(_without_images, context, made, answers, drawn)
+        others = beside.submit(_ready_to_draw, context, made, answers, drawn)
         pictures = galleries.pictures(context, choice)
-        data = others.result()
-        figures = to_the_end.enter_context(_drawn_beside(data))
+        data, wanted_figures = others.result()
+        figures = to_the_end.enter_context(_drawn_beside(wanted_figures))
         lowest = rest.lowest(data.frames["class_extremes"])
         wanted = curves.together(galleries.counts_shown(choice), rest.counts_compared(lowest))
         counts = curves.read(context.session, output, wanted)
@@ -70,12 +70,25 @@ def gathered(
         )
 
 
-def _drawn_beside(data: ReportData) -> AbstractContextManager[Figures]:
-    """Half of the cores draw; one of the others writes pages."""
-    from kdsspark.report import site
+def _ready_to_draw(
+    context: Context, made: Sequence[Receipt], answers: _Answers, drawn: Sequence[FeatureClass]
+) -> tuple[ReportData, list[Wanted]]:
+    """What the pages show beside images, and its figures; processes get ready if these are many."""
+    from kdsspark.report import site  # takes half a second, which is free here
     from kdsspark.report.parts import drawing
 
-    return drawing.drawn_beside(site.figures(data), max(1, (os.cpu_count() or 1) // 2))
+    data = _without_images(context, made, answers, drawn)
+    figures = list(site.figures(data))
+    if drawing.are_many(figures):
+        drawing.begin_to_import()
+    return data, figures
+
+
+def _drawn_beside(figures: Sequence[Wanted]) -> AbstractContextManager[Figures]:
+    """Half of the cores draw; one of the others writes pages."""
+    from kdsspark.report.parts import drawing
+
+    return drawing.drawn_beside(figures, max(1, (os.cpu_count() or 1) // 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +118,6 @@ def _without_images(
     drawn: Sequence[FeatureClass],
 ) -> ReportData:
     """What the pages show beside the galleries and the frame ``rest``."""
-    from kdsspark.report.parts import drawing  # takes half a second, which is free here
-
-    drawing.begin_to_import()
     output, config = context.output, context.config
     frames = dict(answers.of(answers.queries))
     frames["failures"] = _redacted(frames["failures"])
