@@ -33,12 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "experiment":
         options.command = f"experiment {options.experiment}"
     _encode_output(options)
+    _without_pandas()
     command = Command(options)
     code, line = command.outcome(received)
     if line:
         print(f"kdsspark: {line}", file=sys.stderr)
     command.record(code, line)
     return code
+
+
+def _without_pandas() -> None:
+    from kdsspark.engine.starting import without_pandas
+
+    without_pandas.begin()
 
 
 def _encode_output(options: argparse.Namespace) -> None:

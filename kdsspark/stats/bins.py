@@ -23,13 +23,13 @@ Values come row by row, [images, units], as Parquet holds them. Results are tran
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
+from kdsspark.stats.ranges import Ranges
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -42,35 +42,6 @@ MAX_BINS: Final = 65535
 _TILE_IMAGES: Final = 64
 _TILE_UNITS: Final = 1024
 _TILE_WIDTH: Final = _TILE_UNITS + 16
-
-
-@dataclass(frozen=True, eq=False)
-class Ranges:
-    """The range of the finite values of every unit; each field is an array [units].
-
-    ``lo`` and ``hi`` (float64) are the smallest and largest finite value, NaN if there is none.
-    ``n`` and ``n_nonfinite`` (int64) count the finite values and the others.
-    """
-
-    lo: NDArray[np.float64]
-    hi: NDArray[np.float64]
-    n: NDArray[np.int64]
-    n_nonfinite: NDArray[np.int64]
-
-    @staticmethod
-    def zero(units: int) -> Ranges:
-        """The ranges of no images."""
-        nothing = np.full(units, np.nan)
-        return Ranges(nothing, nothing, np.zeros(units, np.int64), np.zeros(units, np.int64))
-
-    def merge(self, other: Ranges) -> Ranges:
-        """The ranges over the images of both; the order and grouping of merges do not matter."""
-        return Ranges(
-            np.fmin(self.lo, other.lo),
-            np.fmax(self.hi, other.hi),
-            self.n + other.n,
-            self.n_nonfinite + other.n_nonfinite,
-        )
 
 
 def feature_ranges(values: NDArray[Any]) -> Ranges:

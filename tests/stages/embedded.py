@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.tables import EMBEDDINGS, IMAGES, with_layers
 
 PAIR = Pair("clip", "birds")

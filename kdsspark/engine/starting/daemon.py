@@ -3,10 +3,13 @@
 Spark puts its archive of pyspark before all other folders. Python compiles modules of an archive
 anew in every process, which takes longer than all that a worker of ours imports. The driver's own
 pyspark is the same, and compiled already.
+
+Workers are forked from this process. So it imports what all tasks do, and no worker does it again.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -22,4 +25,8 @@ if __name__ == "__main__":
     sys.path[:] = without_archives(sys.path, os.environ.get("SPARK_HOME", ""))
     from pyspark.daemon import manager
 
+    from kdsspark.engine.starting import without_pandas
+
+    without_pandas.begin()
+    importlib.import_module("kdsspark.engine.fold")
     manager()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import (
@@ -23,6 +21,10 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREY, INK, ORANGE, VERMILION, key
 from kdsspark.report.figures.panels import datasets_in_order, marked_line, name_layers
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _FORMS: Final[dict[str, tuple[str, str, Any, str]]] = {
     "as_is": ("as they are", INK, "-", "o"),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown, as_given, in_order
@@ -18,17 +14,21 @@ from kdsspark.report.figures.canvas import key
 from kdsspark.report.figures.panels import dataset_panels
 from kdsspark.report.parts import grid
 
-_COLOURS: Final = mpl.colormaps["viridis_r"].resampled(256)
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _SHARES: Final = {"at95": 0.95, "at99": 0.99}
 
 
 def _panel(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
     """One curve per layer, darker with depth; a mark at the right for all of its features."""
     artists: list[Artist] = []
-    last = max(1, int(frame["depth"].max()))
+    last = int(frame["depth"].max())
     for depth in sorted(frame["depth"].unique().tolist()):
         rows = frame[frame["depth"] == depth]
-        colour = _COLOURS(depth / last)
+        colour = canvas.colour_of(depth, last)
         some, full = rows[rows["reduced"]], rows[~rows["reduced"]]
         artists += ax.plot(some["dimensions"], 100 * some["accuracy"], color=colour, linewidth=1.2)
         artists += ax.plot(
@@ -49,7 +49,7 @@ def figure(frame: pd.DataFrame) -> Figure:
     layers = frame[["depth", "layer"]].drop_duplicates()
     named = dict(zip(layers["depth"].tolist(), layers["layer"].tolist(), strict=True))
     ends = dict.fromkeys((min(named), max(named)))
-    colours = {end: mpl.colors.to_hex(_COLOURS(end / max(1, max(named)))) for end in ends}
+    colours = {end: canvas.colour_of(end, max(named)) for end in ends}
     entries = [key(named[end], colour) for end, colour in colours.items()]
     canvas.legend(made, *entries, key("all features", canvas.INK, "", "D"))
     return made

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import (
@@ -23,6 +20,11 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, VERMILION, key
 from kdsspark.report.figures.panels import layer_panels, marked_line
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLOURS: Final = {"mean": BLUE, "max": VERMILION}
 _STYLES: Final[dict[int, tuple[Any, str]]] = {1: ("-", "o"), 2: ("--", "s"), 3: (":", "^")}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown, in_order
@@ -18,8 +14,12 @@ from kdsspark.report.figures.canvas import key
 from kdsspark.report.figures.panels import dataset_panels
 from kdsspark.report.parts import grid
 
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _POINTS: Final = 100
-_COLOURS: Final = mpl.colormaps["viridis_r"].resampled(256)
 
 
 def curves(frame: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def _panel(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
     artists: list[Artist] = []
     for depth in sorted(frame["depth"].unique().tolist()):
         rows = frame[frame["depth"] == depth]
-        colour = _colour(depth, frame["depth"].max())
+        colour = canvas.colour_of(depth, frame["depth"].max())
         artists += ax.plot(rows["share"], rows["mean"], color=colour, linewidth=1.2)
     return artists
 
@@ -62,13 +62,9 @@ def figure(frame: pd.DataFrame) -> Figure:
     layers = frame[["depth", "layer"]].drop_duplicates().sort_values("depth")
     named = dict(zip(layers["depth"].tolist(), layers["layer"].tolist(), strict=True))
     ends = dict.fromkeys((min(named), max(named)))  # one where there is a single layer
-    entries = [key(named[end], mpl.colors.to_hex(_colour(end, max(named)))) for end in ends]
+    entries = [key(named[end], canvas.colour_of(end, max(named))) for end in ends]
     canvas.legend(made, *entries)
     return made
-
-
-def _colour(depth: int, last: int) -> tuple[float, float, float, float]:
-    return _COLOURS(depth / max(1, last))
 
 
 def table(frames: Frames) -> pd.DataFrame:

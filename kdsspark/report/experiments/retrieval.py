@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.images.windows import WINDOWS
@@ -24,6 +21,11 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, DASHES, GREY, ORANGE, SKY, VERMILION, key
 from kdsspark.report.figures.panels import layer_panels, marked_line
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _STYLES: Final = {
     (0, True): ("whitened components", BLUE, "-", "o"),

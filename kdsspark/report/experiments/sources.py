@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown, as_given, published
@@ -24,6 +22,10 @@ from kdsspark.report.figures.canvas import (
 )
 from kdsspark.report.figures.panels import datasets_in_order
 from kdsspark.report.parts import formats, grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COLOURS: Final = (
     BLUE,

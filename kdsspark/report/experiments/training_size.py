@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import (
@@ -22,6 +19,11 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREEN, PURPLE, VERMILION, key
 from kdsspark.report.figures.panels import dataset_panels, layer_panels, marked_line
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _STYLES: Final = {
     "svm": ("support vector machine", BLUE, "-", "o"),

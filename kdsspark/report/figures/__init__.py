@@ -10,16 +10,18 @@ differs by line style, marker, hatch or weight.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures.curves import davg, figure9
 from kdsspark.report.figures.disagreement import disagreement
 from kdsspark.report.figures.distribution import figure6, figure8
 from kdsspark.report.figures.feature_class import figure1
 from kdsspark.report.figures.layers import figure5, figure10
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["FIGURES", "disagreement", "figure1", "figure_data"]
 

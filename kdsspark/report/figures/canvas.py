@@ -1,22 +1,25 @@
 """The look of every figure: grids of panels, one legend above; and figures as SVG and PNG bytes.
 
 Figures are ``matplotlib.figure.Figure`` and never of pyplot, which keeps global state and may need
-a display. Text is never parsed as mathematics, because a layer may have the name ``$``.
+a display. Text is never parsed as mathematics, because a layer may have the name ``$``. Matplotlib
+takes most of a second to import, and the process that writes the pages rarely draws, so the modules
+of figures import it when one is drawn.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 WIDTH: Final = 8.0
 """Width of a figure in inches."""
@@ -68,8 +71,21 @@ _STYLE: Final[Any] = {
     "figure.constrained_layout.w_pad": 0.05,
 }
 
-styled = mpl.rc_context(_STYLE)
-"""Decorator: the function creates (or writes) its figure in the style of the report."""
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def styled(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorator: the function creates (or writes) its figure in the style of the report."""
+
+    @functools.wraps(function)
+    def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        import matplotlib as mpl
+
+        with mpl.rc_context(_STYLE):
+            return function(*args, **kwargs)
+
+    return wrapped
 
 
 _CYCLE = (INK, BLUE, VERMILION, GREEN, PURPLE, SKY, ORANGE)
@@ -105,6 +121,13 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
+def colour_of(depth: int, last: int) -> str:
+    """The colour of a layer by its depth, from light to dark; ``last`` is the last layer's."""
+    import matplotlib as mpl
+
+    return mpl.colors.to_hex(mpl.colormaps["viridis_r"](depth / max(1, last)))
+
+
 def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     """A figure with one titled panel per title, up to three in a row, ``height`` inches each.
 
@@ -114,6 +137,8 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     rows = math.ceil(len(titles) / columns)
     width = WIDTH if columns > 1 else NARROW
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, rows * height + 0.7), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid[0, columns - (grid.size - len(titles)) :]:
@@ -125,6 +150,8 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
 
 def stack(titles: Sequence[str], height: float, width: float) -> tuple[Figure, list[Axes]]:
     """A figure with titled panels one above the other, ``height`` inches each, with one x axis."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, len(titles) * height + 0.7), layout="constrained")
     axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
     for ax, title in zip(axes, titles, strict=True):
@@ -147,6 +174,8 @@ def layer_axis(
 
 def key(label: str, color: str, line: Any = "-", marker: str = "", width: float = 1.3) -> Line2D:
     """An entry of the legend. As in the panels, circles are filled and other markers are open."""
+    from matplotlib.lines import Line2D
+
     face = color if marker == "o" else "white"
     return Line2D(
         [],

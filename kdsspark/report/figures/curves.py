@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, DASHES, INK, RED, VERMILION, key
 from kdsspark.report.figures.panels import dataset_panels, reach
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def class_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
@@ -23,6 +25,9 @@ def class_curves(ax: Axes, frame: pd.DataFrame) -> list[Artist]:
     is the davg of the paper's equation 4, exactly so for one permutation. Thin lines are
     rasterised, because there may be thousands; a white rim sets the means off.
     """
+    from matplotlib.collections import LineCollection
+    from matplotlib.patheffects import withStroke
+
     artists: list[Artist] = []
     for labels, colour, style in (("true", INK, "-"), ("shuffled", RED, DASHES)):
         for sign, factor in (("+", 1), ("-", -1)):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, VERMILION
 from kdsspark.report.figures.feature_class import cumulative, curves_of, densities, distance_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @canvas.styled

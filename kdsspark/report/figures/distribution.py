@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import key
 from kdsspark.report.figures.panels import datasets_in_order, reach
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 KINDS: Final = {"conv": "convolutional", "fc": "fully connected", "other": "other layers"}
 

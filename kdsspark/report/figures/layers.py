@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREEN, GREY, VERMILION, key
 from kdsspark.report.figures.panels import layer_panels, marker_size
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def layer_spread(ax: Axes, frame: pd.DataFrame) -> list[Artist]:

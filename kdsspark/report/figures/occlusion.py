@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _TITLES: Final = (
     "(a) image",
@@ -121,6 +122,8 @@ def _short(value: float) -> str:
 
 
 def _classes(ax: Axes, example: Example, found: npt.NDArray[np.int64]) -> None:
+    from matplotlib.colors import ListedColormap
+
     order = [c for c, _ in Counter(found.ravel().tolist()).most_common(_NAMED)]
     number = np.full(found.shape, len(order))
     for i, c in enumerate(order):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark.report.figures import canvas
 
-Panel = Callable[[Axes, pd.DataFrame], list[Artist]]
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Panel: TypeAlias = "Callable[[Axes, pd.DataFrame], list[Artist]]"
 
 
 def datasets_in_order(frame: pd.DataFrame) -> list[str]:

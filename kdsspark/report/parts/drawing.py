@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import connection, forkserver
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kdsspark.report.data import FeatureClass
 from kdsspark.report.experiments import PICTURES
@@ -23,6 +22,9 @@ from kdsspark.report.figures import FIGURES, canvas, disagreement, figure1, figu
 from kdsspark.report.figures.feature_class import curves_of, distance_of
 from kdsspark.report.parts import names
 from kdsspark.report.parts.page import Files, csv
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,12 @@ class Wanted:
 Figures = Mapping[str, Drawn]
 """Path without suffix -> the figure. Who asks for one waits until it is drawn."""
 
+_IMPORTED_FIRST: Final = (
+    __name__,
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
 _FEW: Final = 12
 """Fewer figures are drawn by this process: others take two seconds to start."""
 
@@ -117,7 +125,7 @@ def are_many(figures: Sequence[Wanted]) -> bool:
 
 def begin_to_import() -> None:
     """Start the process from which those that draw are forked; it imports for a second first."""
-    forkserver.set_forkserver_preload([__name__])
+    forkserver.set_forkserver_preload(list(_IMPORTED_FIRST))
     forkserver.ensure_running()
 
 

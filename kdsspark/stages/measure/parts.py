@@ -20,8 +20,8 @@ from kdsspark.stages.embed.shards.range_rows import ranges_table
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.rechunk import LayerSlice
 from kdsspark.stats import distances
-from kdsspark.stats.bins import Ranges
 from kdsspark.stats.ks import BinnedKS, binned_ks
+from kdsspark.stats.ranges import Ranges
 from kdsspark.stats.ranks import Comparison
 from kdsspark.stats.summaries.counts import Summary
 from kdsspark.stats.summaries.significance import reach

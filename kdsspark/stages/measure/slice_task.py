@@ -25,9 +25,10 @@ from kdsspark.stages.measure.rechunk import (
     read_columns,
     read_rows,
 )
-from kdsspark.stats.bins import Codes, Ranges
+from kdsspark.stats.bins import Codes
 from kdsspark.stats.histograms import class_histograms
 from kdsspark.stats.ks import exact_ks
+from kdsspark.stats.ranges import Ranges
 from kdsspark.stats.ranks import Comparison, compare_classes
 from kdsspark.stats.several.comparing import compare_sets, exact_ks_of_sets
 from kdsspark.stats.several.label_sets import LabelSets, set_histograms

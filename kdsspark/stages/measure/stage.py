@@ -39,7 +39,7 @@ from kdsspark.stages.measure.rechunk import (
     slice_name,
 )
 from kdsspark.stages.measure.slice_task import MeasureJob, MeasureSlice, measure_slice
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.tables import EMBEDDINGS, IMAGES
 
 _FORMAT: Final = 3  # of the files of a slice; if it changes, every output is measured again

@@ -10,7 +10,7 @@ from kdsspark.output.output import Output
 
 _FOLDER: Final = "report"
 _FIRST_PAGE: Final = "index.html"
-_WRITTEN_AT_ONCE: Final = 8  # for object stores
+_WRITTEN_AT_ONCE: Final = 8  # elsewhere than here; here they would fight over Python's lock
 
 
 def count(output: Output) -> int:
@@ -32,7 +32,7 @@ def replace(output: Output, files: Iterable[tuple[str, bytes]]) -> None:
         with output.create(f"{_FOLDER}/{name}") as file:
             file.write(content)
 
-    with ThreadPoolExecutor(_WRITTEN_AT_ONCE) as pool:
+    with ThreadPoolExecutor(1 if output.is_local else _WRITTEN_AT_ONCE) as pool:
         under_way = []
         for name, content in files:
             if name == _FIRST_PAGE:

@@ -17,7 +17,7 @@ from kdsspark.output.output import Output
 from kdsspark.stages.measure import summaries
 from kdsspark.stages.measure.parts import open_parts, written
 from kdsspark.stages.measure.rechunk import LayerSlice
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.stats.ranks import Comparison
 from kdsspark.tables import DISTANCES, HISTOGRAMS, KS, RANGES
 from tests import reference

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.shown import (
@@ -25,6 +22,11 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import DASHES, GREY, key
 from kdsspark.report.figures.panels import layer_panels, marker_size
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _PARTS: Final = 12  # in the legend
 _LAYERS_OF_PAPER: Final = 7  # of features

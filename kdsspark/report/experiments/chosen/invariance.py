@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.chosen.pictures import first_images, pixels
@@ -17,6 +15,10 @@ from kdsspark.report.figures import canvas
 from kdsspark.report.figures.canvas import GREY
 from kdsspark.report.figures.panels import datasets_in_order
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _CHANGES: Final = {  # change -> label of its axis, and the amount that leaves the image as it is
     "shift": ("pixels down", 0.0),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.figure import Figure
 
 from kdsspark import paper_seeds
 from kdsspark.report.experiments.chosen.pictures import first_images, pixels
 from kdsspark.report.experiments.shown import Frames, Numbers, Picture, Shown
 from kdsspark.report.figures.occlusion import Example, occlusion
 from kdsspark.report.parts import grid
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def figure(frame: pd.DataFrame) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from kdsspark.output.parquet import nullable
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 
 
 def ranges_table(layer: str, first: int, ranges: Ranges) -> pa.Table:

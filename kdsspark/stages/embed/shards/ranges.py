@@ -22,7 +22,7 @@ from kdsspark.output.names import RANGES as FOLDER
 from kdsspark.output.names import Pair
 from kdsspark.output.store import Store
 from kdsspark.stages.embed.shards.range_rows import ranges_table
-from kdsspark.stats.bins import Ranges, feature_ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.tables import RANGES
 
 _FIELDS = ("lo", "hi", "n", "n_nonfinite")
@@ -43,6 +43,8 @@ def write(store: Store, part: str, tables: Iterable[pa.Table]) -> Ranges:
 
 def _of_rows(rows: pa.Table) -> dict[str, Ranges]:
     """Layer -> ranges, in the order of the columns."""
+    from kdsspark.stats.bins import feature_ranges  # of numba, which drivers do without
+
     layers = [field.name for field in rows.schema if pt.is_list(field.type)]
     return {name: feature_ranges(flat_values(rows[name]).reshape(len(rows), -1)) for name in layers}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from kdsspark.stages.embed.shards.range_rows import ranges_table
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.tables import RANGES
 
 

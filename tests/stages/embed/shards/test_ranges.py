@@ -15,7 +15,7 @@ from kdsspark.output.names import Pair
 from kdsspark.output.output import Output
 from kdsspark.stages.embed.shards import ranges
 from kdsspark.stages.embed.shards.range_rows import ranges_table
-from kdsspark.stats.bins import Ranges
+from kdsspark.stats.ranges import Ranges
 from kdsspark.tables import EMBEDDINGS, RANGES
 from tests.inprocess import InProcess
 from tests.stages.embed.fakes import LAYERS, PAIR, SCHEMA, embedding, row
