@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from kdsspark.images.decoding import INTERPOLATIONS
-
 GRIDS: Final = (1, 2, 3, 4)
 """Windows along a side; of ``n``, each takes 2 / (n + 1) of it."""
 
@@ -47,6 +45,8 @@ def windows(
     Each is what the whole image shows there, resized with antialias so that the window is a square
     of ``size`` pixels.
     """
+    from kdsspark.images.decoding import INTERPOLATIONS  # of all that reads files, for pages no use
+
     picture, how = Image.fromarray(image), INTERPOLATIONS[interpolation]
     height, width = image.shape[:2]
     found = (picture.resize((size, size), how, box) for box in boxes(width, height))

@@ -85,7 +85,7 @@ def overlap(frame: pd.DataFrame) -> Figure:
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     width = canvas.WIDTH if columns > 1 else canvas.NARROW
-    made = Figure(figsize=(width, 2.6 * rows), layout="constrained")
+    made = canvas.blank(width, 2.6 * rows)
     axes = made.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[len(names) :]:
         ax.remove()

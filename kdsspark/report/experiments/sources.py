@@ -75,7 +75,7 @@ def _drawn(ax: Axes, groups: dict[str, list[dict[str, Any]]], styles: dict[str, 
 @canvas.styled
 def figure(frame: pd.DataFrame) -> Figure:
     """Accuracy of each network and of all side by side, by dataset; then the paper's."""
-    made = Figure(figsize=(canvas.WIDTH, 3.4), layout="constrained")
+    made = canvas.blank(canvas.WIDTH, 3.4)
     ours, theirs = made.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     alone = list(dict.fromkeys(frame.loc[frame["n_sources"] == 1, "sources"]))
     styles = _styles(alone)

@@ -128,6 +128,13 @@ def colour_of(depth: int, last: int) -> str:
     return mpl.colors.to_hex(mpl.colormaps["viridis_r"](depth / max(1, last)))
 
 
+def blank(width: float, height: float) -> Figure:
+    """A figure without panels, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     """A figure with one titled panel per title, up to three in a row, ``height`` inches each.
 
@@ -137,9 +144,7 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
     columns = 2 if len(titles) == 4 else min(len(titles), 3)
     rows = math.ceil(len(titles) / columns)
     width = WIDTH if columns > 1 else NARROW
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, rows * height + 0.7), layout="constrained")
+    figure = blank(width, rows * height + 0.7)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid[0, columns - (grid.size - len(titles)) :]:
         ax.remove()
@@ -150,9 +155,7 @@ def panels(titles: Sequence[str], height: float) -> tuple[Figure, list[Axes]]:
 
 def stack(titles: Sequence[str], height: float, width: float) -> tuple[Figure, list[Axes]]:
     """A figure with titled panels one above the other, ``height`` inches each, with one x axis."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, len(titles) * height + 0.7), layout="constrained")
+    figure = blank(width, len(titles) * height + 0.7)
     axes = list(figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0])
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(shorten(title, 100), loc="left")

@@ -22,7 +22,7 @@ def disagreement(frame: pd.DataFrame) -> Figure:
     """
     keys = ["dataset", "layer", "unit", "class_id"]
     shown = [rows for _, rows in frame.groupby(keys, sort=False)]
-    figure = Figure(figsize=(canvas.WIDTH, 2.5 * len(shown) + 0.5), layout="constrained")
+    figure = canvas.blank(canvas.WIDTH, 2.5 * len(shown) + 0.5)
     axes = figure.subplots(len(shown), 2, squeeze=False, sharex="row")
     for (left, right), rows in zip(axes, shown, strict=True):
         first, curves = rows.iloc[0], curves_of(rows)

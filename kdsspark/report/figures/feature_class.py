@@ -86,7 +86,7 @@ def figure1(bins: pd.DataFrame, unit: str) -> Figure:
     ``bins`` as for :func:`curves_of`; ``unit`` names the feature on the axis.
     """
     curves, (ks, at) = curves_of(bins), distance_of(bins)
-    figure = Figure(figsize=(canvas.WIDTH, 3.2), layout="constrained")
+    figure = canvas.blank(canvas.WIDTH, 3.2)
     left, right = figure.subplots(1, 2, sharex=True)
     left.set_title("density", loc="left")
     right.set_title("cumulative", loc="left")

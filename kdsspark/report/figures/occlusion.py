@@ -59,7 +59,7 @@ def occlusion(examples: Sequence[Example]) -> Figure:
     A place is drawn where the middle of its square lay.
     """
     size = canvas.WIDTH, 1.55 * len(examples) + 0.25
-    figure = Figure(figsize=size, layout="constrained")
+    figure = canvas.blank(*size)
     rows = figure.subplots(len(examples), len(_TITLES), squeeze=False)
     for axes, example in zip(rows, examples, strict=True):
         _row(list(axes), example)

@@ -24,12 +24,24 @@ pytestmark = pytest.mark.usefixtures("spark")
 PROBE_ITEM = ItemName("given/mine/all-0000")
 
 
-def test_matplotlib_is_imported_only_to_draw() -> None:
-    """It takes a second, and most nights have nothing new."""
-    code = "import sys, kdsspark.stages.report.stage; print(*sys.modules)"
+def imported(modules: str) -> set[str]:
+    code = f"import sys, {modules}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"matplotlib", "jinja2", "scipy.stats"} & set(done.stdout.split())
-    assert "kdsspark.report.queries" in done.stdout.split()
+    return set(done.stdout.split())
+
+
+def test_pages_are_written_without_what_draws_and_measures() -> None:
+    """Matplotlib takes most of a second, which only processes that draw must spend."""
+    found = imported("kdsspark.stages.report.gathering, kdsspark.report.site")
+    assert {"kdsspark.report.figures.curves", "kdsspark.stages.report.subjects"} <= found
+    assert not {"matplotlib", "numba"} & found
+
+
+def test_what_makes_pages_is_imported_only_to_draw() -> None:
+    """It takes a second, and most nights have nothing new."""
+    found = imported("kdsspark.stages.report.stage")
+    assert not {"matplotlib", "jinja2", "scipy.stats", "duckdb"} & found
+    assert "kdsspark.report.queries" in found
 
 
 # -- when it is drawn anew -------------------------------------------------------------------------

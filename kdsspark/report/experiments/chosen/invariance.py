@@ -47,7 +47,7 @@ def figure(frame: pd.DataFrame) -> Figure:
     depths = inner if len(inner) else frame["depth"]
     layers = [str(frame.loc[frame["depth"] == d, "layer"].iloc[0]) for d in _ends(depths)]
     height = _HEIGHT * len(_CHANGES) * len(names) + 0.3
-    made = Figure(figsize=(canvas.WIDTH, height), layout="constrained")
+    made = canvas.blank(canvas.WIDTH, height)
     axes = made.subplots(len(_CHANGES) * len(names), 4, squeeze=False)
     panels = iter(axes)
     for name in names:

@@ -43,7 +43,7 @@ def write(store: Store, part: str, tables: Iterable[pa.Table]) -> Ranges:
 
 def _of_rows(rows: pa.Table) -> dict[str, Ranges]:
     """Layer -> ranges, in the order of the columns."""
-    from kdsspark.stats.bins import feature_ranges  # of numba, which drivers do without
+    from kdsspark.stats.bins import feature_ranges  # compiled, which drivers do without
 
     layers = [field.name for field in rows.schema if pt.is_list(field.type)]
     return {name: feature_ranges(flat_values(rows[name]).reshape(len(rows), -1)) for name in layers}
