@@ -25,7 +25,7 @@ Counts = npt.NDArray[np.int64]
 Curves = dict[tuple[str, int, int], Counts]
 """(layer, unit, class_id) -> [bins]; the class_id -1 stands for all classes together."""
 
-_FILES_OF_A_TASK: Final = 4  # a hundredth of a second each, or seconds for a thousand classes
+_FILES_OF_A_TASK: Final = 8  # a hundredth of a second each, or seconds for a thousand classes
 
 ALL = -1
 """In ``histograms``, too, where an image may have several labels and classes do not add up."""
