@@ -1,7 +1,7 @@
 """Spark's daemon for Python workers, which imports what tasks need before it forks any.
 
-Otherwise every new worker imports torch for itself, which takes six seconds. Spark starts other
-daemons for the planning of data sources, which needs none of that.
+Otherwise every new worker imports torch for itself, which takes six seconds. Spark starts a daemon
+of its own for the workers of queries, and others for the planning of data sources.
 """
 
 import os
@@ -14,8 +14,11 @@ if __name__ == "__main__":
     from pyspark.daemon import manager
 
     if sys.argv[1:2] == ["pyspark.worker"]:
-        import kdsspark.network.extractor
-        import kdsspark.stages.embed.shard_task
-        import kdsspark.stages.measure.stage  # noqa: F401
+        if "SPARK_SIMPLIFIED_TRACEBACK" in os.environ:  # of queries
+            import pandas  # noqa: F401
+        else:
+            import kdsspark.network.extractor
+            import kdsspark.stages.embed.shard_task
+            import kdsspark.stages.measure.stage  # noqa: F401
 
     manager()

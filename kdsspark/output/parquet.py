@@ -105,11 +105,13 @@ def read(
 
 def dataset(store: Store, table: Table, files: Sequence[str]) -> pa.dataset.Dataset:
     """Some files of a table, at least one, with its partition columns; nothing is read yet."""
-    from pyarrow import dataset as files_of  # imports pandas, which most commands do without
+    from pyarrow import dataset as files_of  # which most commands do without
+    from pyarrow.fs import LocalFileSystem
 
     return files_of.dataset(
         [store.path(name) for name in files],
-        filesystem=store.fs,
+        # Arrow reads local files itself, without Python, for which threads would wait.
+        filesystem=LocalFileSystem() if store.is_local else store.fs,
         format="parquet",
         partitioning=files_of.partitioning(_folders(table), flavor="hive"),
         partition_base_dir=store.path(table.name),
