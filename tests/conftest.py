@@ -31,6 +31,10 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # of the time of collection.
 gc.disable()
 
+# Each process of a whole run imports torchvision, and does as kdsspark does: in half of the time.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    import kdsspark.network.sources.vision  # noqa: F401
+
 # Two processes share the cores (make test), and so does torch with Spark's tasks.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

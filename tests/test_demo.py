@@ -1,10 +1,12 @@
 """The demo corpus: complete, reproducible, decodable, and with classes that can be told apart."""
 
+import importlib
 import io
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 from torchvision.models import squeezenet1_1
 
 import demo
-from demo import FEW, IMAGES, MARKER, PAINTERS, train, write_corpus
+from demo import FEW, IMAGES, MARKER, PAINTERS, write_corpus
 from demo.__main__ import main
 from kdsspark.config import load
 from kdsspark.errors import ImageError
@@ -29,6 +31,12 @@ BROKEN = {
 }
 SHARED = 6
 """Images of each class in the corpus that most tests here share: painting all takes long."""
+
+
+@pytest.fixture
+def train() -> ModuleType:
+    """It imports torch's compiler, which takes a second."""
+    return importlib.import_module("demo.train")
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +274,9 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert caught.value.code == 2
 
 
-def test_the_weights_are_small_and_load_without_executing_anything(tmp_path: Path) -> None:
+def test_the_weights_are_small_and_load_without_executing_anything(
+    tmp_path: Path, train: ModuleType
+) -> None:
     assert train.WEIGHTS.stat().st_size < 2e6
     state = torch.load(train.WEIGHTS, weights_only=True)
     assert {tensor.dtype for tensor in state.values()} == {torch.float16}
@@ -277,7 +287,7 @@ def test_the_weights_are_small_and_load_without_executing_anything(tmp_path: Pat
     assert sum(layer.units for layer in spec.layers) == 2624
 
 
-def test_the_network_tells_what_it_learnt() -> None:
+def test_the_network_tells_what_it_learnt(train: ModuleType) -> None:
     """On pictures of another seed than those it learnt from."""
     model = squeezenet1_1(num_classes=len(train.LEARNT)).eval()
     model.load_state_dict(torch.load(train.WEIGHTS, weights_only=True))
@@ -285,7 +295,7 @@ def test_the_network_tells_what_it_learnt() -> None:
     assert right.mean() > 0.9
 
 
-def test_groups_say_what_was_learnt() -> None:
+def test_groups_say_what_was_learnt(train: ModuleType) -> None:
     learnt = {
         dataset: [name in train.LEARNT for name in painters]
         for dataset, painters in PAINTERS.items()
@@ -297,7 +307,7 @@ def test_groups_say_what_was_learnt() -> None:
     assert not any(learnt["patterns"])
 
 
-def test_training_gives_torchvisions_architecture() -> None:
+def test_training_gives_torchvisions_architecture(train: ModuleType) -> None:
     """Folding batch normalisation into the convolutions changes no output."""
     model = train._model()
     with torch.no_grad():

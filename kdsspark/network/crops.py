@@ -6,9 +6,9 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import resize
 
 from kdsspark.config import Preprocessing
+from kdsspark.network.sources.vision import resize
 
 VIEWS: Final = {"center": 1, "ten": 10, "twelve": 12}
 """Views per image, by the configuration's ``crops``."""

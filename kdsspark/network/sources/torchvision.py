@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from torch import Tensor, nn
-from torchvision import models
 
 from kdsspark.config import Preprocessing
 from kdsspark.network.sources.unknown import unknown
+from kdsspark.network.sources.vision import models
 
 _VGG_CONVOLUTIONS: Final = {  # per block; each block ends with a max pooling
     "vgg11": (1, 1, 2, 2, 2),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import Any
 
 import pytest
@@ -66,35 +67,43 @@ def assert_equal(found: list[Tensor], expected: list[Tensor]) -> None:
         torch.testing.assert_close(features, reference, rtol=1e-5, atol=1e-6)
 
 
-READER, SPEC = reader_and_spec(tiny(), EVERY)
-SHARED = share(READER, SPEC)
+@cache
+def tiny_reader() -> tuple[fx.GraphModule, NetworkSpec]:
+    return reader_and_spec(tiny(), EVERY)
+
+
+@cache
+def tiny_shared() -> Shared:
+    return share(*tiny_reader())
 
 
 @settings(max_examples=40)
 @given(st.integers(CROP, 3 * CROP), st.integers(CROP, 3 * CROP))
 def test_equals_ten_separate_crops(height: int, width: int) -> None:
     """Square, portrait, landscape, of odd and even sides, as small as a crop, and long."""
-    assert len(SHARED.blocks) == 2
+    assert len(tiny_shared().blocks) == 2
     image = photograph(height, width)
-    assert_equal([f[0] for f in together(SHARED, image)], separately(READER, image))
+    assert_equal(
+        [f[0] for f in together(tiny_shared(), image)], separately(tiny_reader()[0], image)
+    )
 
 
 def test_images_of_several_sizes_at_once() -> None:
     images = [photograph(CROP, CROP), photograph(37, 50), photograph(33, 300)]
-    found = together(SHARED, *images)
+    found = together(tiny_shared(), *images)
     for i, image in enumerate(images):
-        assert_equal([f[i] for f in found], separately(READER, image))
+        assert_equal([f[i] for f in found], separately(tiny_reader()[0], image))
 
 
 def test_an_image_with_infinite_values_does_not_change_its_neighbours() -> None:
     images = [photograph(37, 50), photograph(40, 300), photograph(45, 33)]
     images[1][:, 5, 100] = torch.inf  # a pixel that no crop has
-    found = together(SHARED, *images)
+    found = together(tiny_shared(), *images)
     for i, features in enumerate(zip(*found, strict=True)):
         assert all(values.isfinite().all() for values in features)
-        assert_equal(list(features), separately(READER, images[i]))
+        assert_equal(list(features), separately(tiny_reader()[0], images[i]))
     images[1] = photograph(40, 300)
-    for features, others in zip(found, together(SHARED, *images), strict=True):
+    for features, others in zip(found, together(tiny_shared(), *images), strict=True):
         assert torch.equal(features[::2], others[::2])
 
 
@@ -113,8 +122,8 @@ def test_ring_pixels_are_not_the_whole_images() -> None:
     with pytest.MonkeyPatch.context() as patch:
         none = overlap.Border(top=False, bottom=False, left=False, right=False)
         patch.setattr(overlap, "Border", lambda *_: none)
-        found = [f[0] for f in together(SHARED, image)]
-    for features, reference in zip(found, separately(READER, image), strict=True):
+        found = [f[0] for f in together(tiny_shared(), image)]
+    for features, reference in zip(found, separately(tiny_reader()[0], image), strict=True):
         assert (features - reference).abs().max() > 1e-4 * reference.abs().max()
 
 
@@ -130,8 +139,8 @@ def test_pixels_computed_as_a_part_of_those_of_ten_crops(
         nonlocal pixels
         pixels += inputs[0][:, 0].numel()
 
-    hook = SHARED.blocks[0].steps[0].module.register_forward_pre_hook(count)
-    together(SHARED, photograph(height, width))
+    hook = tiny_shared().blocks[0].steps[0].module.register_forward_pre_hook(count)
+    together(tiny_shared(), photograph(height, width))
     hook.remove()
     assert pixels <= most * 10 * CROP**2
 
@@ -183,5 +192,7 @@ def test_vgg_shares_two_blocks_at_224_pixels(architecture: str) -> None:
     table = layer_table(architecture, None if architecture in BUILT_IN else last)
     layers = inspect(model, table, "post_relu", 224)
     keys = {"architecture": architecture, "layers": layers, "preprocessing": Preprocessing()}
-    shared = split(read(model, layers, "post_relu", "mean", 224), dataclasses.replace(SPEC, **keys))
+    shared = split(
+        read(model, layers, "post_relu", "mean", 224), dataclasses.replace(tiny_reader()[1], **keys)
+    )
     assert (len(shared.blocks) if shared else 0) == (2 if "vgg" in architecture else 0)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import load_file
 from torchvision.transforms import functional
@@ -91,6 +90,8 @@ def test_prefixes_are_accepted_and_told(
     others: list[str],
     wrapper: str | None,
 ) -> None:
+    import timm  # takes seconds, which one of two processes need spend
+
     state = timm.create_model("test_vit", pretrained=False).state_dict()
     path = tmp_path / "given.pth"
     torch.save(state, path)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -17,6 +16,8 @@ from tests.network.sources.prepared import prepared
 def test_pretrained_weights_are_fetched_by_timm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import timm  # takes seconds, which one of two processes need spend
+
     model = timm.create_model("test_vit", pretrained=False)
     fetched: list[str] = []
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import transformers as hf
+if TYPE_CHECKING:
+    import transformers as hf
 
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
 MLP = {"intermediate_size": 64}
@@ -13,6 +15,8 @@ SQUARE = {"image_size": 32, "patch_size": 8}
 
 def models() -> dict[str, hf.PreTrainedModel]:
     """By the names that the tests give them."""
+    import transformers as hf  # takes seconds, which one of two processes need spend
+
     registers = {"image_size": 42, "patch_size": 14, "num_register_tokens": 4}
     texts = {"vocab_size": 99, "max_position_embeddings": 9, "bos_token_id": 0, "eos_token_id": 1}
     clip = hf.CLIPConfig(
