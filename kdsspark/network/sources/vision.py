@@ -32,7 +32,7 @@ def _import_without_compiler() -> None:
     asked.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
     sys.modules |= {_COMPILER: ModuleType(_COMPILER), _ASKED: asked}
     try:
-        with suppress(ImportError):  # a version that asks for more has it below
+        with suppress(ImportError, AttributeError):  # a version that asks for more has it below
             importlib.import_module("torchvision")
     finally:
         del sys.modules[_COMPILER], sys.modules[_ASKED]
