@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 import torch
 from torchvision.ops import roi_align
 
@@ -27,6 +28,7 @@ print(json.dumps([without, asked == utils.is_compile_supported("cpu"), kept, ali
 """
 
 
+@pytest.mark.cluster
 def test_networks_run_without_the_compiler_and_who_asks_for_it_has_it() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     without, asked, kept, aligned = json.loads(done.stdout)
