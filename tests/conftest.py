@@ -31,12 +31,13 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # of the time of collection.
 gc.disable()
 
+# Two processes share the cores (make test), and so does torch with Spark's tasks. Torch
+# reads this when it is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Each process of a whole run imports torchvision, and does as kdsspark does: in half of the time.
 if "PYTEST_XDIST_WORKER" in os.environ:
     import kdsspark.network.sources.vision  # noqa: F401
-
-# Two processes share the cores (make test), and so does torch with Spark's tasks.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Examples take as long as the machine is busy.
 settings.register_profile("kdsspark", deadline=None)

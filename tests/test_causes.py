@@ -91,6 +91,14 @@ def _no_space() -> None:
             marks=pytest.mark.cluster,
         ),
         pytest.param("collect", _odd, "Odd", marks=pytest.mark.cluster),
+        pytest.param(
+            *(
+                "toLocalIterator",
+                _no_space,
+                "OSError: [Errno 28] No space left on device: '/tmp/x'",
+            ),
+            marks=pytest.mark.cluster,
+        ),
         ("rdd", _dies, "SparkException: Python worker exited unexpectedly (crashed)"),
     ],
 )

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from kdsspark.stats.bins import bin_codes, codes_dtype, feature_ranges, fill_columns
 from kdsspark.stats.ranges import Ranges
+from tests.stats.test_ranges import bits
 
 ALL_BINS = [2, 100, 255, 256, 1000]
 DTYPES = [np.float32, np.float64]
@@ -259,10 +260,6 @@ def test_other_dtypes_are_refused() -> None:
         feature_ranges(np.zeros((1, 2), np.int64))
 
 
-def bits(ranges: Ranges) -> list[bytes]:
-    return [a.tobytes() for a in (ranges.lo, ranges.hi, ranges.n, ranges.n_nonfinite)]
-
-
 VALUES = st.sampled_from([0.0, -0.0, 1.5, -2.0, np.nan, np.inf, -np.inf, 1e30])
 
 
@@ -281,3 +278,6 @@ def test_ranges_are_those_of_the_finite_values_and_merge(
         np.testing.assert_array_equal((whole.lo[unit], whole.hi[unit]), limits)
     a, b = (feature_ranges(v) for v in np.split(values[order], [cut]))
     assert bits(a.merge(b)) == bits(b.merge(a)) == bits(whole)
+    c = feature_ranges(-values)
+    assert bits(a.merge(b).merge(c)) == bits(a.merge(b.merge(c)))
+    assert bits(Ranges.zero(2).merge(a)) == bits(a.merge(Ranges.zero(2))) == bits(a)
