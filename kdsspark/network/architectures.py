@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from pydantic import ValidationError
@@ -59,11 +59,24 @@ def resolve_preprocessing(
         raise ConfigError(f"preprocessing: {message}") from None
 
 
+_FILLING: Final = frozenset(
+    getattr(of, name)
+    for of, names in (
+        (nn.init, "normal_ uniform_ constant_ kaiming_uniform_"),
+        (Tensor, "normal_ uniform_ fill_ zero_ add_ sub_ mul_ div_ erfinv_ clamp_"),
+    )
+    for name in names.split()
+)
+"""What initialises parameters in place: functions that modes see whole, and the methods that the
+other functions call."""
+
+
 class _EmptyOnMeta(TorchFunctionMode):
-    """Creates parameters without memory and values.
+    """Creates parameters without memory and values, and does not fill them.
 
     Unlike ``torch.device("meta")`` it leaves other small tensors as they are, which the
-    constructors of RegNet and MaxViT turn into lists of numbers.
+    constructors of RegNet and MaxViT turn into lists of numbers. Torch would fill parameters
+    without values by its compiler, which takes seconds to import.
     """
 
     def __torch_function__(
@@ -76,6 +89,10 @@ class _EmptyOnMeta(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is torch.empty:
             kwargs = {**kwargs, "device": "meta"}
+        elif func in _FILLING:
+            filled: Tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            if filled.is_meta:
+                return filled
         return func(*args, **kwargs)
 
 

@@ -67,6 +67,17 @@ def memory_of(rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return as_strided(rows, (size,), (rows.itemsize,), writeable=rows.flags.writeable), stride
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as one that a kernel may not write.
+
+    A kernel is compiled apart for arrays that it may write and for those that it may not, such as
+    those of Arrow. What it only reads comes as the latter, so that it is compiled once.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _unavailable(function: Function, missing: ImportError) -> Function:
     @functools.wraps(function)
     def fail(*_: Any) -> Any:

@@ -42,7 +42,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdsspark.stats.compiled import compiled, compiled_helper
+from kdsspark.stats.compiled import compiled, compiled_helper, read_only
 from kdsspark.stats.histograms import totals_of
 
 Counts = NDArray[np.int32]
@@ -151,7 +151,7 @@ DISTANCES: Final[Mapping[str, Callable[..., Distances]]] = MappingProxyType(
 def _every_cell(distance: int, counts: Counts, totals: Counts | None) -> Distances:
     totals = totals_of(counts, totals)
     distances = np.full(counts.shape[:2], np.nan)
-    _fill_distances(distance, np.ascontiguousarray(counts), totals, distances)
+    _fill_distances(distance, read_only(np.ascontiguousarray(counts)), totals, distances)
     return distances
 
 
@@ -164,10 +164,10 @@ def _fill_distances(
     totals = np.empty(bins, np.int64)
     q = np.empty(bins, np.int64)
     for u in range(units):
-        totals[:] = 0
-        if all_images.shape[0]:
-            totals[:] = all_images[u]
-        else:
+        # Bin by bin: code that assigns arrays to arrays takes seconds to compile.
+        for b in range(bins):
+            totals[b] = all_images[u, b] if all_images.shape[0] else 0
+        if not all_images.shape[0]:
             for c in range(classes):
                 for b in range(bins):
                     totals[b] += counts[u, c, b]

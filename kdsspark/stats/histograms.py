@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import Codes
-from kdsspark.stats.compiled import compiled
+from kdsspark.stats.compiled import compiled, read_only
 
 
 def class_histograms(
@@ -45,10 +45,10 @@ def totals_of(counts: NDArray[np.int32], totals: NDArray[np.int32] | None) -> ND
         raise ValueError(f"counts must be [units, classes, bins], got shape {counts.shape}")
     units, _, bins = counts.shape
     if totals is None:
-        return np.empty((0, bins), np.int32)
+        return read_only(np.empty((0, bins), np.int32))
     if totals.shape != (units, bins):
         raise ValueError(f"totals must be {(units, bins)}, got shape {totals.shape}")
-    return np.ascontiguousarray(totals)
+    return read_only(np.ascontiguousarray(totals))
 
 
 def check_labels(labels: NDArray[Any], n_classes: int) -> None:

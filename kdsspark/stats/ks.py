@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsspark.stats.bins import as_values
-from kdsspark.stats.compiled import compiled, compiled_helper
+from kdsspark.stats.compiled import compiled, compiled_helper, read_only
 from kdsspark.stats.histograms import check_labels, totals_of
 from kdsspark.stats.order import Order, Sorter
 
@@ -62,7 +62,7 @@ def binned_ks(counts: NDArray[np.int32], totals: NDArray[np.int32] | None = None
         np.empty(shape, np.int64),
         np.empty(shape, np.int64),
     )
-    counts = np.ascontiguousarray(counts)
+    counts = read_only(np.ascontiguousarray(counts))
     _sweep_bins(counts, totals, result.ks, result.bin, result.n_inner, result.n_outer)
     return result
 
@@ -123,7 +123,8 @@ class ExactSweep:
             self._sizes,
             self.seen,
             self.state,
-            self.ks[:, unit],
+            self.ks,
+            unit,
         )
 
 
@@ -201,8 +202,9 @@ def _sweep_values(
     seen: NDArray[Any],
     state: NDArray[np.int64],
     ks: NDArray[np.float64],
+    unit: int,
 ) -> None:
-    """Write the distances of one feature, ``ks`` [labelings, classes], in one pass per labeling.
+    """Write one unit of ``ks`` [labelings, units, classes], in one pass per labeling.
 
     ``images`` to ``left_out`` are an :class:`.order.Order`. ``sizes`` [labelings, classes] counts
     all images. ``seen`` [images] and ``state`` [classes, 4] are scratch space; what they hold at
@@ -221,7 +223,7 @@ def _sweep_values(
             n = state[c, SIZE]
             outer = total - n
             gap = largest_of_class(c, seen[:above], starts, ends, total, total - above, state)
-            ks[s, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
+            ks[s, unit, c] = gap / (n * outer) if n > 0 and outer > 0 else np.nan
 
 
 @compiled_helper

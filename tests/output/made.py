@@ -1,14 +1,15 @@
-"""An output in which every network and dataset has all its files, with names that are alike."""
+"""An output in which networks and datasets have every kind of file, and names that are alike."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from kdsspark.output.names import ItemName, Pair
 from kdsspark.output.output import Output
 from kdsspark.output.receipts import Receipt
-from kdsspark.tables import TABLES
+from kdsspark.tables import TABLES, Table
 
 NETWORKS = ["a", "ab", "a.b", "birds", "a.json"]
 DATASETS = ["birds", "birds.json", "bird", "a", "birds.parquet", "net"]
@@ -48,9 +49,15 @@ def fill(output: Output) -> None:
     touch(output, "report/index.html")
 
 
+def _tables(pair: Pair) -> list[Table]:
+    """A fifth of the tables, so that each network has all of them, and so has each dataset."""
+    residue = (NETWORKS.index(pair.network) + DATASETS.index(pair.dataset)) % len(NETWORKS)
+    return BY_PAIR[residue :: len(NETWORKS)]
+
+
 def _fill_pair(output: Output, pair: Pair) -> None:
     touch(output, f"thresholds/network={pair.network}/{pair.dataset}.parquet")
-    for table in BY_PAIR:
+    for table in _tables(pair):
         rest = ["true"] if len(table.partitioned_by) == 3 else []
         touch(output, f"{table.partition(*pair, *rest)}/part-0.parquet")
     below = f"network={pair.network}/dataset={pair.dataset}"
@@ -64,7 +71,10 @@ def _fill_pair(output: Output, pair: Pair) -> None:
         output.receipts(stage).write(Receipt(item, "digest"))
 
 
-FILES_OF_PAIR = 1 + len(BY_PAIR) + 4 + 3
+def n_files(networks: Iterable[str], datasets: Iterable[str]) -> int:
+    """The files of some pairs."""
+    pairs = [Pair(network, dataset) for network in networks for dataset in datasets]
+    return sum(1 + len(_tables(pair)) + 4 + 3 for pair in pairs)
 
 
 def of_network(path: str, name: str) -> bool:

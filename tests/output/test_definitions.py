@@ -18,7 +18,7 @@ from tests.output.made import DATASETS, RAW, changed, fill, touch
 
 @pytest.fixture
 def output(tmp_path: Path) -> Output:
-    """An output in which every network and dataset has all its files."""
+    """An output in which every network and dataset has every kind of file."""
     output = Output.at(str(tmp_path))
     record(output, parse(RAW))
     fill(output)

@@ -20,7 +20,7 @@ from tests.output.made import RAW, changed, fill, of_dataset, of_network
 
 @pytest.fixture
 def output(tmp_path: Path) -> Output:
-    """An output in which every network and dataset has all its files."""
+    """An output in which every network and dataset has every kind of file."""
     output = Output.at(str(tmp_path))
     Study(at(output, RAW)).settle()
     fill(output)

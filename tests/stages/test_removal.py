@@ -15,9 +15,9 @@ from kdsspark.tables import FEATURES, IMAGES
 from tests.output.made import (
     BY_PAIR,
     DATASETS,
-    FILES_OF_PAIR,
     NETWORKS,
     fill,
+    n_files,
     of_dataset,
     of_network,
     touch,
@@ -28,7 +28,7 @@ OF = {"network": of_network, "dataset": of_dataset}
 
 @pytest.fixture
 def output(tmp_path: Path) -> Output:
-    """An output in which every network and dataset has all its files."""
+    """An output in which every network and dataset has every kind of file."""
     output = Output.at(str(tmp_path))
     fill(output)
     return output
@@ -38,7 +38,7 @@ def output(tmp_path: Path) -> Output:
 def test_all_of_a_network_goes_and_nothing_else(output: Output, name: str) -> None:
     before = output.files("")
     gone = {path for path in before if of_network(path, name)}
-    assert len(gone) == 1 + 2 + len(DATASETS) * FILES_OF_PAIR
+    assert len(gone) == 1 + 2 + n_files([name], DATASETS)
     removal.remove(output, "network", name)
     assert output.files("") == [path for path in before if path not in gone]
 
@@ -47,7 +47,7 @@ def test_all_of_a_network_goes_and_nothing_else(output: Output, name: str) -> No
 def test_all_of_a_dataset_goes_and_nothing_else(output: Output, name: str) -> None:
     before = output.files("")
     gone = {path for path in before if of_dataset(path, name)}
-    assert len(gone) == 2 + len(NETWORKS) * FILES_OF_PAIR
+    assert len(gone) == 2 + n_files(NETWORKS, [name])
     removal.remove(output, "dataset", name)
     assert output.files("") == [path for path in before if path not in gone]
 

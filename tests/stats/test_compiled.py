@@ -16,7 +16,8 @@ import pytest
 
 import kdsspark
 from kdsspark.errors import KdssparkError
-from kdsspark.stats.compiled import compiled, compiled_helper, memory_of
+from kdsspark.stats import distances, ks
+from kdsspark.stats.compiled import compiled, compiled_helper, memory_of, read_only
 from tests.stats.kernel_examples import compiled_functions, is_kernel
 
 FUNCTIONS = compiled_functions()
@@ -98,3 +99,21 @@ def test_memory_reaches_from_the_first_element_to_the_last(
         assert rows[0, 0] == 77
         rows.flags.writeable = False
         assert not memory_of(rows)[0].flags.writeable
+
+
+def test_arrays_that_may_and_may_not_be_written_have_one_entry() -> None:
+    """Counts come from memory and from Arrow, units one by one and many at a time."""
+    counts = np.ones((2, 3, 4), np.int32)
+    kernels: tuple[Any, ...] = (ks._sweep_bins, distances._fill_distances)
+    for array in (counts, read_only(counts)):
+        for totals in (None, array.sum(1, dtype=np.int32), read_only(array[:, 0])):
+            ks.binned_ks(array, totals)
+            distances.auc(array, totals)
+    assert [len(kernel.signatures) for kernel in kernels] == [1, 1]
+    assert counts.flags.writeable
+    sweep: Any = ks._sweep_values
+    labels = np.zeros((2, 5), np.int32)
+    for units in (1, 3):
+        ks.exact_ks(np.ones((units, 5)), labels, 2)
+    of_labels = [str(signature[5]) for signature in sweep.signatures]
+    assert len(of_labels) == len(set(of_labels)) > 0

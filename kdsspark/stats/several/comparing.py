@@ -72,7 +72,8 @@ def compare_sets(
             order.lowest,
             sweep.seen[:n],
             sweep.images[:n],
-            sweep.runs[:, :n],
+            sweep.runs[0, :n],
+            sweep.runs[1, :n],
             sweep.state,
             counts,
             sums,
@@ -128,7 +129,8 @@ class SetSweep:
             self.images,
             self.runs,
             self.state,
-            self.ks[:, unit],
+            self.ks,
+            unit,
         )
 
 
@@ -148,8 +150,9 @@ def _sweep(
     runs: NDArray[np.uint32],
     state: NDArray[np.int64],
     ks: NDArray[np.float64],
+    unit: int,
 ) -> int:
-    """Write the distances of one feature, ``ks`` [labelings, classes]; returns the places.
+    """Write one unit of ``ks`` [labelings, units, classes]; returns the places.
 
     ``seen``, ``seen_images`` and ``runs`` have room for the places of all values. What they and
     ``state`` hold at the end is of the first labeling.
@@ -171,7 +174,7 @@ def _sweep(
             inner = state[c, SIZE]
             outer = total - inner
             gap = largest_of_class(c, seen[:n], first, last, total, total - above, state)
-            ks[s, c] = gap / (inner * outer) if inner > 0 and outer > 0 else np.nan
+            ks[s, unit, c] = gap / (inner * outer) if inner > 0 and outer > 0 else np.nan
     return n
 
 
@@ -211,7 +214,8 @@ def _compare(
     lowest: float,
     seen: NDArray[np.uint32],
     seen_images: NDArray[np.uint32],
-    runs: NDArray[np.uint32],
+    run_starts: NDArray[np.uint32],
+    run_ends: NDArray[np.uint32],
     state: NDArray[np.int64],
     counts: NDArray[np.int64],
     sums: Floats,
@@ -229,7 +233,7 @@ def _compare(
     """
     n_lowest = total - images.shape[0]
     places, zeros = counts[0], counts[1]
-    add_up(row, seen_images, runs[0], runs[1], seen, places, sums)
+    add_up(row, seen_images, run_starts, run_ends, seen, places, sums)
     count_zeros(row, seen_images, seen, lowest, zeros)
     add_lowest(state, total, n_lowest, lowest, places, sums, zeros)
     all_values, all_zeros = 0.0, 0

@@ -10,13 +10,15 @@ from torchvision.ops import roi_align
 
 CODE = """
 import json, sys, torch
-from kdsspark.network import extractor
+from kdsspark.network import architectures, extractor
 from kdsspark.network.sources import vision
 from torchvision.ops import roi_align
 
 network = vision.models.get_model("squeezenet1_1", weights=None).eval()
 with torch.inference_mode():
     network(torch.zeros(1, 3, 64, 64))
+for name in ("squeezenet1_1", "resnet18", "efficientnet_b0", "vit_b_32"):
+    architectures.skeleton(name, 224)  # nothing fills what has no values
 without = "torch._dynamo" not in sys.modules
 asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu")
 from torch._dynamo import utils
