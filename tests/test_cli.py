@@ -82,6 +82,7 @@ def test_stages_one_by_one_do_what_run_does(study: Path) -> None:
 
 
 @pytest.mark.usefixtures("spark", "short_report")
+@pytest.mark.cluster
 def test_too_many_failures_finish_with_code_3(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

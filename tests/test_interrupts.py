@@ -100,13 +100,12 @@ REPORTING = {
     "pages": (Moment("open", "templates/layer.html"), signal.SIGHUP),
     "report": (Moment("os.rename", "report/index.html"), signal.SIGINT),
 }
-QUICK = ("job",)
 
 
 def cases(*tables: dict[str, tuple[Moment, signal.Signals]]) -> list[ParameterSet]:
-    """The quick ones, and those that are left to ``make cluster-test``."""
+    """Those of a run that starts, and those that are left to ``make cluster-test``."""
     return [
-        pytest.param(*case, id=name, marks=() if table is EARLY or name in QUICK else SLOW)
+        pytest.param(*case, id=name, marks=() if table is EARLY else SLOW)
         for table in tables
         for name, case in table.items()
     ]

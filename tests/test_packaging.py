@@ -154,6 +154,7 @@ def test_every_stage_has_a_job() -> None:
     assert {job.stem for job in JOBS} == names
 
 
+@pytest.mark.cluster
 def test_spark_submit_passes_the_exit_code_on(tmp_path: Path) -> None:
     submit = Path(sys.executable).parent / "spark-submit"
     if not submit.exists():

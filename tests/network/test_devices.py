@@ -48,6 +48,7 @@ def test_the_design_of_a_processor(
     assert devices._processor(tmp_path / "cpuinfo") == expected
 
 
+@pytest.mark.cluster
 def test_other_instructions_are_another_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     here = devices.kind()
     assert here == devices.kind("cpu")

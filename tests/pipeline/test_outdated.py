@@ -17,6 +17,7 @@ from kdsspark.output import parquet
 from kdsspark.output.output import Output
 from kdsspark.pipeline.status import status
 from kdsspark.tables import TABLES
+from tests.marks import left_out
 from tests.pipeline.whole import STAGES, Whole, assert_same, tables
 
 _numbers = itertools.count()
@@ -114,14 +115,14 @@ def fresh(whole: Whole) -> Callable[[str], str]:
     ("former", "now"),
     [
         ({"measure": {"distances": ["auc", "wasserstein"]}}, {}),
-        ({"measure": {"distances": ["auc"]}}, {"measure": {"distances": ["wasserstein"]}}),
+        left_out({"measure": {"distances": ["auc"]}}, {"measure": {"distances": ["wasserstein"]}}),
         ({}, {"measure": {"histograms": False}}),
-        ({}, {"measure": {"exact": False}}),
-        ({}, {"measure": {"keep_shuffled": False}}),
+        left_out({}, {"measure": {"exact": False}}),
+        left_out({}, {"measure": {"keep_shuffled": False}}),
         ({"measure": {"shuffles": 3}}, {"measure": {"bins": 7}}),
-        ({"measure": {"memory": "16KiB"}}, {}),
+        left_out({"measure": {"memory": "16KiB"}}, {}),
         ({"transform": {"t_plus": 0.9, "t_minus": -0.9}}, {}),
-        ({"probe": {"test": 0.5}}, {}),
+        left_out({"probe": {"test": 0.5}}, {}),
     ],
 )
 def test_other_settings_leave_nothing_of_the_former(

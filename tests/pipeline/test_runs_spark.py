@@ -22,6 +22,8 @@ from tests.studies import (
     write_images_and_a_broken_one,
 )
 
+pytestmark = pytest.mark.cluster
+
 SECRETS = {"spark.hadoop.fs.s3a.secret.key": "hush", "spark.some.url": "http://me:hush@host/x"}
 NOT_MADE = {  # where they are not asked for
     "distances",

@@ -234,6 +234,7 @@ print([(path, hashlib.sha256(content).hexdigest()) for path, content in files.it
 """
 
 
+@pytest.mark.cluster
 def test_same_bytes_in_every_process(capsys: pytest.CaptureFixture[str]) -> None:
     """Empty figures are enough here: ``test_canvas.py`` compares others."""
     other = subprocess.run(

@@ -14,6 +14,7 @@ from kdsspark.network.activations import graph, inspect, needs, read
 from kdsspark.network.architectures import initialised, resolve_settings, skeleton
 from kdsspark.network.layers.tables import TABLES, layer_table
 from kdsspark.network.spec import Layer
+from tests.marks import all_but
 
 # Crop, whether torch.fx can trace it, and the units of each table's layers by their number.
 NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
@@ -55,6 +56,8 @@ NETWORKS: dict[str, tuple[int, bool, dict[str, list[int]]]] = {
     "efficientnet_b0": (64, True, {"stages": [16, 24, 40, 112, 320]}),
 }
 LARGE = {
+    "timm/test_convnext",
+    "efficientnet_b0",
     "timm/vit_small_patch14_reg4_dinov2",
     "timm/swin_tiny_patch4_window7_224",
     "timm/eva02_tiny_patch14_224",
@@ -112,9 +115,7 @@ def network(architecture: str, crop: int) -> tuple[str, nn.Module]:
     return settings, initialised(architecture, crop, 0, settings)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.cluster] * (n in LARGE)) for n in NETWORKS]
-)
+@pytest.mark.parametrize("name", all_but(NETWORKS.keys() - LARGE, NETWORKS))
 def test_every_table_by_both_ways(
     name: str, folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,10 +8,13 @@ from typing import Any
 from kdsspark.pipeline.status import status
 from kdsspark.pipeline.study import Study
 from kdsspark.tables import ABLATIONS, GRIDS, Table
+from tests.marks import all_but
 from tests.stages.experiments import maps, studies
 from tests.studies import run, write_images
 
 BOTH = {"grids": GRIDS, "ablations": ABLATIONS}
+EACH = all_but(["grids"], BOTH)
+"""Both read images by the same code, and each has tests of its own."""
 PARTS = {"grids": 12, "ablations": 8}
 
 

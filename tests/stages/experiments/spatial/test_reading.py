@@ -14,13 +14,13 @@ from kdsspark.network.spec import Layer
 from kdsspark.pipeline.study import Study
 from kdsspark.stages.experiments.spatial.reading import named_layers
 from tests.stages.experiments import maps, studies
-from tests.stages.experiments.spatial.both import BOTH, PARTS, embedded_in, rows, standing
+from tests.stages.experiments.spatial.both import BOTH, EACH, PARTS, embedded_in, rows, standing
 from tests.studies import run, write_images
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_images_are_read_once_also_for_other_settings(
     embedded: Study, read: list[int], name: str
 ) -> None:
@@ -35,7 +35,7 @@ def test_images_are_read_once_also_for_other_settings(
     assert sum(read) == 11
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_it_goes_on_where_it_was_killed_or_files_were_removed(
     embedded: Study, read: list[int], name: str
 ) -> None:
@@ -52,7 +52,7 @@ def test_it_goes_on_where_it_was_killed_or_files_were_removed(
     assert rows(embedded, BOTH[name]) == before
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_of_new_images_the_shards_that_change_are_read(
     folder: Path, read: list[int], name: str
 ) -> None:
@@ -73,7 +73,7 @@ def test_of_new_images_the_shards_that_change_are_read(
     assert tables[0] == tables[1]
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_what_can_no_longer_be_read_is_left_out(folder: Path, name: str) -> None:
     embedded = embedded_in(folder)
     (folder / "set" / "a" / "001.png").unlink()

@@ -11,13 +11,13 @@ from kdsspark.config import Experiments
 from kdsspark.errors import ConfigError, DatasetError
 from kdsspark.pipeline.study import Study
 from tests.stages.experiments import maps, studies
-from tests.stages.experiments.spatial.both import BOTH, rows
+from tests.stages.experiments.spatial.both import BOTH, EACH, rows
 from tests.studies import NETWORK, image_config, run, write_images
 
 pytestmark = pytest.mark.usefixtures("without_spark")
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_layers_can_be_named(embedded: Study, name: str) -> None:
     named = Experiments(layers=("fire4", "of another network"))
     made = studies.experiment(embedded, name, experiments=named)
@@ -59,7 +59,7 @@ BAD: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_refused_in_one_line(folder: Path, bad: str, name: str) -> None:
     make, error, message = BAD[bad]
@@ -75,14 +75,14 @@ def test_grids_of_a_network_without_maps_are_refused(folder: Path) -> None:
     assert str(caught.value) == "dataset set: grids needs a layer with maps, got fc of tiny"
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_what_is_not_embedded_is_refused(folder: Path, name: str) -> None:
     write_images(folder / "set", {"a": 2, "b": 2})
     with pytest.raises(DatasetError, match="dataset set: is not embedded by tiny"):
         studies.experiment(run(maps.config_of(folder / "set"), "index"), name)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_other_networks_do_not_stand_in_the_way(folder: Path, name: str) -> None:
     write_images(folder / "set", {"a": 3, "b": 3})
     networks = [PIXELS, NETWORK]
@@ -91,7 +91,7 @@ def test_other_networks_do_not_stand_in_the_way(folder: Path, name: str) -> None
     assert {row["network"] for row in rows(Study(made), BOTH[name])} == {"tiny"}
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", EACH)
 def test_images_with_several_labels_are_not_read(
     tmp_path: Path, read: list[int], capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
