@@ -287,6 +287,7 @@ def test_the_weights_are_small_and_load_without_executing_anything(
     assert sum(layer.units for layer in spec.layers) == 2624
 
 
+@pytest.mark.cluster
 def test_the_network_tells_what_it_learnt(train: ModuleType) -> None:
     """On pictures of another seed than those it learnt from."""
     model = squeezenet1_1(num_classes=len(train.LEARNT)).eval()

@@ -20,6 +20,7 @@ from torchvision import models
 from kdsspark.network import devices
 from kdsspark.network import extractor as extractor_module
 from kdsspark.network.extractor import Extractor, cached_extractor
+from tests.marks import left_out
 from tests.network.extracting import RESNET, SQUEEZE, Image, close, image, load, spec_of
 
 
@@ -60,7 +61,8 @@ CASES: dict[str, dict[str, Any]] = {
     "efficient center": {"architecture": "efficientnet_b0", "layers": ENDS, "crops": "center"},
     "strongest": {**RESNET, "crops": "center", "pooling": "max"},
 }
-HALVED = ("shared, shallow", "ten crops", "residual center")  # others are slow on processors
+QUICK = ("shared crops", "ten crops", "twelve", "center", "residual center", "strongest")
+HALVED = ("shared, shallow", "ten crops")  # others are slow on processors
 SIZES = [(72, 99), (120, 72), (72, 72), (72, 300), (64, 64), (72, 99), (99, 72)]
 DEVICES = [
     "cpu",
@@ -95,14 +97,10 @@ class Alone(NamedTuple):
 @pytest.mark.parametrize(
     ("case", "precision"),
     [
-        *((case, "float32") for case in CASES if case not in ("residual", "shared, shallow")),
-        pytest.param("residual", "float32", marks=pytest.mark.cluster),  # it has ten crops, too
+        *((case, "float32") for case in QUICK),
         *((case, "bfloat16") for case in HALVED),
-        *(
-            pytest.param(case, "bfloat16", marks=pytest.mark.cluster)
-            for case in CASES
-            if case not in HALVED
-        ),
+        *(left_out(case, "float32") for case in CASES if case not in QUICK),
+        *(left_out(case, "bfloat16") for case in CASES if case not in HALVED),
     ],
 )
 @settings(max_examples=4)

@@ -10,11 +10,12 @@ from kdsspark.errors import ConfigError
 from kdsspark.network.activations import inspect, read
 from kdsspark.network.architectures import initialised, skeleton
 from kdsspark.network.spec import Tokens
+from tests.marks import all_but
 
 BLOCK = {"block": "encoder.layers.encoder_layer_1"}
 
 
-@pytest.mark.parametrize("tokens", get_args(Tokens))
+@pytest.mark.parametrize("tokens", all_but(["cls+mean"], get_args(Tokens)))
 def test_a_vision_transformer_of_torchvision(tokens: Tokens) -> None:
     model, pixels = initialised("vit_b_32", 64, 0), torch.randn(2, 3, 64, 64)
     (layer,) = inspect(skeleton("vit_b_32", 64), BLOCK, "post_relu", 64, tokens)

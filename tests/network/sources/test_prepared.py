@@ -21,6 +21,7 @@ from kdsspark.network.extractor import Extractor
 from kdsspark.network.projections import Projector
 from kdsspark.network.receptive_fields import Whole, receptive_fields
 from kdsspark.network.spec import NetworkSpec
+from tests.marks import left_out
 from tests.network.sources.prepared import prepared
 
 IMAGES = [np.random.default_rng(i).integers(0, 256, (70, 64 + i, 3), np.uint8) for i in range(3)]
@@ -41,9 +42,7 @@ def inputs(spec: NetworkSpec) -> torch.Tensor:
     ("name", "crop", "path"),
     [
         ("timm/test_vit", 64, "blocks.5"),
-        pytest.param(
-            "timm/swin_s3_tiny_224", 64, "layers.3.blocks.1", marks=pytest.mark.cluster
-        ),  # takes seconds
+        left_out("timm/swin_s3_tiny_224", 64, "layers.3.blocks.1"),
         ("dinov2", 42, "encoder.layer.1"),
         ("clip", 32, "encoder.layers.1"),
     ],
@@ -77,8 +76,8 @@ def test_features_are_those_of_the_library(
 @pytest.mark.parametrize(
     ("prefix", "others", "wrapper"),
     [
-        ("module.", [], None),
-        ("model.", ["criterion.weight"], None),
+        left_out("module.", [], None),
+        left_out("model.", ["criterion.weight"], None),
         ("module.backbone.", ["module.head.mlp.0.weight"], "state_dict"),
         ("visual.", ["transformer.resblocks.0.attn.in_proj_weight", "norm.weight.x"], "model"),
     ],

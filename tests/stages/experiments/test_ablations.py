@@ -15,6 +15,7 @@ from kdsspark.pipeline.study import Study
 from kdsspark.stages.experiments.ablations import FORMS, ablation_of_layer
 from kdsspark.stats.accuracy.space import shuffled_places
 from kdsspark.tables import ABLATIONS, EMBEDDINGS
+from tests.marks import left_out
 from tests.stages.experiments import maps, studies
 from tests.studies import run, write_images
 
@@ -39,7 +40,7 @@ def _averaged(of: np.ndarray, step: int) -> np.ndarray:
     return np.stack(cells, axis=2)
 
 
-@pytest.mark.parametrize(("most", "steps"), [(100_352, [1, 1]), (2500, [3, 1])])
+@pytest.mark.parametrize(("most", "steps"), [left_out(100_352, [1, 1]), (2500, [3, 1])])
 def test_it_is_what_scikit_learn_says_of_torchvisions_maps(
     study: Study, images: Path, most: int, steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
