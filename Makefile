@@ -21,12 +21,13 @@ help: ## list the targets
 setup: $(READY) ## make the virtual environment and install the package with its dependencies
 
 # Made anew only when these files change, and the environment itself only when its Python is gone.
-# Compiling all of torch ahead costs a minute; what is imported is compiled when it is.
+# Twenty thousand modules are compiled by all cores, which pip does by one. Some are no Python.
 $(READY): setup.py pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || \
 	  { python=$$(scripts/find-python $(if $(PYTHON),'$(PYTHON)')) && "$$python" -m venv --clear .venv; }
-	$(BIN)/python -m pip install --disable-pip-version-check \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-compile \
 	  --editable '.[test,s3]' --constraint constraints.txt
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@# Spark starts without it, too, but slower; and there may be no Java yet.
 	-@$(BIN)/python -m kdsspark.engine.starting.archive
 	@touch $@
