@@ -154,8 +154,8 @@ def _sweep(
 ) -> int:
     """Write one unit of ``ks`` [labelings, units, classes]; returns the places.
 
-    ``seen``, ``seen_images`` and ``runs`` have room for the places of all values. What they and
-    ``state`` hold at the end is of the first labeling.
+    ``seen`` to ``runs`` have room for the places of all values. They and ``state`` end with those
+    of the first labeling.
     """
     above, n = images.shape[0], 0
     for s in range(labels.shape[0] - 1, -1, -1):

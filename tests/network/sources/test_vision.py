@@ -18,7 +18,7 @@ network = vision.models.get_model("squeezenet1_1", weights=None).eval()
 with torch.inference_mode():
     network(torch.zeros(1, 3, 64, 64))
 for name in ("squeezenet1_1", "resnet18", "efficientnet_b0", "vit_b_32"):
-    architectures.skeleton(name, 224)  # nothing fills what has no values
+    architectures.skeleton(name, 224)  # which does not fill parameters by the compiler
 without = "torch._dynamo" not in sys.modules
 asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu")
 from torch._dynamo import utils
