@@ -154,8 +154,7 @@ def _sweep(
 ) -> int:
     """Write one unit of ``ks`` [labelings, units, classes]; returns the places.
 
-    ``seen`` to ``runs`` have room for the places of all values. They and ``state`` end with those
-    of the first labeling.
+    ``seen`` to ``runs`` have room for all places; they and ``state`` end with the first labeling.
     """
     above, n = images.shape[0], 0
     for s in range(labels.shape[0] - 1, -1, -1):
