@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
@@ -68,12 +69,12 @@ def memory_of(rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The array as one that a kernel may not write.
+    """The array as one with adjacent elements that a kernel may not write.
 
     A kernel is compiled apart for arrays that it may write and for those that it may not, such as
     those of Arrow. What it only reads comes as the latter, so that it is compiled once.
     """
-    view = array.view()
+    view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
 

@@ -151,7 +151,7 @@ DISTANCES: Final[Mapping[str, Callable[..., Distances]]] = MappingProxyType(
 def _every_cell(distance: int, counts: Counts, totals: Counts | None) -> Distances:
     totals = totals_of(counts, totals)
     distances = np.full(counts.shape[:2], np.nan)
-    _fill_distances(distance, read_only(np.ascontiguousarray(counts)), totals, distances)
+    _fill_distances(distance, read_only(counts), totals, distances)
     return distances
 
 

@@ -48,7 +48,7 @@ def totals_of(counts: NDArray[np.int32], totals: NDArray[np.int32] | None) -> ND
         return read_only(np.empty((0, bins), np.int32))
     if totals.shape != (units, bins):
         raise ValueError(f"totals must be {(units, bins)}, got shape {totals.shape}")
-    return read_only(np.ascontiguousarray(totals))
+    return read_only(totals)
 
 
 def check_labels(labels: NDArray[Any], n_classes: int) -> None:

@@ -62,8 +62,7 @@ def binned_ks(counts: NDArray[np.int32], totals: NDArray[np.int32] | None = None
         np.empty(shape, np.int64),
         np.empty(shape, np.int64),
     )
-    counts = read_only(np.ascontiguousarray(counts))
-    _sweep_bins(counts, totals, result.ks, result.bin, result.n_inner, result.n_outer)
+    _sweep_bins(read_only(counts), totals, result.ks, result.bin, result.n_inner, result.n_outer)
     return result
 
 
